@@ -1,0 +1,130 @@
+"""Every error that kizashi raises on purpose.
+
+::
+
+    KizashiError
+    ├── ConfigError            kizashi.toml cannot be used; lists every problem with its place
+    ├── SourceError            a source cannot be opened or its SQL fails
+    ├── TableError             a table lacks a column or has the wrong type as a whole
+    ├── LeadFileError          a file of leads to score cannot be used
+    ├── LeakError              a column tells the outcome
+    ├── TooFewOutcomesError    not enough outcomes to learn from
+    ├── PastOnlyError          an as_of lies where nothing is known
+    ├── BundleError            a model's files are not what the registry recorded
+    ├── RegistryError          no such model, version or alias
+    ├── PromotionError         the gate keeps a challenger from becoming champion
+    └── RequestError           a scoring request cannot be understood
+
+Each one says what was found, what was expected and what to do, in one paragraph.
+
+Examples
+--------
+>>> try:
+...     raise SourceError(
+...         found="no folder 'exports'", expected="a folder of CSV, Parquet or JSONL files", fix="correct [source] url"
+...     )
+... except KizashiError as error:
+...     print(error)
+Found no folder 'exports'; expected a folder of CSV, Parquet or JSONL files. To go on: correct [source] url.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = [
+    "BundleError",
+    "ConfigError",
+    "KizashiError",
+    "LeadFileError",
+    "LeakError",
+    "PastOnlyError",
+    "PromotionError",
+    "RegistryError",
+    "RequestError",
+    "SourceError",
+    "TableError",
+    "TooFewOutcomesError",
+]
+
+
+class KizashiError(Exception):
+    """Something a person can put right.
+
+    Parameters
+    ----------
+    found
+        What was met, without a final full stop.
+    expected
+        What would have been accepted.
+    fix
+        What to do next.
+    """
+
+    def __init__(self, *, found: str, expected: str, fix: str) -> None:
+        self.found = found
+        self.expected = expected
+        self.fix = fix
+        super().__init__(f"Found {found}; expected {expected}. To go on: {fix}.")
+
+
+class ConfigError(KizashiError, ValueError):
+    """``kizashi.toml`` cannot be used; ``problems`` has one line per mistake, each with its place."""
+
+    def __init__(self, *, path: str, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        listed = "\n".join(f"  - {problem}" for problem in self.problems)
+        super().__init__(
+            found=f"{count} problem{'s' if count != 1 else ''} in {path}:\n{listed}\n",
+            expected="the keys of docs/reference/workspace.md",
+            fix="correct the lines above; nothing was read or changed",
+        )
+
+
+class SourceError(KizashiError):
+    """A source cannot be opened, or one of its SELECTs fails."""
+
+
+class TableError(KizashiError, ValueError):
+    """A table as a whole is unusable; single bad rows go to quarantine instead."""
+
+
+class LeadFileError(KizashiError, ValueError):
+    """A file of leads to score cannot be used."""
+
+
+class LeakError(KizashiError, ValueError):
+    """A column knows the outcome before it has happened."""
+
+
+class TooFewOutcomesError(KizashiError, ValueError):
+    """There are too few outcomes to learn from; ``missing`` says how many more are needed."""
+
+    def __init__(self, *, found: str, expected: str, fix: str, missing: int) -> None:
+        self.missing = missing
+        super().__init__(found=found, expected=expected, fix=fix)
+
+
+class PastOnlyError(KizashiError, ValueError):
+    """An ``as_of`` lies where the tables know nothing."""
+
+
+class BundleError(KizashiError):
+    """A model's files are not those that the registry recorded; nothing in them was parsed."""
+
+
+class RegistryError(KizashiError, LookupError):
+    """The registry has no such model, version or alias."""
+
+
+class PromotionError(KizashiError):
+    """The gate keeps this version from becoming champion; the message names the condition."""
+
+
+class RequestError(KizashiError, ValueError):
+    """A scoring request cannot be understood; ``field`` is a JSON pointer to the culprit."""
+
+    def __init__(self, *, found: str, expected: str, fix: str, field: str) -> None:
+        self.field = field
+        super().__init__(found=found, expected=expected, fix=fix)

@@ -1,0 +1,1 @@
+"""Estimators and their judgement: members, calibration, amount, points, the line, the bundle."""

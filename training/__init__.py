@@ -1,0 +1,1 @@
+"""From tables to a registered model: labels, splits, fit, report."""
