@@ -1,0 +1,180 @@
+"""What is known as of a moment: the one place where both clocks are compared.
+
+A touch or stage is known iff it happened before ``as_of`` and was recorded by then; a lead iff it was created by then; a
+merge or a change of an attribute iff it was recorded by then. Everything here takes *moments*, a table of ``row_id``,
+``lead_id`` and ``as_of_us`` (microseconds since 1970, UTC), and gives back what each row may see.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from crm.store import Tables
+
+__all__ = [
+    "account_leads_known",
+    "attributes_known",
+    "from_micros",
+    "members_known",
+    "merge_paths",
+    "moments_table",
+    "stages_known",
+    "to_micros",
+    "touches_known",
+]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_micros(moment: datetime) -> int:
+    """Return whole microseconds since 1970 UTC.
+
+    Examples
+    --------
+    >>> to_micros(datetime(1970, 1, 2, tzinfo=UTC))
+    86400000000
+    """
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def from_micros(micros: int) -> datetime:
+    """Return the UTC moment of whole microseconds since 1970."""
+    return EPOCH + timedelta(microseconds=int(micros))
+
+
+def moments_table(tables: Tables, moments: pa.Table) -> ir.Table:
+    """Put moments (row_id, lead_id, as_of_us) into the engine of ``tables``."""
+    return tables.backend.create_table("moments", moments.select(["row_id", "lead_id", "as_of_us"]), overwrite=True)
+
+
+def merge_paths(tables: Tables) -> pa.Table:
+    """List every merge, chains followed: from_lead_id, into_lead_id, merged_us.
+
+    A chain is known when its last link was recorded. A lead that is merged twice keeps both rows.
+    """
+    links: dict[str, list[tuple[str, int]]] = {}
+    if tables.has("lead_merges"):
+        rows = tables.table("lead_merges").to_pyarrow().to_pylist()
+        for row in rows:
+            links.setdefault(row["from_lead_id"], []).append((row["into_lead_id"], row["recorded_us"]))
+    paths: dict[tuple[str, str], int] = {}
+    for start in links:
+        waiting = list(links[start])
+        while waiting:
+            into, known = waiting.pop()
+            if into == start or paths.get((start, into), known + 1) <= known:
+                continue
+            paths[start, into] = known
+            waiting += [(further, max(known, later)) for further, later in links.get(into, [])]
+    columns = [list(column) for column in zip(*((a, b, t) for (a, b), t in paths.items()), strict=True)] or [[], [], []]
+    return pa.table(
+        {
+            "from_lead_id": pa.array(columns[0], pa.string()),
+            "into_lead_id": pa.array(columns[1], pa.string()),
+            "merged_us": pa.array(columns[2], pa.int64()),
+        }
+    )
+
+
+def members_known(tables: Tables, moments: ir.Table) -> ir.Table:
+    """Return, for each moment, the lead itself and the leads merged into it by then: row_id, as_of_us, member_id."""
+    own = moments.select("row_id", "as_of_us", member_id=moments.lead_id)
+    if not tables.has("lead_merges"):
+        return own
+    paths = tables.backend.create_table("merge_paths", merge_paths(tables), overwrite=True)
+    merged = moments.join(
+        paths, [moments.lead_id == paths.into_lead_id, paths.merged_us <= moments.as_of_us]
+    ).select(moments.row_id, moments.as_of_us, member_id=paths.from_lead_id)
+    return own.union(merged)
+
+
+def touches_known(tables: Tables, members: ir.Table) -> ir.Table:
+    """Return the touches by leads (not by sales, systems or bots) that the members' rows know.
+
+    Returns
+    -------
+    ir.Table
+        row_id, as_of_us, happened_us, kind, content_id, value.
+    """
+    touches = tables.table("touches")
+    touches = touches.filter(touches.actor == "lead")
+    return members.join(
+        touches,
+        [
+            members.member_id == touches.lead_id,
+            touches.happened_us < members.as_of_us,
+            touches.recorded_us <= members.as_of_us,
+        ],
+    ).select(members.row_id, members.as_of_us, touches.happened_us, touches.kind, touches.content_id, touches.value)
+
+
+def account_leads_known(tables: Tables, moments: ir.Table, members: ir.Table) -> ir.Table:
+    """Return the account's other leads that each moment knows: row_id, as_of_us, member_id."""
+    leads = tables.table("leads").select("lead_id", "account_id", "created_us")
+    own = leads.rename(own_lead_id="lead_id", own_account="account_id").drop("created_us")
+    with_account = moments.join(own, moments.lead_id == own.own_lead_id).select("row_id", "as_of_us", "own_account")
+    others = with_account.join(
+        leads,
+        [with_account.own_account == leads.account_id, leads.created_us <= with_account.as_of_us],
+    ).select(with_account.row_id, with_account.as_of_us, member_id=leads.lead_id)
+    return others.anti_join(members, ["row_id", "member_id"])
+
+
+def stages_known(tables: Tables, moments: ir.Table, stage: str) -> ir.Table:
+    """Return the entries into one stage that each moment knows: row_id, as_of_us, happened_us."""
+    stages = tables.table("stages")
+    stages = stages.filter(stages.stage == stage)
+    return moments.join(
+        stages,
+        [
+            moments.lead_id == stages.lead_id,
+            stages.entered_us < moments.as_of_us,
+            stages.recorded_us <= moments.as_of_us,
+        ],
+    ).select(moments.row_id, moments.as_of_us, happened_us=stages.entered_us)
+
+
+def attributes_known(tables: Tables, moments: ir.Table) -> ir.Table:
+    """Return each moment's attributes as known then: row_id, as_of_us, created_us, account_id and one column each.
+
+    The newest change recorded by then rules, a cleared value included; without any, the value at creation for attributes
+    that are known at creation, and missing for the others.
+    """
+    leads = tables.table("leads")
+    wanted = [attribute.name for attribute in tables.used_attributes if attribute.name in leads.columns]
+    rows = moments.join(leads, moments.lead_id == leads.lead_id, how="left").select(
+        moments.row_id, moments.as_of_us, leads.created_us, leads.account_id, *(leads[name] for name in wanted)
+    )
+    for number, attribute in enumerate(tables.used_attributes):
+        if not attribute.has_history:
+            continue
+        changes = tables.table("lead_changes")
+        changes = changes.filter(changes.field == attribute.name)
+        known = moments.join(
+            changes, [moments.lead_id == changes.lead_id, changes.recorded_us <= moments.as_of_us]
+        ).select(moments.row_id, changes.recorded_us, new_value=changes.value.fill_null(_CLEARED))
+        newest = known.group_by("row_id").aggregate(new_value=known.new_value.argmax(known.recorded_us))
+        newest = newest.rename({f"change_row_{number}": "row_id"})
+        joined = rows.join(newest, rows.row_id == newest[f"change_row_{number}"], how="left")
+        value = _typed(joined.new_value.nullif(_CLEARED), attribute.type)
+        before = joined[attribute.name] if attribute.name in wanted and attribute.known_at_creation else ibis.null(value.type())
+        rows = joined.mutate(**{attribute.name: ibis.ifelse(joined.new_value.notnull(), value, before)}).drop(
+            "new_value", f"change_row_{number}"
+        )
+    return rows
+
+
+# Stands for "the field was emptied" while the newest change is looked for; no CRM value begins with a NUL-like mark.
+_CLEARED = "\x01cleared"
+
+
+def _typed(value: ir.StringColumn, kind: str) -> ir.Column:
+    if kind == "number":
+        return value.try_cast("float64")
+    if kind == "boolean":
+        return value.try_cast("boolean")
+    return value

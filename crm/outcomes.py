@@ -1,0 +1,263 @@
+"""What became of a lead: SQL, won, amount. The one definition, and the only module that looks past a cutoff.
+
+SQL is the earliest of the stages sql, opportunity and closed_won, and of an opportunity's ``created_at``: skipped stages
+count as passed. Where the workspace has opportunities, they rule won and amount. The outcome of a snapshot is the first
+after its ``as_of``; it counts iff ``as_of <= entered_at < as_of + horizon``. A label is mature iff the whole horizon was
+observed, otherwise it is censored: unknown, never negative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+import ibis.expr.types as ir
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from crm.config import OutcomeConfig
+from crm.known import from_micros, merge_paths, moments_table, to_micros
+from crm.store import Tables
+
+__all__ = ["Labels", "Observation", "label_moments", "observation", "outcome_events", "risk_spells"]
+
+Outcome = Literal["sql", "won"]
+SQL_STAGES = ("sql", "opportunity", "closed_won")
+# Whatever ends the time in which marketing may still decide to hand a lead over.
+ENDING_STAGES = ("accepted", "sql", "opportunity", "closed_won", "closed_lost", "disqualified")
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The span in which outcomes were recorded, as seen from one moment of training.
+
+    Parameters
+    ----------
+    observed_from
+        Before it outcomes were not recorded; snapshots before it do not train. None when they always were.
+    observed_until
+        Last moment at which outcomes were recorded.
+    as_of
+        The run's own moment: what was recorded later does not exist.
+    """
+
+    observed_from: datetime | None
+    observed_until: datetime
+    as_of: datetime
+
+    def is_mature(self, cutoff: datetime, horizon: timedelta) -> bool:
+        """Tell whether a label can be trusted: its whole horizon lies inside the observed span.
+
+        Examples
+        --------
+        >>> from datetime import UTC
+        >>> seen = Observation(None, datetime(2026, 4, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC))
+        >>> seen.is_mature(datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=90))
+        True
+        >>> seen.is_mature(datetime(2026, 1, 2, tzinfo=UTC), timedelta(days=90))
+        False
+        """
+        return cutoff + horizon <= self.observed_until and (self.observed_from is None or cutoff >= self.observed_from)
+
+
+def observation(tables: Tables, config: OutcomeConfig, as_of: datetime) -> Observation:
+    """Settle the observed span: the earliest of ``as_of`` and the configured end, or the newest recorded outcome."""
+    recorded = config.observed_until or tables.observed_until_recorded or as_of
+    return Observation(config.observed_from, min(as_of, recorded), as_of)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Outcomes of snapshots for one endpoint.
+
+    Parameters
+    ----------
+    outcome
+        ``sql`` or ``won``.
+    horizon_days
+        Days after the cutoff in which an outcome counts.
+    happened
+        Shape (n,): an outcome was recorded inside the horizon.
+    is_mature
+        Shape (n,): the label can be trusted. Where False, ``happened`` says nothing.
+    amount
+        Shape (n,): sum of the wins closed inside the horizon, workspace currency; 0 without, NaN where no amount is known.
+    """
+
+    outcome: Outcome
+    horizon_days: float
+    happened: NDArray[np.bool_]
+    is_mature: NDArray[np.bool_]
+    amount: NDArray[np.float64]
+
+
+def outcome_events(tables: Tables, as_of: datetime) -> pd.DataFrame:
+    """List every outcome recorded by ``as_of``: lead_id, outcome (sql or won), at_us, amount, opportunity_id.
+
+    An opportunity of an account alone belongs to the account's leads created before it; its amount is split evenly.
+    Outcomes of a merged lead count for the lead it was merged into as well.
+    """
+    known = to_micros(as_of)
+    parts: list[pd.DataFrame] = []
+    if tables.has("opportunities"):
+        parts.append(_opportunity_events(tables, known))
+    if tables.has("stages"):
+        stages = _frame(tables.table("stages").filter(lambda t: t.recorded_us <= known))
+        reached = stages[stages["stage"].isin(SQL_STAGES)]
+        parts.append(_events(reached["lead_id"], "sql", reached["entered_us"]))
+        if not tables.has("opportunities"):
+            won = stages[stages["stage"] == "closed_won"]
+            parts.append(_events(won["lead_id"], "won", won["entered_us"]))
+    events = pd.concat(parts, ignore_index=True) if parts else _events(pd.Series([], dtype=str), "sql", pd.Series([], dtype="int64"))
+    paths = merge_paths(tables).to_pandas()
+    paths = paths[paths["merged_us"] <= known]
+    if len(paths):
+        moved = events.merge(paths, left_on="lead_id", right_on="from_lead_id")
+        moved = moved.assign(lead_id=moved["into_lead_id"])[list(events.columns)]
+        events = pd.concat([events, moved], ignore_index=True)
+    return events
+
+
+def _frame(table: ir.Table) -> pd.DataFrame:
+    return table.to_pyarrow().to_pandas()
+
+
+def _events(
+    lead_id: pd.Series, outcome: Outcome, at_us: pd.Series, amount: object = np.nan, opportunity_id: object = None
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "lead_id": lead_id.astype(str).to_numpy(dtype=object),
+            "outcome": outcome,
+            "at_us": at_us.to_numpy(dtype=np.int64),
+            "amount": np.broadcast_to(np.asarray(amount, dtype=np.float64), len(lead_id)),
+            "opportunity_id": np.broadcast_to(np.asarray(opportunity_id, dtype=object), len(lead_id)),
+        }
+    )
+
+
+def _opportunity_events(tables: Tables, known: int) -> pd.DataFrame:
+    rows = _frame(tables.table("opportunities").filter(lambda t: t.recorded_us <= known))
+    newest = rows.sort_values("recorded_us", kind="stable").groupby("opportunity_id", as_index=False).last()
+    direct = newest[newest["lead_id"].notna()].assign(share=1.0)
+    shared = newest[newest["lead_id"].isna()]
+    if len(shared):
+        leads = _frame(tables.table("leads").select("lead_id", "account_id", "created_us"))
+        pairs = shared.drop(columns="lead_id").merge(leads, on="account_id", suffixes=("", "_lead"))
+        pairs = pairs[pairs["created_us_lead"] < pairs["created_us"]]
+        pairs["share"] = 1.0 / pairs.groupby("opportunity_id")["lead_id"].transform("size")
+        direct = pd.concat([direct, pairs], ignore_index=True)
+    opened = _events(direct["lead_id"], "sql", direct["created_us"])
+    won = direct[direct["is_won"].fillna(False).astype(bool)]
+    closed = won["closed_us"].fillna(won["recorded_us"]).astype("int64")
+    wins = _events(won["lead_id"], "won", closed, won["amount"].astype(float) * won["share"], won["opportunity_id"])
+    passed = _events(won["lead_id"], "sql", closed)
+    return pd.concat([opened, wins, passed], ignore_index=True)
+
+
+def label_moments(
+    tables: Tables, moments: pa.Table, events: pd.DataFrame, seen: Observation, *, outcome: Outcome, horizon_days: float
+) -> Labels:
+    """Label snapshots with one outcome inside one horizon.
+
+    Parameters
+    ----------
+    tables
+        The workspace's tables (their engine does the join).
+    moments
+        row_id (0, 1, 2, ...), lead_id, as_of_us.
+    events
+        As :func:`outcome_events` gives them, which settles what was recorded by then.
+    seen
+        The observed span.
+    outcome, horizon_days
+        The endpoint.
+    """
+    horizon_us = round(horizon_days * 86_400_000_000)
+    as_of_us = moments.column("as_of_us").to_numpy()
+    until = to_micros(seen.observed_until)
+    mature = as_of_us + horizon_us <= until
+    if seen.observed_from is not None:
+        mature &= as_of_us >= to_micros(seen.observed_from)
+    wanted = events.loc[events["outcome"] == outcome, ["lead_id", "at_us", "amount"]].astype({"lead_id": str})
+    left = moments_table(tables, moments)
+    right = tables.backend.create_table(
+        "outcome_events",
+        pa.table(
+            {
+                "event_lead": pa.array(wanted["lead_id"], pa.string()),
+                "at_us": pa.array(wanted["at_us"], pa.int64()),
+                "amount": pa.array(wanted["amount"], pa.float64(), from_pandas=True),
+            }
+        ),
+        overwrite=True,
+    )
+    inside = left.join(
+        right,
+        [left.lead_id == right.event_lead, right.at_us >= left.as_of_us, right.at_us < left.as_of_us + horizon_us],
+    )
+    found = (
+        inside.group_by("row_id").aggregate(amount=inside.amount.sum(), known=inside.amount.count()).to_pyarrow()
+    )
+    rows = found.column("row_id").to_numpy()
+    happened = np.zeros(moments.num_rows, dtype=bool)
+    happened[rows] = True
+    amount = np.zeros(moments.num_rows)
+    sums = found.column("amount").to_numpy(zero_copy_only=False).astype(float)
+    amount[rows] = np.where(found.column("known").to_numpy() > 0, sums, np.nan)
+    return Labels(outcome, horizon_days, happened, mature, amount)
+
+
+def risk_spells(tables: Tables, as_of: datetime) -> pd.DataFrame:
+    """List the spells in which each lead was at risk of being handed off, as recorded by ``as_of``.
+
+    Returns
+    -------
+    DataFrame
+        lead_id, account_id, start_us, end_us (NaN while open), one row a spell. A spell starts at creation or at
+        ``recycled`` and ends at the first hand-off, decision or merge at or after its start.
+    """
+    known = to_micros(as_of)
+    leads = _frame(tables.table("leads").filter(lambda t: t.created_us <= known).select("lead_id", "account_id", "created_us"))
+    ends = [outcome_events(tables, as_of)[["lead_id", "at_us"]]]
+    recycled = pd.DataFrame({"lead_id": [], "at_us": []})
+    if tables.has("stages"):
+        stages = _frame(tables.table("stages").filter(lambda t: t.recorded_us <= known)).rename(columns={"entered_us": "at_us"})
+        ends.append(stages.loc[stages["stage"].isin(ENDING_STAGES), ["lead_id", "at_us"]])
+        recycled = stages.loc[stages["stage"] == "recycled", ["lead_id", "at_us"]]
+    if tables.has("hand_offs"):
+        hand_offs = _frame(tables.table("hand_offs").filter(lambda t: t.recorded_us <= known))
+        ends.append(hand_offs.rename(columns={"handed_off_us": "at_us"})[["lead_id", "at_us"]])
+    merges = merge_paths(tables).to_pandas()
+    ends.append(merges[merges["merged_us"] <= known].rename(columns={"from_lead_id": "lead_id", "merged_us": "at_us"})[["lead_id", "at_us"]])
+    starts = pd.concat(
+        [
+            leads.rename(columns={"created_us": "start_us"}),
+            recycled.rename(columns={"at_us": "start_us"}).merge(leads[["lead_id", "account_id"]], on="lead_id"),
+        ],
+        ignore_index=True,
+    )
+    starts = starts.astype({"start_us": "int64"}).sort_values("start_us", kind="stable")
+    all_ends = pd.concat(ends, ignore_index=True).dropna().astype({"at_us": "int64"}).sort_values("at_us", kind="stable")
+    all_ends = all_ends.assign(end_us=all_ends["at_us"].astype("float64"))
+    spells = pd.merge_asof(
+        starts, all_ends, left_on="start_us", right_on="at_us", by="lead_id", direction="forward", allow_exact_matches=True
+    )
+    # Two starts before the same end are one spell: the later start only restates that the lead is open.
+    spells = spells.sort_values(["lead_id", "start_us"], kind="stable")
+    same = spells.duplicated(["lead_id", "end_us"], keep="first")
+    return spells.loc[~same, ["lead_id", "account_id", "start_us", "end_us"]].reset_index(drop=True)
+
+
+def newest_moment(tables: Tables) -> datetime | None:
+    """Return the newest ``recorded_at`` of leads and touches, for workspaces without outcomes; None without rows."""
+    newest = [
+        tables.table(name).recorded_us.max().to_pyarrow().as_py() for name in ("leads", "touches") if tables.has(name)
+    ]
+    values = [int(value) for value in newest if value is not None]
+    return from_micros(max(values)) if values else None
+
+

@@ -1,0 +1,113 @@
+"""How one raw column becomes a typed one, as SQL for the local DuckDB.
+
+Only names from our own schemas, quoted, are put into the text; values never are. The session's time zone is the source's
+while these expressions run, so that a time without a zone means what the source meant by it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crm.errors import TableError
+from crm.tables import Column, TableSchema
+
+__all__ = ["Parsed", "parse_column", "quote"]
+
+_TEXT = ("VARCHAR", "ENUM", "UUID", "BLOB")
+_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE", "DECIMAL")
+_ALL_NULL = ('"NULL"', "NULL", "SQLNULL")
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """SQL of one parsed column.
+
+    Parameters
+    ----------
+    value
+        Expression of the typed value, null where there is none.
+    is_date
+        Expression that is true where the raw value was a date alone (time columns only).
+    failed
+        Expression that is true where a raw value is present and does not parse.
+    raw
+        Expression of the raw value as text, for the reason.
+    """
+
+    value: str
+    is_date: str
+    failed: str
+    raw: str
+
+
+def quote(name: str) -> str:
+    """Quote an identifier for DuckDB.
+
+    Examples
+    --------
+    >>> print(quote('Lead "Source" x'))
+    "Lead ""Source"" x"
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def parse_column(column: Column, raw_type: str, schema: TableSchema) -> Parsed:
+    """Give the SQL that types one raw column.
+
+    Parameters
+    ----------
+    column
+        The declared column.
+    raw_type
+        DuckDB's type of the raw column.
+    schema
+        The table, whose ``moment`` places dates.
+
+    Raises
+    ------
+    TableError
+        When the whole raw column has a type that can never be this column, such as a number for a time.
+    """
+    raw = quote(column.name)
+    text = f"nullif(trim(CAST({raw} AS VARCHAR)), '')"
+    if raw_type in _ALL_NULL:
+        return Parsed(f"CAST(NULL AS {_SQL_TYPES[column.type]})", "false", "false", text)
+    if column.type == "text":
+        return Parsed(text, "false", "false", text)
+    if column.type == "time":
+        return _parse_time(column, raw_type, schema, raw, text)
+    if column.type == "number":
+        number = f"TRY_CAST({raw if not raw_type.startswith(_TEXT) else text} AS DOUBLE)"
+        value = f"CASE WHEN isfinite({number}) THEN {number} END"
+        return Parsed(value, "false", f"({text} IS NOT NULL AND lower({text}) NOT IN ('nan') AND ({value}) IS NULL)", text)
+    target = _SQL_TYPES[column.type]
+    value = f"TRY_CAST({raw if not raw_type.startswith(_TEXT) else text} AS {target})"
+    return Parsed(value, "false", f"({text} IS NOT NULL AND {value} IS NULL)", text)
+
+
+_SQL_TYPES = {"text": "VARCHAR", "time": "TIMESTAMPTZ", "number": "DOUBLE", "boolean": "BOOLEAN", "date": "DATE"}
+
+
+def _parse_time(column: Column, raw_type: str, schema: TableSchema, raw: str, text: str) -> Parsed:
+    # recorded_at as a bare date: the system knew it at the end of that day at the latest.
+    later = schema.moment == "outcome" or column.name == "recorded_at"
+    days = 1 if later else 0
+    if raw_type == "DATE":
+        return Parsed(_midnight(raw, days), f"({raw} IS NOT NULL)", "false", text)
+    if raw_type.startswith("TIMESTAMP"):
+        return Parsed(f"CAST({raw} AS TIMESTAMPTZ)", "false", "false", text)
+    if not raw_type.startswith(_TEXT):
+        kind = "a number" if raw_type.startswith(_NUMBERS) else raw_type
+        raise TableError(
+            found=f"column '{column.name}' of table '{schema.name}' as {kind} ({raw_type})",
+            expected="a date, a timestamp or ISO 8601 text",
+            fix=f"cast it in the SELECT, for example to_timestamp({column.name}) AS {column.name}",
+        )
+    date = f"regexp_full_match({text}, '\\d{{4}}[-/]\\d{{1,2}}[-/]\\d{{1,2}}')"
+    day = f"TRY_CAST(replace({text}, '/', '-') AS DATE)"
+    value = f"CASE WHEN {date} THEN {_midnight(day, days)} ELSE TRY_CAST({text} AS TIMESTAMPTZ) END"
+    return Parsed(value, f"coalesce({date}, false)", f"({text} IS NOT NULL AND ({value}) IS NULL)", text)
+
+
+def _midnight(day: str, days: int) -> str:
+    return f"CAST(CAST({day} AS TIMESTAMP) + INTERVAL {days} DAY AS TIMESTAMPTZ)"

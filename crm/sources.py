@@ -1,0 +1,185 @@
+"""Where raw tables come from: a folder of files, any database that Ibis reaches, or the simulator.
+
+A source is asked for one table at a time, by the SELECT that the workspace gives for it. Nothing is written to it.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+import ibis
+import pyarrow as pa
+
+from crm.config import Workspace, mask_secrets
+from crm.errors import SourceError
+from crm.tables import TABLES
+
+__all__ = ["Source", "open_source"]
+
+MAX_FILE_BYTES = 50_000_000_000
+DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".jsonl", ".ndjson", ".json", ".csv.gz", ".jsonl.gz")
+
+
+class Source(Protocol):
+    """A place that answers one SELECT a table."""
+
+    tables: tuple[str, ...]
+
+    def read(self, table: str) -> pa.Table:
+        """Return the rows of one table as the source has them; ``SourceError`` when its SQL fails."""
+        ...
+
+
+@contextmanager
+def open_source(workspace: Workspace) -> Iterator[Source]:
+    """Open the source that ``[source] url`` names, and close it afterwards.
+
+    ``dir:FOLDER`` (relative to the workspace), ``demo://`` or any URL of Ibis.
+
+    Raises
+    ------
+    SourceError
+        When it cannot be opened.
+    """
+    config = workspace.config.source
+    if config.url.startswith("demo:"):
+        from crm.simulator import parse_demo_url, simulate  # the demo's code is read by the demo alone
+
+        tables = simulate(parse_demo_url(config.url))
+        yield _DemoSource(tables)
+    elif config.url.startswith("dir:"):
+        folder = (workspace.folder / config.url.removeprefix("dir:").removeprefix("//")).resolve()
+        connection = _open_folder(folder)
+        try:
+            yield _SqlSource(config.tables, _folder_reader(connection), workspace.secrets)
+        finally:
+            connection.close()
+    else:
+        backend = _connect(config.url, workspace)
+        try:
+            yield _SqlSource(config.tables, lambda sql: backend.sql(sql).to_pyarrow(), workspace.secrets)
+        finally:
+            backend.disconnect()
+
+
+class _DemoSource:
+    def __init__(self, tables: Mapping[str, pa.Table]) -> None:
+        self._tables = tables
+        self.tables = tuple(tables)
+
+    def read(self, table: str) -> pa.Table:
+        return self._tables[table]
+
+
+class _SqlSource:
+    def __init__(
+        self, selects: Mapping[str, str], run: Callable[[str], pa.Table], secrets: tuple[str, ...]
+    ) -> None:
+        self._selects, self._run, self._secrets = selects, run, secrets
+        self.tables = tuple(name for name in TABLES if name in selects)
+
+    def read(self, table: str) -> pa.Table:
+        sql = self._selects[table].strip().rstrip(";")
+        try:
+            return self._run(sql)
+        except SourceError:
+            raise
+        except Exception as error:  # every engine has its own errors; all mean that this SELECT failed
+            message = mask_secrets(" ".join(str(error).split())[:600], self._secrets)
+            raise SourceError(
+                found=f"an error in the SELECT for table '{table}': {message}",
+                expected="one SELECT that the source's engine can run",
+                fix=_hint(message, table),
+            ) from error
+
+
+def _hint(message: str, table: str) -> str:
+    if "utf-8" in message.lower() or "unicode" in message.lower():
+        return (
+            "save the file as UTF-8 (a Japanese export is often Shift-JIS: 'iconv -f CP932 -t UTF-8 in.csv > out.csv') "
+            f"and run again; table '{table}' was not read"
+        )
+    return f"correct [source.tables] {table} in kizashi.toml"
+
+
+def _open_folder(folder: Path) -> duckdb.DuckDBPyConnection:
+    if not folder.is_dir():
+        raise SourceError(
+            found=f"no folder '{folder}'",
+            expected="a folder of CSV, TSV, Parquet or JSONL files",
+            fix="correct [source] url in kizashi.toml, or set the environment variable that it names",
+        )
+    files = [path for path in sorted(folder.iterdir()) if path.name.lower().endswith(DATA_SUFFIXES)]
+    for path in files:
+        _check_file(path)
+    connection = duckdb.connect(
+        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "threads": "2"}
+    )
+    quoted = str(folder).replace("'", "''")
+    names = ", ".join("'" + path.name.replace("'", "''") + "'" for path in files)
+    # Bare names are looked up in the folder; everything outside it is shut before the analyst's SQL runs.
+    connection.execute(f"SET file_search_path = '{quoted}'")
+    connection.execute(f"SET allowed_directories = ['{quoted}/']")
+    connection.execute(f"SET allowed_paths = [{names}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _check_file(path: Path) -> None:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise SourceError(
+            found=f"'{path.name}', which is a pipe or a device",
+            expected="regular files only",
+            fix="write the stream to a file first; nothing was read from it",
+        )
+    if status.st_size > MAX_FILE_BYTES:
+        raise SourceError(
+            found=f"'{path.name}' with {status.st_size / 1e9:.1f} GB",
+            expected=f"at most {MAX_FILE_BYTES / 1e9:.0f} GB a file",
+            fix="split it, or load it into a database and name that as the source",
+        )
+
+
+def _folder_reader(connection: duckdb.DuckDBPyConnection) -> Callable[[str], pa.Table]:
+    def run(sql: str) -> pa.Table:
+        statements = duckdb.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise SourceError(
+                found=f"{len(statements)} statement(s), not all of them SELECT",
+                expected="one SELECT, which cannot write",
+                fix="keep only the SELECT in kizashi.toml",
+            )
+        return connection.sql(sql).to_arrow_table()
+
+    return run
+
+
+def _connect(url: str, workspace: Workspace) -> ibis.BaseBackend:
+    try:
+        return ibis.connect(_resolve_file_url(url, workspace.folder))
+    except Exception as error:  # every engine has its own errors; all mean that it could not be reached
+        message = mask_secrets(" ".join(str(error).split())[:400], workspace.secrets)
+        shown = mask_secrets(url, workspace.secrets)
+        raise SourceError(
+            found=f"no connection to '{shown}': {message}",
+            expected="'dir:FOLDER', 'demo://' or a URL that Ibis can open (duckdb, sqlite, postgres, ...)",
+            fix="check the URL, the network and the engine's extra (for example: pip install 'kizashi[postgres]')",
+        ) from error
+
+
+def _resolve_file_url(url: str, folder: Path) -> str:
+    """Make the path of a DuckDB or SQLite file absolute, read-only for DuckDB."""
+    for scheme in ("duckdb://", "sqlite://"):
+        if url.startswith(scheme):
+            path = folder / url.removeprefix(scheme)
+            if not path.is_file():
+                raise FileNotFoundError(f"no file {path}")
+            return f"{scheme}{path}" + ("?read_only=True" if scheme == "duckdb://" else "")
+    return url

@@ -1,0 +1,115 @@
+"""Clean tables in a local DuckDB, with what was left out of them and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Literal, Self
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from crm.errors import TableError
+
+__all__ = ["Attribute", "TableCount", "Tables"]
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute of a lead.
+
+    Parameters
+    ----------
+    name
+        Column of ``leads``, or field of ``lead_changes``.
+    type
+        ``number``, ``text`` or ``boolean``.
+    known_at_creation
+        The column of ``leads`` holds the value at creation.
+    has_history
+        ``lead_changes`` tells its later values.
+    refused
+        Why it is not used, empty when it is.
+    """
+
+    name: str
+    type: Literal["number", "text", "boolean"]
+    known_at_creation: bool
+    has_history: bool
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class TableCount:
+    """What became of a table's rows: read = kept + identical + quarantined."""
+
+    read: int
+    kept: int
+    identical: int
+    quarantined: int
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The tables of one workspace, taken in and checked.
+
+    Every clean table has its times as UTC, and as whole microseconds since 1970 in ``*_us`` columns, on which ages are
+    computed so that both computations of a feature divide the same integers.
+
+    Parameters
+    ----------
+    backend
+        The local DuckDB that holds them; close with :meth:`close` or a ``with`` statement.
+    counts
+        What became of the rows, by table.
+    attributes
+        Attributes of leads, used and refused.
+    notes
+        What a person should know of the intake, one sentence each.
+    observed_until_recorded
+        Newest ``recorded_at`` of the outcome tables, None without any.
+    """
+
+    backend: ibis.BaseBackend
+    counts: Mapping[str, TableCount]
+    attributes: tuple[Attribute, ...]
+    notes: tuple[str, ...]
+    observed_until_recorded: datetime | None
+
+    def has(self, name: str) -> bool:
+        """Tell whether the workspace has this table."""
+        return name in self.counts
+
+    def table(self, name: str) -> ir.Table:
+        """Return a clean table; ``TableError`` when the workspace has none of this name."""
+        if not self.has(name):
+            raise TableError(
+                found=f"no table '{name}'",
+                expected=f"a SELECT for it beside {', '.join(self.counts)}",
+                fix=f"add {name} to [source.tables] in kizashi.toml",
+            )
+        return self.backend.table(name)
+
+    @property
+    def used_attributes(self) -> tuple[Attribute, ...]:
+        """Attributes that may become features."""
+        return tuple(attribute for attribute in self.attributes if not attribute.refused)
+
+    def quarantine(self) -> pa.Table:
+        """Return the rows that were left out: table, row, key, reason, content (JSON of the contract's columns)."""
+        return self.backend.table("quarantine").to_pyarrow()
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self.backend.disconnect()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,281 @@
+"""Features of what a lead is: attributes as known, age, account, and the old rule's verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import ibis.expr.types as ir
+import numpy as np
+
+from features.feature import Direction, Feature, Group, Language, Relation, Shape
+from features.known import DAY_US, KnownLead
+
+__all__ = ["AccountLeads", "AttributeIs", "AttributeMissing", "AttributeNumber", "AttributeOther", "LeadAge", "StageAge"]
+
+
+@dataclass(frozen=True)
+class _AttributeFeature(Feature):
+    """A number made of one attribute, as known at the moment."""
+
+    available: ClassVar[str] = "the newest value recorded by as_of, or the value at creation"
+    group: ClassVar[Group] = "fit"
+    shape: ClassVar[Shape] = "flag"
+
+    attribute: str
+
+    @property
+    def signal(self) -> str:
+        """The attribute."""
+        return self.attribute
+
+    @property
+    def reads(self) -> Relation:
+        """Attributes as known."""
+        return "attributes"
+
+    def _text(self, known: KnownLead, as_of_us: int) -> str | None:
+        value = known.attribute(self.attribute, as_of_us)
+        return None if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class AttributeNumber(_AttributeFeature):
+    """A numeric or yes/no attribute; missing stays missing."""
+
+    shape: ClassVar[Shape] = "number"
+
+    @property
+    def name(self) -> str:
+        """The attribute's own name."""
+        return self.attribute
+
+    @property
+    def empty(self) -> float | None:
+        """Missing stays missing."""
+        return None
+
+    def column(self, known: ir.Table) -> ir.Value:
+        """Cast to a float."""
+        return known[self.attribute].cast("float64")
+
+    def value(self, known: KnownLead, as_of_us: int) -> float:
+        """Cast to a float; NaN when missing."""
+        value = known.attribute(self.attribute, as_of_us)
+        return float("nan") if value is None else float(value)
+
+    def words(self, value: float, language: Language) -> str | None:
+        """Say 'employees: 250'."""
+        shown = f"{value:,.6g}" if not np.isnan(value) else ("not given" if language == "en" else "未入力")
+        return f"{self.attribute}: {shown}"
+
+
+@dataclass(frozen=True)
+class AttributeIs(_AttributeFeature):
+    """1 when a text attribute has one frequent value."""
+
+    level: str = ""
+
+    @property
+    def name(self) -> str:
+        """``{attribute}_is_{level}``."""
+        return f"{self.attribute}_is_{self.level}"
+
+    def column(self, known: ir.Table) -> ir.Value:
+        """Compare with the level."""
+        return (known[self.attribute] == self.level).fill_null(False).cast("float64")
+
+    def value(self, known: KnownLead, as_of_us: int) -> float:
+        """Compare with the level."""
+        return float(self._text(known, as_of_us) == self.level)
+
+    def words(self, value: float, language: Language) -> str | None:
+        """Say 'industry: Software' when it is."""
+        del language
+        return f"{self.attribute}: {self.level}" if value == 1 else None
+
+
+@dataclass(frozen=True)
+class AttributeOther(_AttributeFeature):
+    """1 when a text attribute has a value that is none of the frequent ones."""
+
+    levels: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """``{attribute}_is_other``."""
+        return f"{self.attribute}_is_other"
+
+    def column(self, known: ir.Table) -> ir.Value:
+        """Test that the value is present and not frequent."""
+        value = known[self.attribute]
+        return (value.notnull() & value.notin(self.levels)).fill_null(False).cast("float64")
+
+    def value(self, known: KnownLead, as_of_us: int) -> float:
+        """Test that the value is present and not frequent."""
+        text = self._text(known, as_of_us)
+        return float(text is not None and text not in self.levels)
+
+    def words(self, value: float, language: Language) -> str | None:
+        """Say 'industry: one of the rarer values'."""
+        if value != 1:
+            return None
+        return f"{self.attribute}: " + ("one of the rarer values" if language == "en" else "その他")
+
+
+@dataclass(frozen=True)
+class AttributeMissing(_AttributeFeature):
+    """1 when a text attribute has no value."""
+
+    @property
+    def name(self) -> str:
+        """``{attribute}_is_missing``."""
+        return f"{self.attribute}_is_missing"
+
+    def column(self, known: ir.Table) -> ir.Value:
+        """Test that there is no value."""
+        return known[self.attribute].isnull().cast("float64")
+
+    def value(self, known: KnownLead, as_of_us: int) -> float:
+        """Test that there is no value."""
+        return float(known.attribute(self.attribute, as_of_us) is None)
+
+    def words(self, value: float, language: Language) -> str | None:
+        """Say 'industry: not given'."""
+        if value != 1:
+            return None
+        return f"{self.attribute}: " + ("not given" if language == "en" else "未入力")
+
+
+@dataclass(frozen=True)
+class LeadAge(Feature):
+    """Days since the lead was created."""
+
+    available: ClassVar[str] = "created_at is known from creation on"
+    group: ClassVar[Group] = "engagement"
+    shape: ClassVar[Shape] = "days"
+
+    @property
+    def name(self) -> str:
+        """``lead_age_days``."""
+        return "lead_age_days"
+
+    @property
+    def signal(self) -> str:
+        """The lead's age."""
+        return "lead_age"
+
+    @property
+    def reads(self) -> Relation:
+        """Creation lies beside the attributes."""
+        return "attributes"
+
+    @property
+    def empty(self) -> float | None:
+        """Missing for an unknown lead."""
+        return None
+
+    def column(self, known: ir.Table) -> ir.Value:
+        """Subtract creation from as_of."""
+        return (known.as_of_us - known.created_us).cast("float64") / DAY_US
+
+    def value(self, known: KnownLead, as_of_us: int) -> float:
+        """Subtract creation from as_of."""
+        return float((as_of_us - known.created_us) / DAY_US)
+
+    def words(self, value: float, language: Language) -> str | None:
+        """Say 'a lead for 12 days'."""
+        if language == "ja":
+            return f"リード化から{value:.0f}日"
+        return f"a lead for {value:.0f} day{'s' if round(value) != 1 else ''}"
+
+
+@dataclass(frozen=True)
+class AccountLeads(Feature):
+    """Number of other leads of the same account."""
+
+    available: ClassVar[str] = "the other leads were created by as_of"
+    group: ClassVar[Group] = "fit"
+    shape: ClassVar[Shape] = "count"
+
+    @property
+    def name(self) -> str:
+        """``account_leads_count``."""
+        return "account_leads_count"
+
+    @property
+    def signal(self) -> str:
+        """The account."""
+        return "account_leads"
+
+    @property
+    def reads(self) -> Relation:
+        """The account's other leads."""
+        return "account_leads"
+
+    def column(self, known: ir.Table) -> ir.Value:
+        """Count them."""
+        return known.member_id.nunique().cast("float64")
+
+    def value(self, known: KnownLead, as_of_us: int) -> float:
+        """Count them; NaN when the account is not known."""
+        return float("nan") if known.account_leads_us is None else float(len(known.account_leads_us))
+
+    def words(self, value: float, language: Language) -> str | None:
+        """Say '3 other leads of the account'."""
+        if language == "ja":
+            return f"同じ企業に他のリード{value:.0f}件" if value > 0 else "同じ企業に他のリードなし"
+        return f"{value:.0f} other lead{'s' if value != 1 else ''} of the account" if value > 0 else "the account's only lead"
+
+
+@dataclass(frozen=True)
+class StageAge(Feature):
+    """Days since the lead last entered a stage; missing if never."""
+
+    available: ClassVar[str] = "mql and recycled are set before sales decides; both clocks hold"
+    group: ClassVar[Group] = "engagement"
+    shape: ClassVar[Shape] = "days"
+
+    stage: Literal["mql", "recycled"]
+
+    @property
+    def name(self) -> str:
+        """``{stage}_age_days``."""
+        return f"{self.stage}_age_days"
+
+    @property
+    def signal(self) -> str:
+        """The stage."""
+        return self.stage
+
+    @property
+    def reads(self) -> Relation:
+        """Entries into the stage."""
+        return self.stage
+
+    @property
+    def direction(self) -> Direction:
+        """Left to the data."""
+        return 0
+
+    @property
+    def empty(self) -> float | None:
+        """Missing if never."""
+        return None
+
+    def column(self, known: ir.Table) -> ir.Value:
+        """Take the smallest age."""
+        return known.age_us.min().cast("float64") / DAY_US
+
+    def value(self, known: KnownLead, as_of_us: int) -> float:
+        """Take the smallest age; NaN if never."""
+        entries = known.mql if self.stage == "mql" else known.recycled
+        return float((as_of_us - entries.happened_us.max()) / DAY_US) if entries.happened_us.size else float("nan")
+
+    def words(self, value: float, language: Language) -> str | None:
+        """Say 'MQL by the old rule for 3 days'."""
+        what = {"mql": ("MQL by the old rule", "旧ルールでMQL化"), "recycled": ("recycled", "リサイクル")}[self.stage]
+        if np.isnan(value):
+            return f"never {what[0]}" if language == "en" else f"{what[1]}なし"
+        days = f"{value:.0f} day{'s' if round(value) != 1 else ''} ago" if language == "en" else f"から{value:.0f}日"
+        return f"{what[0]} {days}" if language == "en" else f"{what[1]}{days}"

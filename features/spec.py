@@ -1,0 +1,146 @@
+"""The list of features of one model, and its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crm.errors import BundleError
+from features.feature import Feature
+from features.known import KnownLead
+from features.lead_features import (
+    AccountLeads,
+    AttributeIs,
+    AttributeMissing,
+    AttributeNumber,
+    AttributeOther,
+    LeadAge,
+    StageAge,
+)
+from features.touch_features import (
+    ActiveDaysIn,
+    CountIn,
+    DecayedSum,
+    DistinctIn,
+    Recency,
+    SessionsIn,
+    ValueIn,
+    Velocity,
+)
+
+__all__ = ["SPEC_VERSION", "FeatureSet", "feature_from_json"]
+
+SPEC_VERSION = 1
+"""Raised whenever any feature's meaning changes, so that no old model is fed new numbers."""
+
+_KINDS_OF_FEATURE: Mapping[str, type[Feature]] = {
+    cls.__name__: cls
+    for cls in (
+        AccountLeads,
+        ActiveDaysIn,
+        AttributeIs,
+        AttributeMissing,
+        AttributeNumber,
+        AttributeOther,
+        CountIn,
+        DecayedSum,
+        DistinctIn,
+        LeadAge,
+        Recency,
+        SessionsIn,
+        StageAge,
+        ValueIn,
+        Velocity,
+    )
+}
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """The features of one model, in order.
+
+    Examples
+    --------
+    >>> features = FeatureSet((LeadAge(), CountIn("visit", ("visit",), window_days=7)))
+    >>> features.names
+    ('lead_age_days', 'visit_count_7d')
+    >>> FeatureSet.from_json(features.to_json()) == features
+    True
+    """
+
+    features: tuple[Feature, ...]
+
+    def __post_init__(self) -> None:
+        names = [feature.name for feature in self.features]
+        double = sorted({name for name in names if names.count(name) > 1})
+        if double:
+            raise ValueError(f"Two features are called {double[0]!r}; names must tell them apart.")
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names, in order."""
+        return tuple(feature.name for feature in self.features)
+
+    @cached_property
+    def signals(self) -> tuple[str, ...]:
+        """What the features tell about, each once, in order of first mention."""
+        return tuple(dict.fromkeys(feature.signal for feature in self.features))
+
+    @cached_property
+    def signal_of(self) -> NDArray[np.int64]:
+        """Position in :attr:`signals` of each feature's signal, shape (n_features,)."""
+        position = {signal: number for number, signal in enumerate(self.signals)}
+        return np.array([position[feature.signal] for feature in self.features], dtype=np.int64)
+
+    @cached_property
+    def attributes(self) -> frozenset[str]:
+        """Names of the attributes that any feature reads."""
+        return frozenset(str(getattr(f, "attribute", "")) for f in self.features) - {""}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the version of the spec and every feature, as hex."""
+        text = json.dumps([SPEC_VERSION, self.to_json()], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def row(self, lead: KnownLead, as_of_us: int) -> NDArray[np.float64]:
+        """Compute the features of one lead, shape (n_features,).
+
+        Parameters
+        ----------
+        lead
+            The lead; what was not known at ``as_of_us`` is put aside here.
+        as_of_us
+            Moment, microseconds since 1970 UTC.
+        """
+        known = lead.as_known(as_of_us)
+        return np.array([feature.value(known, as_of_us) for feature in self.features], dtype=np.float64)
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the list as plain JSON."""
+        return [feature.to_json() for feature in self.features]
+
+    @classmethod
+    def from_json(cls, items: Sequence[Mapping[str, Any]]) -> FeatureSet:
+        """Read what :meth:`to_json` wrote; ``BundleError`` for a kind of feature that this version does not have."""
+        return cls(tuple(feature_from_json(item) for item in items))
+
+
+def feature_from_json(item: Mapping[str, Any]) -> Feature:
+    """Read one feature from JSON."""
+    kind = _KINDS_OF_FEATURE.get(str(item.get("feature")))
+    if kind is None:
+        raise BundleError(
+            found=f"a feature of kind {item.get('feature')!r}",
+            expected=f"one of {', '.join(sorted(_KINDS_OF_FEATURE))}",
+            fix="score with the version of kizashi that trained this model, or train again",
+        )
+    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in item.items() if key != "feature"}
+    return kind(**fields)

@@ -1,0 +1,377 @@
+"""Features of what a lead, or the other leads of its account, did.
+
+Ages are counted back from ``as_of`` in days; a window of *w* days holds touches with ``age <= w``. Sources of the
+formulas: methods 1.3 (windows, recency, exponential decay ``sum 2^(-age / half-life)``, velocity ``n7 / (n30 + 1)``).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+from numpy.typing import NDArray
+
+from features.feature import Direction, Feature, Group, Language, Relation, Shape
+from features.known import DAY_US, SESSION_GAP_US, Arrivals, KnownLead
+from features.words import kind_words
+
+__all__ = [
+    "ActiveDaysIn",
+    "CountIn",
+    "DecayedSum",
+    "DistinctIn",
+    "Recency",
+    "SessionsIn",
+    "TouchFeature",
+    "ValueIn",
+    "Velocity",
+]
+
+Scope = Literal["own", "account"]
+# Opens are fired by mail proxies that prefetch every image, so more of them need not mean more interest (methods 1.3).
+NOISY = ("email_open", "open", "mail_open")
+
+
+@dataclass(frozen=True)
+class TouchFeature(Feature):
+    """A number made of touches of one kind, or of several pooled.
+
+    Parameters
+    ----------
+    label
+        ``any`` for every touch, ``other`` for the pooled rest, otherwise the kind.
+    kinds
+        Kinds that are meant; for ``other`` the kinds that are left out; empty for ``any``.
+    scope
+        The lead's own touches, or those of its account's other leads.
+    """
+
+    available: ClassVar[str] = "touches happened before as_of and were recorded by then"
+    group: ClassVar[Group] = "engagement"
+    shape: ClassVar[Shape] = "count"
+
+    label: str
+    kinds: tuple[str, ...] = ()
+    scope: Scope = "own"
+
+    @property
+    @abstractmethod
+    def measure(self) -> str:
+        """What is measured, as the tail of the name."""
+
+    @property
+    def name(self) -> str:
+        """``[account_]{kind}_{measure}``."""
+        return f"{self._prefix}{self.label}_{self.measure}"
+
+    @property
+    def signal(self) -> str:
+        """The kind of touch, the account's apart."""
+        return f"{self._prefix}{self.label}"
+
+    @property
+    def reads(self) -> Relation:
+        """The lead's touches or its account's."""
+        return "touches" if self.scope == "own" else "account_touches"
+
+    @property
+    def direction(self) -> Direction:
+        """More human intent may only raise a score; noisy or pooled kinds are left to the data."""
+        return 0 if self.label in NOISY or self.label == "other" or self.scope == "account" else 1
+
+    @property
+    def _prefix(self) -> str:
+        return "" if self.scope == "own" else "account_"
+
+    def _meant(self, known: ir.Table) -> ir.BooleanValue:
+        if self.label == "any":
+            return known.happened_us.notnull()
+        meant = known.kind.isin(self.kinds)
+        return ~meant if self.label == "other" else meant
+
+    def _rows(self, known: KnownLead) -> Arrivals | None:
+        return known.touches if self.scope == "own" else known.account_touches
+
+    def _mask(self, rows: Arrivals) -> NDArray[np.bool_]:
+        if self.label == "any":
+            return np.ones(len(rows.kind), dtype=bool)
+        meant = np.isin(rows.kind, self.kinds)
+        return ~meant if self.label == "other" else meant
+
+    def _what(self, language: Language) -> str:
+        words = kind_words(self.label, language)
+        if self.scope == "own":
+            return words
+        return f"{words} by others of the account" if language == "en" else f"同じ企業の他の方の{words}"
+
+    def _none(self, language: Language) -> str:
+        return f"no {self._what(language)} yet" if language == "en" else f"{self._what(language)}なし"
+
+
+@dataclass(frozen=True)
+class _WindowFeature(TouchFeature):
+    """A measure over the touches of the last ``window_days`` days; 0 days stands for all time."""
+
+    window_days: int = 0
+
+    measured: ClassVar[str] = "count"
+
+    @property
+    def measure(self) -> str:
+        """``{measured}_{window}d``, or ``{measured}_all``."""
+        return f"{self.measured}_{self.window_days}d" if self.window_days else f"{self.measured}_all"
+
+    def _inside(self, known: ir.Table) -> ir.BooleanValue:
+        meant = self._meant(known)
+        return meant & (known.age_us <= self.window_days * DAY_US) if self.window_days else meant
+
+    def _inside_mask(self, rows: Arrivals, as_of_us: int) -> NDArray[np.bool_]:
+        mask = self._mask(rows)
+        if self.window_days:
+            mask = mask & (as_of_us - rows.happened_us <= self.window_days * DAY_US)
+        return mask
+
+    def value(self, known: KnownLead, as_of_us: int) -> float:
+        """Measure the touches inside the window; NaN when the account is not known."""
+        rows = self._rows(known)
+        return float("nan") if rows is None else self._measure(rows, self._inside_mask(rows, as_of_us))
+
+    @abstractmethod
+    def _measure(self, rows: Arrivals, inside: NDArray[np.bool_]) -> float: ...
+
+    def _period(self, language: Language) -> str:
+        if not self.window_days:
+            return "so far" if language == "en" else "これまでに"
+        days = self.window_days
+        if language == "ja":
+            return f"直近{days}日間に"
+        return "in the last day" if days == 1 else f"in the last {days} days"
+
+
+@dataclass(frozen=True)
+class CountIn(_WindowFeature):
+    """Number of touches in a window."""
+
+    def column(self, known: ir.Table) -> ir.Value:
+        """Count the touches inside."""
+        return self._inside(known).cast("int64").sum().cast("float64")
+
+    def _measure(self, rows: Arrivals, inside: NDArray[np.bool_]) -> float:
+        del rows
+        return float(inside.sum())
+
+    def words(self, value: float, language: Language) -> str | None:
+        """Say, for example, '3 downloads in the last 7 days'."""
+        if not value > 0:
+            return self._none(language)
+        if language == "ja":
+            return f"{self._period(language)}{self._what(language)}{value:.0f}回"
+        return f"{value:.0f} {self._what(language)} {self._period(language)}"
+
+
+@dataclass(frozen=True)
+class ValueIn(_WindowFeature):
+    """Sum of the touches' own ``value`` (minutes, pages, searches) in a window."""
+
+    measured: ClassVar[str] = "value"
+
+    def column(self, known: ir.Table) -> ir.Value:
+        """Sum the values inside."""
+        return ibis.ifelse(self._inside(known), known.value.fill_null(0.0), 0.0).sum()
+
+    def _measure(self, rows: Arrivals, inside: NDArray[np.bool_]) -> float:
+        return float(np.nansum(rows.value[inside]))
+
+    def words(self, value: float, language: Language) -> str | None:
+        """Say, for example, 'search: 12 in total in the last 7 days'."""
+        if not value > 0:
+            return self._none(language)
+        if language == "ja":
+            return f"{self._period(language)}{self._what(language)} 合計{value:g}"
+        return f"{self._what(language)}: {value:g} in total {self._period(language)}"
+
+
+@dataclass(frozen=True)
+class DistinctIn(_WindowFeature):
+    """Number of different contents touched in a window."""
+
+    measured: ClassVar[str] = "content"
+
+    def column(self, known: ir.Table) -> ir.Value:
+        """Count distinct contents inside."""
+        return known.content_id.nunique(where=self._inside(known)).cast("float64")
+
+    def _measure(self, rows: Arrivals, inside: NDArray[np.bool_]) -> float:
+        contents = rows.content_id[inside]
+        return float(len(np.unique(contents[contents != ""])))
+
+    def words(self, value: float, language: Language) -> str | None:
+        """Say, for example, '4 different contents in the last 30 days'."""
+        if not value > 0:
+            return "no content used yet" if language == "en" else "コンテンツ利用なし"
+        if language == "ja":
+            return f"{self._period(language)}{value:.0f}種類のコンテンツを利用"
+        return f"{value:.0f} different contents {self._period(language)}"
+
+
+@dataclass(frozen=True)
+class ActiveDaysIn(_WindowFeature):
+    """Number of days (UTC) with at least one touch in a window."""
+
+    measured: ClassVar[str] = "active_days"
+
+    def column(self, known: ir.Table) -> ir.Value:
+        """Count distinct days inside."""
+        return (known.happened_us // DAY_US).nunique(where=self._inside(known)).cast("float64")
+
+    def _measure(self, rows: Arrivals, inside: NDArray[np.bool_]) -> float:
+        return float(len(np.unique(rows.happened_us[inside] // DAY_US)))
+
+    def words(self, value: float, language: Language) -> str | None:
+        """Say, for example, 'active on 5 days in the last 30 days'."""
+        if not value > 0:
+            return self._none(language)
+        if language == "ja":
+            return f"{self._period(language)}{value:.0f}日活動"
+        return f"active on {value:.0f} day{'s' if value != 1 else ''} {self._period(language)}"
+
+
+@dataclass(frozen=True)
+class SessionsIn(_WindowFeature):
+    """Number of sessions begun in a window; a new session begins after more than 30 quiet minutes."""
+
+    measured: ClassVar[str] = "sessions"
+
+    def column(self, known: ir.Table) -> ir.Value:
+        """Count the first touches of sessions inside."""
+        return (self._inside(known) & known.starts_session).cast("int64").sum().cast("float64")
+
+    def _measure(self, rows: Arrivals, inside: NDArray[np.bool_]) -> float:
+        gaps = np.diff(rows.happened_us, prepend=rows.happened_us[:1] - SESSION_GAP_US - 1)
+        return float((inside & (gaps > SESSION_GAP_US)).sum())
+
+    def words(self, value: float, language: Language) -> str | None:
+        """Say, for example, '2 sessions in the last 7 days'."""
+        if not value > 0:
+            return self._none(language)
+        if language == "ja":
+            return f"{self._period(language)}{value:.0f}セッション"
+        return f"{value:.0f} session{'s' if value != 1 else ''} {self._period(language)}"
+
+
+@dataclass(frozen=True)
+class Recency(TouchFeature):
+    """Days since the newest touch; missing when there is none."""
+
+    shape: ClassVar[Shape] = "days"
+
+    @property
+    def measure(self) -> str:
+        """``recency_days``."""
+        return "recency_days"
+
+    @property
+    def direction(self) -> Direction:
+        """The longer ago, the lower."""
+        return -1 if super().direction == 1 else 0
+
+    @property
+    def empty(self) -> float | None:
+        """Missing without a touch."""
+        return None
+
+    def column(self, known: ir.Table) -> ir.Value:
+        """Take the smallest age."""
+        return known.age_us.min(where=self._meant(known)).cast("float64") / DAY_US
+
+    def value(self, known: KnownLead, as_of_us: int) -> float:
+        """Take the smallest age; NaN without a touch."""
+        rows = self._rows(known)
+        if rows is None:
+            return float("nan")
+        happened = rows.happened_us[self._mask(rows)]
+        return float((as_of_us - happened.max()) / DAY_US) if happened.size else float("nan")
+
+    def words(self, value: float, language: Language) -> str | None:
+        """Say, for example, 'last downloads 3 days ago'."""
+        if np.isnan(value):
+            return self._none(language)
+        if language == "ja":
+            return f"最後の{self._what(language)}は{value:.0f}日前" if value >= 1 else f"24時間以内に{self._what(language)}"
+        return (
+            f"last {self._what(language)} {value:.0f} day{'s' if round(value) != 1 else ''} ago"
+            if value >= 1
+            else f"{self._what(language)} within 24 hours"
+        )
+
+
+@dataclass(frozen=True)
+class DecayedSum(TouchFeature):
+    """Touches weighted by ``2^(-age / half-life)``."""
+
+    half_life_days: int = 14
+
+    @property
+    def measure(self) -> str:
+        """``decay_{half-life}d``."""
+        return f"decay_{self.half_life_days}d"
+
+    def column(self, known: ir.Table) -> ir.Value:
+        """Sum the weights."""
+        rate = -np.log(2.0) / (self.half_life_days * DAY_US)
+        return ibis.ifelse(self._meant(known), (known.age_us.cast("float64") * float(rate)).exp(), 0.0).sum()
+
+    def value(self, known: KnownLead, as_of_us: int) -> float:
+        """Sum the weights; NaN when the account is not known."""
+        rows = self._rows(known)
+        if rows is None:
+            return float("nan")
+        rate = -np.log(2.0) / (self.half_life_days * DAY_US)
+        return float(np.exp((as_of_us - rows.happened_us[self._mask(rows)]) * rate).sum())
+
+    def words(self, value: float, language: Language) -> str | None:
+        """Say how lively the touches are."""
+        if not value > 0:
+            return self._none(language)
+        if language == "ja":
+            return f"{self._what(language)}の最近の活発さ {value:.1f}"
+        return f"recent weight of {self._what(language)} {value:.1f}"
+
+
+@dataclass(frozen=True)
+class Velocity(TouchFeature):
+    """Touches of the last 7 days over one plus those of the last 30."""
+
+    shape: ClassVar[Shape] = "number"
+
+    @property
+    def measure(self) -> str:
+        """``velocity``."""
+        return "velocity"
+
+    def column(self, known: ir.Table) -> ir.Value:
+        """Divide the two counts."""
+        meant = self._meant(known)
+        week = (meant & (known.age_us <= 7 * DAY_US)).cast("int64").sum().cast("float64")
+        month = (meant & (known.age_us <= 30 * DAY_US)).cast("int64").sum().cast("float64")
+        return week / (month + 1.0)
+
+    def value(self, known: KnownLead, as_of_us: int) -> float:
+        """Divide the two counts; NaN when the account is not known."""
+        rows = self._rows(known)
+        if rows is None:
+            return float("nan")
+        age = as_of_us - rows.happened_us[self._mask(rows)]
+        return float((age <= 7 * DAY_US).sum()) / (float((age <= 30 * DAY_US).sum()) + 1.0)
+
+    def words(self, value: float, language: Language) -> str | None:
+        """Say how much of the month's activity fell in the last week."""
+        if not value > 0:
+            return "nothing in the last 7 days" if language == "en" else "直近7日間の活動なし"
+        if language == "ja":
+            return f"活動の勢い {value:.0%}(30日間に占める直近7日間)"
+        return f"{value:.0%} of the month's activity in the last 7 days"
