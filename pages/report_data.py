@@ -1,0 +1,171 @@
+"""The numbers that a model report shows, as plain data.
+
+Training fills it, :mod:`pages.model_report` turns it into a page. Everything here is JSON-like: no frames, no models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+__all__ = [
+    "AmountReport",
+    "CalibrationBin",
+    "DecileRow",
+    "EndpointReport",
+    "Estimate",
+    "LineReport",
+    "ModelReport",
+    "SignalRow",
+    "TableRow",
+]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 90% interval (account-cluster bootstrap); the ends are None where no interval was computed."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """One group of leads with similar predictions: mean prediction, observed rate and its 90% Jeffreys interval."""
+
+    predicted: float
+    observed: float
+    low: float
+    high: float
+    leads: int
+
+
+@dataclass(frozen=True)
+class DecileRow:
+    """One tenth of the leads, best first: how many, how many outcomes, rate, and lift over the average."""
+
+    decile: int
+    leads: int
+    outcomes: int
+    rate: float
+    lift: float
+
+
+@dataclass(frozen=True)
+class EndpointReport:
+    """How well one endpoint is predicted on leads that the model had not seen (time-forward, one row a lead).
+
+    ``metrics`` has the keys auc, average_precision, log_loss, brier, ece, ece_null, observed_over_expected,
+    calibration_slope, lift_at_10; ``base`` the same log_loss and brier of predicting the base rate. ``gains`` are pairs
+    (share of leads worked, share of outcomes found), best leads first. ``members`` maps a member's name to its weight and
+    its own log-loss. ``folds`` has one sentence a fold on what was trained and tested when.
+    """
+
+    outcome: str
+    horizon_days: float
+    train_rows: int
+    train_outcomes: int
+    test_rows: int
+    test_outcomes: int
+    metrics: Mapping[str, Estimate]
+    base: Mapping[str, float]
+    calibration: tuple[CalibrationBin, ...]
+    deciles: tuple[DecileRow, ...]
+    gains: tuple[tuple[float, float], ...]
+    members: Mapping[str, tuple[float, float]]
+    calibrator: str
+    folds: tuple[str, ...]
+    same_as_sql: bool = False
+
+
+@dataclass(frozen=True)
+class AmountReport:
+    """The amount of a win: how it is estimated (``two_part``, ``mean``, ``configured``), from how many wins."""
+
+    method: str
+    wins: int
+    wins_with_amount: int
+    mean_amount: float
+    median_amount: float
+    log_residual_sd: float | None
+    normalised_gini: Estimate | None
+
+
+@dataclass(frozen=True)
+class LineReport:
+    """The MQL line and what it would have done over the replayed weeks.
+
+    ``curve`` are pairs (price in workspace currency, first crossings a week), rising in price. ``weekly`` are pairs
+    (start of week as ISO date, first crossings at the line). ``values`` are expected values (workspace currency) at the
+    101 percentiles of leads at risk. ``capacity`` is None when no limit is set.
+    """
+
+    price: float
+    capacity: float | None
+    touch_cost: float
+    margin: float
+    weeks: int
+    crossings_per_week: float
+    leads_at_risk: int
+    mqls_now: int
+    equivalent_p_won: float | None
+    curve: tuple[tuple[float, float], ...]
+    weekly: tuple[tuple[str, float], ...]
+    values: tuple[float, ...]
+    grades: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class SignalRow:
+    """How much one signal moves scores: mean absolute points over the leads, its group (fit, engagement)."""
+
+    signal: str
+    group: str
+    mean_points: float
+    features: int
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """What became of one table's rows."""
+
+    table: str
+    read: int
+    kept: int
+    identical: int
+    quarantined: int
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """Everything that a model report shows. Times are ISO 8601 in the workspace's time zone."""
+
+    workspace: str
+    model_version: str
+    run_id: str
+    trained_at: str
+    cutoff: str
+    observed_from: str | None
+    observed_until: str
+    timezone: str
+    currency: str
+    leads: int
+    accounts: int
+    snapshots: int
+    features: int
+    score_outcome: str
+    tables: tuple[TableRow, ...]
+    quarantine_reasons: tuple[tuple[str, str, int], ...]
+    refused_columns: tuple[tuple[str, str], ...]
+    dropped_features: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    not_computed: tuple[tuple[str, str], ...]
+    endpoints: tuple[EndpointReport, ...]
+    amount: AmountReport
+    line: LineReport
+    signals: tuple[SignalRow, ...]
+    examples: tuple[Mapping[str, object], ...]
+    git_commit: str
+    kizashi_version: str
+    data_digest: str
