@@ -1,0 +1,114 @@
+"""One endpoint: a weighted mean of members' logits, calibrated, that splits exactly into one part a feature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import log_expit, softmax
+
+from models.boosted import ShallowMember, StumpsMember
+from models.calibration import Calibrator
+from models.logistic import LogisticMember
+
+__all__ = ["Endpoint", "Member", "blend_weights", "log_loss_of_logit"]
+
+Matrix = NDArray[np.float64]
+EQUAL_PULL = 300
+"""Outcomes at which the weights lie half-way between equal and those that the data prefers."""
+
+
+class Member(Protocol):
+    """What an endpoint needs of a member."""
+
+    name: str
+
+    def logit(self, matrix: Matrix) -> Matrix:
+        """Return the logit, shape (n,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """The model of one outcome within one horizon.
+
+    One hazard bin covers the whole horizon: ``logit h = g(x) + b`` with ``b`` inside the calibrator's intercept.
+
+    Parameters
+    ----------
+    outcome
+        ``sql`` or ``won``.
+    horizon_days
+        Days in which the outcome counts.
+    members
+        Fitted members.
+    weights
+        Non-negative, sum 1, one a member.
+    calibrator
+        From ``g`` to probability.
+    """
+
+    outcome: str
+    horizon_days: float
+    members: tuple[LogisticMember | StumpsMember | ShallowMember, ...]
+    weights: tuple[float, ...]
+    calibrator: Calibrator
+
+    def g(self, matrix: Matrix) -> Matrix:
+        """Return the blended logit, shape (n,)."""
+        return np.stack([member.logit(matrix) for member in self.members], axis=1) @ np.asarray(self.weights)
+
+    def probability(self, matrix: Matrix) -> Matrix:
+        """Return the calibrated probability, shape (n,)."""
+        return self.calibrator.probability(self.g(matrix))
+
+    def split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
+        """Return each feature's part of ``g``, shape (n, n_features), and the base, shape (n,); they sum to ``g``."""
+        parts = np.zeros(matrix.shape)
+        base = np.zeros(matrix.shape[0])
+        for member, weight in zip(self.members, self.weights, strict=True):
+            if isinstance(member, ShallowMember):
+                member_parts, member_base = member.split(matrix)
+            else:
+                member_parts, member_base = member.contributions(matrix), np.full(matrix.shape[0], member.base)
+            parts += weight * member_parts
+            base += weight * member_base
+        return parts, base
+
+
+def log_loss_of_logit(z: Matrix, happened: NDArray[np.bool_]) -> float:
+    """Return the mean log-loss of logits, in nats."""
+    return float(-np.where(happened, log_expit(z), log_expit(-z)).mean())
+
+
+def blend_weights(logits: Matrix, happened: NDArray[np.bool_]) -> tuple[float, ...]:
+    """Weigh members by out-of-fold log-loss, pulled towards equal weights while outcomes are few.
+
+    Parameters
+    ----------
+    logits
+        Time-forward out-of-fold logits, shape (n, n_members).
+    happened
+        Labels, shape (n,).
+
+    Returns
+    -------
+    tuple of float
+        Non-negative, sum 1.
+    """
+    count = logits.shape[1]
+    if count == 1:
+        return (1.0,)
+
+    def loss(free: Matrix) -> float:
+        return log_loss_of_logit(logits @ softmax(free), happened)
+
+    found = minimize(loss, np.zeros(count), method="Nelder-Mead", options={"maxiter": 600, "xatol": 1e-3, "fatol": 1e-7})
+    outcomes = float(min(happened.sum(), (~happened).sum()))
+    share = outcomes / (outcomes + EQUAL_PULL)
+    weights = share * softmax(found.x) + (1 - share) / count
+    return tuple(float(weight) for weight in weights / weights.sum())
+

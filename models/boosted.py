@@ -1,0 +1,244 @@
+"""The boosted members: stumps, which are exactly a points table, and a shallow conservative LightGBM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import lightgbm as lgb
+import numpy as np
+from numpy.typing import NDArray
+
+from features.feature import Direction
+
+__all__ = ["BoosterPlan", "ShallowMember", "StepFunction", "StumpsMember", "booster_parameters", "stumps_from_booster"]
+
+Matrix = NDArray[np.float64]
+
+COMMON: Mapping[str, Any] = {
+    "objective": "binary",
+    "metric": "binary_logloss",
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 1,  # on two shared cores OpenMP's waiting made two threads up to 70 times slower than one
+    "seed": 1,
+    "verbosity": -1,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+}
+
+
+@dataclass(frozen=True)
+class BoosterPlan:
+    """Which booster to grow.
+
+    Parameters
+    ----------
+    is_stumps
+        One split a tree; otherwise up to eight leaves.
+    directions
+        Monotone sign a feature, or None to leave all of them to the data.
+    rows
+        Rows of training data, which set the smallest leaf.
+    """
+
+    is_stumps: bool
+    directions: tuple[Direction, ...] | None
+    rows: int
+
+
+def booster_parameters(plan: BoosterPlan) -> dict[str, Any]:
+    """Return LightGBM's parameters for a plan (methods 6 and 7)."""
+    parameters = dict(COMMON)
+    if plan.is_stumps:
+        parameters |= {
+            "num_leaves": 2,
+            "learning_rate": 0.07,
+            "max_bin": 63,
+            "min_data_in_leaf": 20,
+            "lambda_l2": 5.0,
+            "feature_fraction": 0.5,
+        }
+    else:
+        parameters |= {
+            "num_leaves": 8,
+            "max_depth": 4,
+            "learning_rate": 0.05,
+            "min_data_in_leaf": max(30, plan.rows // 400),
+            "min_sum_hessian_in_leaf": 3.0,
+            "lambda_l2": 10.0,
+            "feature_fraction": 0.5,
+            "path_smooth": 10.0,
+        }
+    if plan.directions is not None:
+        parameters |= {"monotone_constraints": list(plan.directions), "monotone_constraints_method": "intermediate"}
+    return parameters
+
+
+@dataclass(frozen=True)
+class StepFunction:
+    """A function of one feature that is constant between thresholds.
+
+    Parameters
+    ----------
+    thresholds
+        Rising, shape (k,). Interval *i* holds ``thresholds[i - 1] < x <= thresholds[i]``.
+    values
+        Shape (k + 1,), in logit.
+    missing
+        Value for a missing feature.
+    """
+
+    thresholds: Matrix
+    values: Matrix
+    missing: float
+
+    def __call__(self, column: Matrix) -> Matrix:
+        """Look up a column, shape (n,)."""
+        found = self.values[np.searchsorted(self.thresholds, column, side="left").clip(max=len(self.thresholds))]
+        return np.where(np.isnan(column), self.missing, found)
+
+
+@dataclass(frozen=True)
+class StumpsMember:
+    """Boosted stumps as one lookup a feature: a points table that scores exactly as the trees do.
+
+    Parameters
+    ----------
+    steps
+        Lookup by feature number, each centred on its training mean.
+    base
+        Sum of the training means, in logit.
+    features
+        Number of features in a row.
+    rounds
+        Trees that cross-validation chose.
+    """
+
+    steps: Mapping[int, StepFunction]
+    base: float
+    features: int
+    rounds: int
+
+    name = "stumps"
+
+    def contributions(self, matrix: Matrix) -> Matrix:
+        """Return each feature's part of the logit, shape (n, n_features)."""
+        parts = np.zeros((matrix.shape[0], self.features))
+        for number, step in self.steps.items():
+            parts[:, number] = step(matrix[:, number])
+        return parts
+
+    def logit(self, matrix: Matrix) -> Matrix:
+        """Return the logit, shape (n,)."""
+        return self.base + self.contributions(matrix).sum(axis=1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the member as plain JSON."""
+        steps = {
+            str(number): {
+                "thresholds": step.thresholds.tolist(),
+                "values": step.values.tolist(),
+                "missing": step.missing,
+            }
+            for number, step in self.steps.items()
+        }
+        return {"member": self.name, "base": self.base, "features": self.features, "rounds": self.rounds, "steps": steps}
+
+    @classmethod
+    def from_json(cls, item: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_json` wrote."""
+        steps = {
+            int(number): StepFunction(
+                np.asarray(step["thresholds"], dtype=np.float64),
+                np.asarray(step["values"], dtype=np.float64),
+                float(step["missing"]),
+            )
+            for number, step in item["steps"].items()
+        }
+        return cls(steps, float(item["base"]), int(item["features"]), int(item["rounds"]))
+
+
+def stumps_from_booster(booster: lgb.Booster, rounds: int, matrix: Matrix) -> StumpsMember:
+    """Turn boosted stumps into lookups, centred on the training matrix.
+
+    Parameters
+    ----------
+    booster
+        Trees of at most two leaves.
+    rounds
+        How many of them to use.
+    matrix
+        Training rows, shape (n, n_features), which set the centre of each lookup.
+    """
+    splits: dict[int, list[tuple[float, float, float, float]]] = {}
+    constant = 0.0
+    for tree in booster.dump_model(num_iteration=rounds)["tree_info"]:
+        root = tree["tree_structure"]
+        if "split_feature" not in root:
+            constant += float(root["leaf_value"])
+            continue
+        left, right = float(root["left_child"]["leaf_value"]), float(root["right_child"]["leaf_value"])
+        threshold = float(root["threshold"])
+        # Without missing values in training LightGBM reads NaN as 0.
+        goes_left = bool(root["default_left"]) if root["missing_type"] == "NaN" else threshold >= 0
+        splits.setdefault(int(root["split_feature"]), []).append((threshold, left, right, left if goes_left else right))
+    steps: dict[int, StepFunction] = {}
+    for number, found in splits.items():
+        step = _add_up(found)
+        mean = float(step(matrix[:, number]).mean())
+        steps[number] = StepFunction(step.thresholds, step.values - mean, step.missing - mean)
+        constant += mean
+    return StumpsMember(steps, constant, matrix.shape[1], rounds)
+
+
+def _add_up(splits: Sequence[tuple[float, float, float, float]]) -> StepFunction:
+    thresholds = np.unique([threshold for threshold, *_ in splits])
+    values = np.zeros(len(thresholds) + 1)
+    missing = 0.0
+    for threshold, left, right, at_missing in splits:
+        position = int(np.searchsorted(thresholds, threshold))
+        values[: position + 1] += left
+        values[position + 1 :] += right
+        missing += at_missing
+    return StepFunction(thresholds, values, missing)
+
+
+@dataclass(frozen=True)
+class ShallowMember:
+    """A shallow LightGBM; its logit splits by TreeSHAP.
+
+    Parameters
+    ----------
+    text
+        LightGBM's own text format, which holds numbers only.
+    features
+        Number of features in a row.
+    rounds
+        Trees that cross-validation chose.
+    """
+
+    text: str
+    features: int
+    rounds: int
+
+    name = "shallow"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_booster", lgb.Booster(model_str=self.text))
+
+    @property
+    def booster(self) -> lgb.Booster:
+        """The trees."""
+        return self._booster  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
+
+    def split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
+        """Return each feature's part of the logit, shape (n, n_features), and the base, shape (n,)."""
+        parts = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=1))
+        return parts[:, :-1], parts[:, -1]
+
+    def logit(self, matrix: Matrix) -> Matrix:
+        """Return the logit, shape (n,)."""
+        return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=1))
+

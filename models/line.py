@@ -1,0 +1,195 @@
+"""The MQL line: the price of a salesperson's hour, set so that the queue fits the capacity.
+
+``lambda`` is the smallest price at which replaying the last weeks gives on average at most ``capacity`` first crossings a
+week among leads at risk. It needs no labels, so the newest weeks serve.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from crm.errors import BundleError
+
+__all__ = ["Line", "Replay", "crossings", "set_price"]
+
+Matrix = NDArray[np.float64]
+QUANTILES = 101
+
+
+class Line(BaseModel):
+    """The MQL definition in force: one small JSON document.
+
+    Attributes
+    ----------
+    price
+        lambda, in workspace currency: a lead is an MQL iff its expected value is above ``max(price, 0)``.
+    margin, touch_cost
+        ``expected_value = expected_revenue * margin - touch_cost``.
+    capacity_per_week
+        Leads that sales can start on in a week; None for no limit.
+    quantiles
+        Unclipped scores of leads at risk at the 101 percentiles.
+    median_mql_value
+        Median expected value of MQLs at risk, which parts grade A from B; None when there is none.
+    equivalent_p_won
+        Probability at which a lead with the mean amount meets the line.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    price: float
+    margin: float
+    touch_cost: float
+    capacity_per_week: float | None
+    currency: str
+    quantiles: tuple[float, ...]
+    median_mql_value: float | None
+    equivalent_p_won: float | None
+    crossings_per_week: float
+    weeks: int
+    leads_at_risk: int
+    set_as_of: datetime
+    model_version: str = ""
+    agreed_by: tuple[str, ...] = ()
+
+    @property
+    def threshold(self) -> float:
+        """What an expected value must exceed, workspace currency."""
+        return max(self.price, 0.0)
+
+    @property
+    def version(self) -> str:
+        """First 12 hex digits of the SHA-256 of the document."""
+        text = json.dumps(self.model_dump(mode="json", exclude={"agreed_by"}), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def expected_value(self, expected_revenue: Matrix) -> Matrix:
+        """Return what working each lead is worth, workspace currency, shape of ``expected_revenue``."""
+        return expected_revenue * self.margin - self.touch_cost
+
+    def grades(self, expected_value: Matrix) -> NDArray[np.str_]:
+        """Return A and B for MQLs above and below the median value of MQLs, C for a value above 0, D for the rest."""
+        middle = self.median_mql_value if self.median_mql_value is not None else self.threshold
+        is_mql = expected_value > self.threshold
+        return np.select(
+            [is_mql & (expected_value > middle), is_mql, expected_value > 0], ["A", "B", "C"], default="D"
+        ).astype(np.str_)
+
+    def percentile(self, score_unclipped: Matrix) -> Matrix:
+        """Return the share of leads at risk that score lower, 0 to 100."""
+        grid = np.asarray(self.quantiles)
+        return np.interp(score_unclipped, grid, np.linspace(0.0, 100.0, len(grid)))
+
+    def save(self, path: Path) -> None:
+        """Write the document."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a document; ``BundleError`` when it is none."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except (ValidationError, OSError) as error:
+            raise BundleError(
+                found=f"'{path.name}', which is no MQL line ({error.__class__.__name__})",
+                expected="a document written by 'kizashi line'",
+                fix="delete it to return to the model's own line, or run 'kizashi line' again",
+            ) from error
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Expected revenue of leads at risk at the moments of the replayed weeks.
+
+    Parameters
+    ----------
+    lead
+        Lead number of each row, shape (n,).
+    week
+        Week of each row, shape (n,): 0 for the state before the replay, then 1 to ``weeks``.
+    expected_revenue
+        Shape (n,), workspace currency.
+    starts
+        Start of each replayed week, ISO dates, length ``weeks``.
+    """
+
+    lead: NDArray[np.int64]
+    week: NDArray[np.int64]
+    expected_revenue: Matrix
+    starts: tuple[str, ...]
+
+    @property
+    def weeks(self) -> int:
+        """How many weeks were replayed."""
+        return len(self.starts)
+
+
+def crossings(replay: Replay, value: Matrix, price: float) -> NDArray[np.int64]:
+    """Count first crossings by week at a price, shape (weeks,).
+
+    A lead crosses in the first week in which its expected value is above ``max(price, 0)``; leads that were above before
+    the replay began do not cross again.
+
+    Parameters
+    ----------
+    replay
+        The weeks.
+    value
+        Expected value of each row, shape (n,).
+    price
+        lambda, workspace currency.
+    """
+    above = value > max(price, 0.0)
+    if not above.any():
+        return np.zeros(replay.weeks, dtype=np.int64)
+    count = int(replay.lead.max()) + 1
+    first = np.full(count, replay.weeks + 1, dtype=np.int64)
+    np.minimum.at(first, replay.lead[above], replay.week[above])
+    return np.bincount(first, minlength=replay.weeks + 2)[1 : replay.weeks + 1]
+
+
+def set_price(replay: Replay, value: Matrix, capacity: float | None) -> tuple[float, tuple[tuple[float, float], ...]]:
+    """Find lambda: the smallest price from which on no price gives more than ``capacity`` first crossings a week.
+
+    Parameters
+    ----------
+    replay
+        The weeks.
+    value
+        Expected value of each row, shape (n,).
+    capacity
+        First crossings a week that sales can take; None for no limit, which gives 0.
+
+    Returns
+    -------
+    price, curve
+        lambda in workspace currency, and pairs (price, first crossings a week) for a chart.
+    """
+    above = np.unique(value[value > 0])
+    if above.size == 0:
+        return 0.0, ((0.0, 0.0),)
+    grid = np.unique(np.quantile(above, np.linspace(0.0, 1.0, 400)))
+    rates = np.array([crossings(replay, value, price).sum() / replay.weeks for price in grid])
+    start = crossings(replay, value, 0.0).sum() / replay.weeks
+    shown = ((0.0, float(start)), *((float(a), float(b)) for a, b in zip(grid, rates, strict=True)))
+    if capacity is None or (start <= capacity and (rates <= capacity).all()):
+        return 0.0, shown
+    too_many = np.flatnonzero(rates > capacity)
+    return float(grid[min(too_many[-1] + 1, len(grid) - 1)]) if too_many.size else float(grid[0]), shown
+
+
+def with_model(line: Line, version: str) -> Line:
+    """Return the line bound to a model version."""
+    return line.model_copy(update={"model_version": version})
+
+

@@ -1,0 +1,201 @@
+"""How good predictions are: ranking, calibration, and what the best tenth holds.
+
+Every measure takes row weights, so that the same code serves the data and its bootstrap draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, log_expit, logit
+from scipy.stats import beta
+
+__all__ = ["Bin", "Decile", "Judgement", "calibration_bins", "deciles", "ece_null", "gains", "normalised_gini"]
+
+Matrix = NDArray[np.float64]
+BINS = 10
+TOP = 0.1
+P_RANGE = (1e-9, 1 - 1e-9)
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Leads with similar predictions: mean prediction, observed rate, its 90% Jeffreys interval, how many."""
+
+    predicted: float
+    observed: float
+    low: float
+    high: float
+    leads: int
+
+
+@dataclass(frozen=True)
+class Decile:
+    """A tenth of the leads, best first."""
+
+    decile: int
+    leads: int
+    outcomes: int
+    rate: float
+    lift: float
+
+
+class Judgement:
+    """Predictions and labels, sorted once, measured under any weights.
+
+    Parameters
+    ----------
+    probability
+        Predictions, shape (n,).
+    happened
+        Labels, shape (n,).
+
+    Examples
+    --------
+    >>> judged = Judgement(np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True]))
+    >>> judged.measure(np.ones(4))["auc"]
+    1.0
+    """
+
+    def __init__(self, probability: Matrix, happened: NDArray[np.bool_]) -> None:
+        self.order = np.argsort(-probability, kind="stable")
+        self.p = np.clip(probability[self.order], *P_RANGE)
+        self.y = happened[self.order].astype(np.float64)
+        self.z = logit(self.p)
+        self.losses = -np.where(self.y > 0, np.log(self.p), np.log1p(-self.p))
+        # Ends of runs of equal predictions: ties count half in the AUC and are never split.
+        self.ends = np.append(np.flatnonzero(np.diff(self.p)), len(self.p) - 1)
+
+    def measure(self, weights: Matrix) -> Mapping[str, float]:
+        """Return auc, average_precision, log_loss, brier, ece, observed_over_expected, calibration_slope, lift_at_10."""
+        w = weights[self.order]
+        positives, total = float((w * self.y).sum()), float(w.sum())
+        if positives == 0 or positives == total:
+            return dict.fromkeys(_NAMES, float("nan"))
+        return {
+            **self._ranking(w, positives, total),
+            "log_loss": float((w * self.losses).sum() / total),
+            "brier": float((w * (self.p - self.y) ** 2).sum() / total),
+            "ece": self.ece(w),
+            "observed_over_expected": positives / float((w * self.p).sum()),
+            "calibration_slope": _slope(self.z, self.y, w),
+        }
+
+    def _ranking(self, w: Matrix, positives: float, total: float) -> dict[str, float]:
+        true = np.cumsum(w * self.y)[self.ends]
+        all_ = np.cumsum(w)[self.ends]
+        false = all_ - true
+        steps_true, steps_false = np.diff(true, prepend=0.0), np.diff(false, prepend=0.0)
+        auc = float((steps_false * (true - steps_true / 2)).sum() / (positives * (total - positives)))
+        precision = np.divide(true, all_, out=np.zeros_like(true), where=all_ > 0)
+        top = TOP * total
+        found = float(np.interp(top, np.append(0.0, all_), np.append(0.0, true)))
+        return {
+            "auc": auc,
+            "average_precision": float((steps_true * precision).sum() / positives),
+            "lift_at_10": found / positives / TOP,
+        }
+
+    def ece(self, w: Matrix) -> float:
+        """Return the expected calibration error over ten bins of equal weight."""
+        cumulative = np.cumsum(w)
+        number = np.minimum((cumulative - w / 2) / cumulative[-1] * BINS, BINS - 1).astype(np.int64)
+        size = np.bincount(number, w, BINS)
+        gap = np.abs(np.bincount(number, w * self.p, BINS) - np.bincount(number, w * self.y, BINS))
+        return float(gap[size > 0].sum() / size.sum())
+
+
+_NAMES = (
+    "auc",
+    "average_precision",
+    "lift_at_10",
+    "log_loss",
+    "brier",
+    "ece",
+    "observed_over_expected",
+    "calibration_slope",
+)
+
+
+def _slope(z: Matrix, y: Matrix, w: Matrix) -> float:
+    """Fit ``logit P(y) = a + b z`` by Newton's method and return b; 1 is perfect, below 1 is over-confident."""
+    center = float((w * z).sum() / w.sum())
+    columns = np.stack([np.ones_like(z), z - center], axis=1)
+    parameters = np.array([center, 1.0])
+    for _ in range(25):
+        p = expit(columns @ parameters)
+        gradient = columns.T @ (w * (y - p))
+        hessian = (columns * (w * p * (1 - p))[:, None]).T @ columns + 1e-9 * np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        parameters = parameters + np.clip(step, -2.0, 2.0)
+        if float(np.abs(step).max()) < 1e-8:  # noqa: PLR2004
+            break
+    return float(parameters[1])
+
+
+def ece_null(probability: Matrix, *, seed: int, draws: int = 300) -> float:
+    """Return the ECE that perfectly calibrated predictions of this size would show on average (methods 4)."""
+    rng = np.random.default_rng(seed)
+    ordered = np.sort(probability)[::-1]
+    weights = np.ones(len(ordered))
+    return float(
+        np.mean([Judgement(ordered, rng.random(len(ordered)) < ordered).ece(weights) for _ in range(draws)])
+    )
+
+
+def calibration_bins(probability: Matrix, happened: NDArray[np.bool_], bins: int = BINS) -> tuple[Bin, ...]:
+    """Group predictions into bins of equal size and compare with what happened."""
+    order = np.argsort(probability, kind="stable")
+    found: list[Bin] = []
+    for part in np.array_split(order, min(bins, len(order))):
+        wins = int(happened[part].sum())
+        ends = beta.ppf([0.05, 0.95], wins + 0.5, len(part) - wins + 0.5)
+        found.append(
+            Bin(float(probability[part].mean()), wins / len(part), float(ends[0]), float(ends[1]), len(part))
+        )
+    return tuple(found)
+
+
+def deciles(probability: Matrix, happened: NDArray[np.bool_]) -> tuple[Decile, ...]:
+    """Cut the leads into ten, best first."""
+    order = np.argsort(-probability, kind="stable")
+    rate = float(happened.mean())
+    found: list[Decile] = []
+    for number, part in enumerate(np.array_split(order, BINS), start=1):
+        if len(part):
+            wins = int(happened[part].sum())
+            lift = wins / len(part) / rate if rate else float("nan")
+            found.append(Decile(number, len(part), wins, wins / len(part), lift))
+    return tuple(found)
+
+
+def gains(probability: Matrix, happened: NDArray[np.bool_], points: int = 50) -> tuple[tuple[float, float], ...]:
+    """Return pairs (share of leads worked, share of outcomes found), best leads first."""
+    order = np.argsort(-probability, kind="stable")
+    found = np.append(0.0, np.cumsum(happened[order]))
+    shares = np.linspace(0.0, 1.0, points + 1)
+    wins = np.interp(shares * len(order), np.arange(len(order) + 1), found)
+    return tuple((float(a), float(b)) for a, b in zip(shares, wins / max(found[-1], 1.0), strict=True))
+
+
+def normalised_gini(predicted: Matrix, amount: Matrix, weights: Matrix) -> float:
+    """Return the Gini of amounts ordered by prediction over that of the perfect order (Wang et al. 2019); 1 is perfect."""
+
+    def gini(order: NDArray[np.int64]) -> float:
+        w, a = weights[order], (weights * amount)[order]
+        people, money = np.cumsum(w) / w.sum(), np.cumsum(a) / a.sum()
+        return float((np.diff(people, prepend=0.0) * (money - np.diff(money, prepend=0.0) / 2)).sum() - 0.5)
+
+    if float((weights * amount).sum()) <= 0:
+        return float("nan")
+    best = gini(np.argsort(-amount, kind="stable"))
+    return gini(np.argsort(-predicted, kind="stable")) / best if best > 0 else float("nan")
+
+
+def log_loss(probability: Matrix, happened: NDArray[np.bool_]) -> float:
+    """Return the mean log-loss, nats."""
+    z = logit(np.clip(probability, *P_RANGE))
+    return float(-np.where(happened, log_expit(z), log_expit(-z)).mean())

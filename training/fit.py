@@ -1,0 +1,200 @@
+"""Fitting one endpoint: members chosen and weighed by what they said, fold after fold, about a future they had not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import lightgbm as lgb
+import numpy as np
+from numpy.typing import NDArray
+
+from crm.progress import Progress
+from features.feature import Direction, Shape
+from models.blend import Endpoint, blend_weights, log_loss_of_logit
+from models.boosted import BoosterPlan, ShallowMember, StumpsMember, booster_parameters, stumps_from_booster
+from models.calibration import Calibrator, fit_calibrator
+from models.logistic import LogisticMember, fit_logistic
+from training.splits import Fold
+
+__all__ = ["EndpointData", "FittedEndpoint", "fit_endpoint"]
+
+Matrix = NDArray[np.float64]
+PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+MIN_SHALLOW = 100
+MAX_ROUNDS = 600
+PATIENCE = 40
+
+
+@dataclass(frozen=True)
+class EndpointData:
+    """Mature training rows of one endpoint, in time order.
+
+    Parameters
+    ----------
+    outcome, horizon_days
+        The endpoint.
+    matrix
+        Features, shape (n, n_features).
+    happened
+        Labels, shape (n,).
+    shapes, directions
+        How each feature is spread, and its monotone sign.
+    folds
+        Time-forward folds.
+    """
+
+    outcome: str
+    horizon_days: float
+    matrix: Matrix
+    happened: NDArray[np.bool_]
+    shapes: Sequence[Shape]
+    directions: tuple[Direction, ...]
+    folds: tuple[Fold, ...]
+
+
+@dataclass(frozen=True)
+class FittedEndpoint:
+    """An endpoint, and its out-of-fold predictions.
+
+    Parameters
+    ----------
+    endpoint
+        Fitted on all rows.
+    rows
+        Row numbers with an out-of-fold prediction, in fold order.
+    logit
+        Their calibrated logits: blended, and calibrated on earlier folds alone, shape of ``rows``.
+    member_losses
+        Each member's own out-of-fold log-loss, nats.
+    signs_kept
+        Whether monotone signs were imposed, by boosted member.
+    """
+
+    endpoint: Endpoint
+    rows: NDArray[np.int64]
+    logit: Matrix
+    member_losses: tuple[float, ...]
+    signs_kept: dict[str, bool]
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A member fitted on all rows, and the logits that its kind gave out of fold."""
+
+    member: LogisticMember | StumpsMember | ShallowMember
+    logits: Matrix
+    has_signs: bool | None
+
+
+def fit_endpoint(data: EndpointData, progress: Progress) -> FittedEndpoint:
+    """Fit the default model of an endpoint.
+
+    Logistic regression and stumps, and from 100 outcomes on a shallow conservative LightGBM, averaged in logits with
+    weights from out-of-fold log-loss (methods 7 as corrected by the measured peers).
+
+    Parameters
+    ----------
+    data
+        Mature rows and folds; at least one fold.
+    progress
+        Where to report each member.
+    """
+    rows = np.concatenate([fold.test for fold in data.folds])
+    kinds = ["logistic", "stumps", "shallow"][: 3 if data.happened.sum() >= MIN_SHALLOW else 2]
+    candidates: list[_Candidate] = []
+    with progress.step(f"Learning {data.outcome}", total=len(kinds)) as step:
+        for kind in kinds:
+            candidates.append(_fit_logistic(data) if kind == "logistic" else _fit_boosted(data, kind == "stumps"))
+            step.advance()
+        logits = np.stack([candidate.logits for candidate in candidates], axis=1)
+        weights = blend_weights(logits, data.happened[rows])
+        blended = logits @ np.asarray(weights)
+        losses = tuple(log_loss_of_logit(logits[:, j], data.happened[rows]) for j in range(len(kinds)))
+        members = tuple(candidate.member for candidate in candidates)
+        draft = Endpoint(data.outcome, data.horizon_days, members, weights, Calibrator("intercept", 1.0, 1.0, 0.0))
+        # The slope comes from unseen periods; the level from every mature row, which has the most outcomes.
+        calibrator = fit_calibrator(blended, data.happened[rows])
+        if 0 < data.happened.sum() < len(data.happened):
+            calibrator = calibrator.shifted_to(draft.g(data.matrix), float(data.happened.mean()))
+        step.note(", ".join(f"{kind} {weight:.2f}" for kind, weight in zip(kinds, weights, strict=True)))
+    endpoint = Endpoint(data.outcome, data.horizon_days, members, weights, calibrator)
+    signs = {c.member.name: bool(c.has_signs) for c in candidates if c.has_signs is not None}
+    return FittedEndpoint(endpoint, rows, _calibrate_forward(blended, data), losses, signs)
+
+
+def _fit_logistic(data: EndpointData) -> _Candidate:
+    best: tuple[float, float, Matrix] | None = None
+    labels = np.concatenate([data.happened[fold.test] for fold in data.folds])
+    for penalty in PENALTIES:
+        parts = [
+            fit_logistic(
+                data.matrix[fold.train], data.happened[fold.train], data.shapes, penalty=penalty
+            ).logit(data.matrix[fold.test])
+            for fold in data.folds
+        ]
+        logits = np.concatenate(parts)
+        loss = log_loss_of_logit(logits, labels)
+        if best is None or loss < best[0]:
+            best = (loss, penalty, logits)
+    assert best is not None  # noqa: S101 - PENALTIES is not empty
+    return _Candidate(fit_logistic(data.matrix, data.happened, data.shapes, penalty=best[1]), best[2], None)
+
+
+def _fit_boosted(data: EndpointData, is_stumps: bool) -> _Candidate:
+    """Grow with and without monotone signs, and keep what did better on the future: a wrong sign costs (peers)."""
+    trials = [directions for directions in (data.directions, None) if directions is None or any(directions)]
+    best: tuple[float, int, Matrix, BoosterPlan] | None = None
+    for directions in trials:
+        plan = BoosterPlan(is_stumps, directions, len(data.happened))
+        loss, rounds, logits = _cross_validate(data, plan)
+        if best is None or loss < best[0]:
+            best = (loss, rounds, logits, plan)
+    assert best is not None  # noqa: S101 - there is at least the trial without signs
+    _, rounds, logits, plan = best
+    booster = lgb.train(booster_parameters(plan), _dataset(data.matrix, data.happened), num_boost_round=rounds)
+    if is_stumps:
+        member: StumpsMember | ShallowMember = stumps_from_booster(booster, rounds, data.matrix)
+    else:
+        member = ShallowMember(booster.model_to_string(), data.matrix.shape[1], rounds)
+    return _Candidate(member, logits, plan.directions is not None)
+
+
+def _cross_validate(data: EndpointData, plan: BoosterPlan) -> tuple[float, int, Matrix]:
+    answer = lgb.cv(
+        booster_parameters(plan),
+        _dataset(data.matrix, data.happened),
+        num_boost_round=MAX_ROUNDS,
+        folds=[(fold.train, fold.test) for fold in data.folds],
+        callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
+        return_cvbooster=True,
+    )
+    boosters: lgb.CVBooster = answer["cvbooster"]  # pyright: ignore[reportAssignmentType]
+    rounds = max(int(boosters.best_iteration), 1)
+    parts = [
+        np.asarray(booster.predict(data.matrix[fold.test], raw_score=True, num_iteration=rounds))
+        for booster, fold in zip(boosters.boosters, data.folds, strict=True)
+    ]
+    logits = np.concatenate(parts)
+    labels = np.concatenate([data.happened[fold.test] for fold in data.folds])
+    return log_loss_of_logit(logits, labels), rounds, logits
+
+
+def _dataset(matrix: Matrix, happened: NDArray[np.bool_]) -> lgb.Dataset:
+    return lgb.Dataset(matrix, happened.astype(np.float64), free_raw_data=False)
+
+
+def _calibrate_forward(blended: Matrix, data: EndpointData) -> Matrix:
+    """Calibrate each fold on the folds before it alone; the first one stays as it is."""
+    answer = np.empty_like(blended)
+    start = 0
+    for fold in data.folds:
+        end = start + len(fold.test)
+        earlier = np.concatenate([other.test for other in data.folds])[:start]
+        if start and data.happened[earlier].any():
+            answer[start:end] = fit_calibrator(blended[:start], data.happened[earlier]).logit(blended[start:end])
+        else:
+            answer[start:end] = blended[start:end]
+        start = end
+    return answer
+
