@@ -159,7 +159,7 @@ def crossings(replay: Replay, value: Matrix, price: float) -> NDArray[np.int64]:
 
 
 def set_price(replay: Replay, value: Matrix, capacity: float | None) -> tuple[float, tuple[tuple[float, float], ...]]:
-    """Find lambda: the smallest price from which on no price gives more than ``capacity`` first crossings a week.
+    """Find lambda: the smallest price that gives at most ``capacity`` first crossings a week on average.
 
     Parameters
     ----------
@@ -182,14 +182,9 @@ def set_price(replay: Replay, value: Matrix, capacity: float | None) -> tuple[fl
     rates = np.array([crossings(replay, value, price).sum() / replay.weeks for price in grid])
     start = crossings(replay, value, 0.0).sum() / replay.weeks
     shown = ((0.0, float(start)), *((float(a), float(b)) for a, b in zip(grid, rates, strict=True)))
-    if capacity is None or (start <= capacity and (rates <= capacity).all()):
+    if capacity is None or start <= capacity:
         return 0.0, shown
-    too_many = np.flatnonzero(rates > capacity)
-    return float(grid[min(too_many[-1] + 1, len(grid) - 1)]) if too_many.size else float(grid[0]), shown
-
-
-def with_model(line: Line, version: str) -> Line:
-    """Return the line bound to a model version."""
-    return line.model_copy(update={"model_version": version})
+    # At the highest value nobody crosses, so some price always fits.
+    return float(grid[np.flatnonzero(rates <= capacity)[0]]), shown
 
 

@@ -1,0 +1,210 @@
+"""The registry: versions of the model ``kizashi`` in the workspace's MLflow, with the aliases champion and challenger.
+
+The hashes of a version's files are its tags, written once when it is registered. Whoever changes a file in the artifact
+folder would have to change the database as well; with ``KIZASHI_SIGNING_KEY`` set, the tags too are signed.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlparse
+
+from crm.config import Workspace
+from crm.errors import BundleError, RegistryError
+from models.bundle import parse_bundle, signature, verify_files
+from models.line import Line
+from models.scoring import LoadedModel
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = [
+    "EXPERIMENT",
+    "MODEL",
+    "ModelVersion",
+    "find_version",
+    "list_versions",
+    "load_model",
+    "open_store",
+    "set_alias",
+    "tag_hashes",
+]
+
+MODEL = "kizashi"
+EXPERIMENT = "kizashi"
+BUNDLE_FOLDER = "data/bundle/"
+SIGNING_KEY = "KIZASHI_SIGNING_KEY"
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One registered version."""
+
+    version: str
+    run_id: str
+    aliases: tuple[str, ...]
+    tags: Mapping[str, str]
+    created_at_ms: int
+
+
+@contextmanager
+def open_store(workspace: Workspace) -> Iterator[MlflowClient]:
+    """Open the workspace's MLflow store, made on first use.
+
+    MLflow is imported here because it takes seconds, and its telemetry is switched off before that.
+    """
+    for name in ("MLFLOW_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        os.environ.setdefault(name, "true")
+    import logging
+
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    workspace.artifacts_folder.mkdir(parents=True, exist_ok=True)
+    mlflow.set_tracking_uri(workspace.tracking_uri)
+    mlflow.set_registry_uri(workspace.tracking_uri)
+    client = mlflow.MlflowClient(tracking_uri=workspace.tracking_uri, registry_uri=workspace.tracking_uri)
+    if client.get_experiment_by_name(EXPERIMENT) is None:
+        client.create_experiment(EXPERIMENT, artifact_location=workspace.artifacts_folder.as_uri())
+    yield client
+
+
+def list_versions(client: MlflowClient) -> tuple[ModelVersion, ...]:
+    """List the registered versions, newest first."""
+    names = [model.name for model in client.search_registered_models(filter_string=f"name = '{MODEL}'")]
+    if not names:
+        return ()
+    found = client.search_model_versions(f"name = '{MODEL}'")
+    versions = [_version(client, str(item.version)) for item in found]
+    return tuple(sorted(versions, key=lambda item: -int(item.version)))
+
+
+def find_version(client: MlflowClient, name: str) -> ModelVersion:
+    """Find a version by number or alias.
+
+    Raises
+    ------
+    RegistryError
+        When there is none.
+    """
+    versions = list_versions(client)
+    for version in versions:
+        if version.version == name or name in version.aliases:
+            return version
+    known = ", ".join(f"{v.version}{' (' + ', '.join(v.aliases) + ')' if v.aliases else ''}" for v in versions)
+    raise RegistryError(
+        found=f"no version '{name}' of the model",
+        expected=f"one of {known}" if known else "a trained model",
+        fix="run 'kizashi train', then 'kizashi promote'" if not known else "name one of these",
+    )
+
+
+def _version(client: MlflowClient, number: str) -> ModelVersion:
+    item = client.get_model_version(MODEL, number)
+    return ModelVersion(
+        str(item.version),
+        str(item.run_id or ""),
+        tuple(item.aliases),
+        dict(item.tags),
+        int(item.creation_timestamp),
+    )
+
+
+def set_alias(client: MlflowClient, alias: str, version: str) -> None:
+    """Point an alias at a version."""
+    client.set_registered_model_alias(MODEL, alias, version)
+
+
+def tag_hashes(hashes: Mapping[str, str], fingerprint: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags that let a version be verified before anything in it is parsed."""
+    tags = {"kizashi.files": json.dumps(dict(sorted(hashes.items()))), "kizashi.fingerprint": fingerprint}
+    key = environ.get(SIGNING_KEY)
+    if key:
+        tags["kizashi.signature"] = signature({**hashes, "fingerprint": fingerprint}, key)
+    return tags
+
+
+def load_model(
+    workspace: Workspace, *, alias: str = "champion", environ: Mapping[str, str] = os.environ
+) -> LoadedModel:
+    """Load a version by alias or number, verified against the registry.
+
+    Parameters
+    ----------
+    workspace
+        The workspace whose registry to ask.
+    alias
+        ``champion``, ``challenger`` or a version number.
+    environ
+        Where ``KIZASHI_SIGNING_KEY`` is looked up.
+
+    Raises
+    ------
+    RegistryError
+        When there is no such version.
+    BundleError
+        When its files are not those that were registered.
+    """
+    if not (workspace.folder / "mlruns" / "mlflow.db").is_file():
+        raise RegistryError(
+            found="no registry in this workspace", expected="a trained model", fix="run 'kizashi train' first"
+        )
+    with open_store(workspace) as client:
+        version = find_version(client, alias)
+        folder = _folder(client, workspace, version.version)
+    hashes = _recorded_hashes(version, environ)
+    contents = verify_files(folder, hashes)
+    fingerprint = version.tags["kizashi.fingerprint"]
+    bundle, own_line = parse_bundle(contents, fingerprint=fingerprint, prefix=BUNDLE_FOLDER)
+    return LoadedModel(version.version, bundle, _line_in_force(workspace, version.version, own_line))
+
+
+def _folder(client: MlflowClient, workspace: Workspace, version: str) -> Path:
+    location = urlparse(client.get_model_version_download_uri(MODEL, version))
+    if location.scheme not in ("", "file"):
+        raise BundleError(
+            found=f"a model stored at a {location.scheme} address",
+            expected=f"a folder below {workspace.artifacts_folder}",
+            fix="train in this workspace, whose artifacts lie beside it",
+        )
+    folder = Path(unquote(location.path))
+    if not folder.is_dir():
+        raise BundleError(
+            found=f"no folder '{folder}'",
+            expected="the files of the registered model",
+            fix="restore mlruns/artifacts from a backup, roll back, or train again; a moved workspace must be trained again",
+        )
+    return folder
+
+
+def _recorded_hashes(version: ModelVersion, environ: Mapping[str, str]) -> dict[str, str]:
+    recorded: dict[str, Any] = json.loads(version.tags.get("kizashi.files", "{}"))
+    hashes = {str(name): str(digest) for name, digest in recorded.items()}
+    key = environ.get(SIGNING_KEY)
+    if key:
+        found = version.tags.get("kizashi.signature", "")
+        expected = signature({**hashes, "fingerprint": version.tags.get("kizashi.fingerprint", "")}, key)
+        if not hmac.compare_digest(found, expected):
+            raise BundleError(
+                found=f"version {version.version} with {'another' if found else 'no'} signature",
+                expected=f"the signature of {SIGNING_KEY}",
+                fix="train again with the key set, or unset it to rely on the registry's hashes alone",
+            )
+    return hashes
+
+
+def _line_in_force(workspace: Workspace, version: str, own: Line) -> Line:
+    """Return the line that was set for this version by hand, or the one it was trained with."""
+    if workspace.line_path.is_file():
+        line = Line.load(workspace.line_path)
+        if line.model_version == version:
+            return line
+    return own.model_copy(update={"model_version": version})

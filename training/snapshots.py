@@ -1,0 +1,191 @@
+"""At which moments leads are scored for training, and in which spells they are at risk.
+
+A snapshot is taken while its lead is at risk: before a hand-off or a decision. Whether a moment is taken never depends on
+what the lead does later, else leads that convert fast would be over-represented among the young (docs/adr/0003).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from crm.config import SnapshotsConfig
+from crm.known import to_micros
+from crm.outcomes import Observation, risk_spells
+from crm.store import Tables
+from features.known import DAY_US
+
+__all__ = ["Snapshots", "scoring_moments", "take_snapshots"]
+
+RANDOM_PER_LEAD = 4
+YOUNGEST_DAYS = 0.25
+OLDEST_DAYS = 270.0
+HASH_KEY = "kizashi-snapshot"
+WEEK_US = 7 * DAY_US
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """Moments at which leads were at risk, in time order.
+
+    Parameters
+    ----------
+    moments
+        row_id (0, 1, 2, ...), lead_id, as_of_us: what features are built for.
+    as_of_us
+        Shape (n,), microseconds since 1970 UTC.
+    group
+        Account number of each row, shape (n,); a lead without account is its own.
+    lead
+        Lead number of each row, shape (n,).
+    is_judged
+        Shape (n,): one row a lead, on which quality is reported.
+    """
+
+    moments: pa.Table
+    as_of_us: NDArray[np.int64]
+    group: NDArray[np.int64]
+    lead: NDArray[np.int64]
+    is_judged: NDArray[np.bool_]
+
+
+def take_snapshots(tables: Tables, config: SnapshotsConfig, seen: Observation) -> Snapshots:
+    """Take the training snapshots of every lead at risk.
+
+    Parameters
+    ----------
+    tables
+        The workspace's tables.
+    config
+        Which moments; by default each MQL and four ages, drawn evenly in log age between six hours and 270 days.
+    seen
+        Snapshots lie inside its span.
+    """
+    spells = risk_spells(tables, seen.as_of)
+    chosen = config
+    if config.is_default:
+        chosen = SnapshotsConfig(decisions=True, random_per_lead=RANDOM_PER_LEAD)
+    parts = [part for part in _moments(tables, spells, chosen, seen) if len(part)]
+    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"lead_id": [], "account_id": [], "as_of_us": []})
+    return _arrange(_at_risk(found, spells, seen))
+
+
+def scoring_moments(tables: Tables, config: SnapshotsConfig, seen: Observation, *, since_us: int) -> Snapshots:
+    """Return the moments after ``since_us`` at which leads would have been scored, for a replay of the line.
+
+    The configured moments, or the start of each week where the workspace names none (or random ones).
+    """
+    spells = risk_spells(tables, seen.as_of)
+    named = config.creation or config.after_days or config.touch_kinds
+    chosen = config if named else SnapshotsConfig(weekly=True)
+    parts = [part for part in _moments(tables, spells, chosen, seen) if len(part)]
+    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"lead_id": [], "account_id": [], "as_of_us": []})
+    found = found[found["as_of_us"] >= since_us]
+    return _arrange(_at_risk(found, spells, seen))
+
+
+def _moments(
+    tables: Tables, spells: pd.DataFrame, config: SnapshotsConfig, seen: Observation
+) -> Iterator[pd.DataFrame]:
+    if config.creation:
+        yield _at_ages(spells, np.zeros(len(spells)))
+    for days in config.after_days:
+        yield _at_ages(spells, np.full(len(spells), days))
+    if config.weekly:
+        yield _weekly(spells, seen)
+    for number in range(config.random_per_lead):
+        yield _at_ages(spells, _drawn_ages(spells, number, config.random_per_lead))
+    if config.touch_kinds and tables.has("touches"):
+        touches = tables.table("touches")
+        yield _of_rows(touches.filter(touches.kind.isin(config.touch_kinds)).select("lead_id", as_of_us=touches.happened_us + 1).to_pyarrow().to_pandas(), spells)
+    if config.decisions:
+        yield _decisions(tables, spells)
+
+
+def _at_ages(spells: pd.DataFrame, days: NDArray[np.float64]) -> pd.DataFrame:
+    as_of = spells["start_us"].to_numpy(dtype=np.int64) + (days * DAY_US).astype(np.int64)
+    return pd.DataFrame({"lead_id": spells["lead_id"], "account_id": spells["account_id"], "as_of_us": as_of})
+
+
+def _drawn_ages(spells: pd.DataFrame, number: int, count: int) -> NDArray[np.float64]:
+    """Draw one age a spell from the ``number``-th of ``count`` strata of log age, by a hash of the lead, not by chance."""
+    keys = (spells["lead_id"].astype(str) + f"|{number}").to_numpy(dtype=object)
+    uniform = pd.util.hash_array(keys, hash_key=HASH_KEY).astype(np.float64) / 2.0**64
+    low, high = np.log(YOUNGEST_DAYS), np.log(OLDEST_DAYS)
+    return np.exp(low + (high - low) * (number + uniform) / count)
+
+
+def _weekly(spells: pd.DataFrame, seen: Observation) -> pd.DataFrame:
+    last = to_micros(seen.observed_until)
+    first = int(spells["start_us"].min()) if len(spells) else last
+    ends = spells["end_us"].to_numpy(dtype=np.float64)
+    parts: list[pd.DataFrame] = []
+    for moment in range(last, first - 1, -WEEK_US):
+        live = (spells["start_us"].to_numpy() <= moment) & ~(ends < moment)
+        part = spells.loc[live, ["lead_id", "account_id"]]
+        parts.append(part.assign(as_of_us=np.int64(moment)))
+    return pd.concat(parts, ignore_index=True) if parts else spells.iloc[:0].assign(as_of_us=np.int64(0))
+
+
+def _decisions(tables: Tables, spells: pd.DataFrame) -> pd.DataFrame:
+    """Take the moment of each MQL; the hand-off where the workspace has no MQLs."""
+    if tables.has("stages"):
+        stages = tables.table("stages")
+        mqls = stages.filter(stages.stage == "mql").select("lead_id", as_of_us=stages.entered_us + 1)
+        frame = mqls.to_pyarrow().to_pandas()
+        if len(frame):
+            return _of_rows(frame, spells)
+    if tables.has("hand_offs"):
+        hand_offs = tables.table("hand_offs")
+        frame = hand_offs.select("lead_id", as_of_us=hand_offs.handed_off_us).to_pyarrow().to_pandas().drop_duplicates()
+        return _of_rows(frame, spells)
+    return spells.iloc[:0].assign(as_of_us=np.int64(0))
+
+
+def _of_rows(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.DataFrame:
+    accounts = spells[["lead_id", "account_id"]].drop_duplicates("lead_id")
+    return rows.merge(accounts, on="lead_id")[["lead_id", "account_id", "as_of_us"]]
+
+
+def _at_risk(found: pd.DataFrame, spells: pd.DataFrame, seen: Observation) -> pd.DataFrame:
+    """Keep the moments inside the observed span at which the lead was at risk, each once."""
+    found = found[found["as_of_us"] <= to_micros(seen.observed_until)]
+    if seen.observed_from is not None:
+        found = found[found["as_of_us"] >= to_micros(seen.observed_from)]
+    found = found.astype({"as_of_us": "int64"}).drop_duplicates(["lead_id", "as_of_us"]).sort_values("as_of_us", kind="stable")
+    starts = spells[["lead_id", "start_us", "end_us"]].sort_values("start_us", kind="stable")
+    joined = pd.merge_asof(found, starts, left_on="as_of_us", right_on="start_us", by="lead_id", direction="backward")
+    inside = joined["start_us"].notna() & ~(joined["end_us"] < joined["as_of_us"])
+    return joined.loc[inside, ["lead_id", "account_id", "as_of_us"]]
+
+
+def _arrange(found: pd.DataFrame) -> Snapshots:
+    found = found.sort_values(["as_of_us", "lead_id"], kind="stable").reset_index(drop=True)
+    lead, _ = pd.factorize(found["lead_id"])
+    owner = found["account_id"].where(found["account_id"].notna(), "lead:" + found["lead_id"].astype(str))
+    group, _ = pd.factorize(owner)
+    draw = pd.util.hash_array(
+        (found["lead_id"].astype(str) + "|" + found["as_of_us"].astype(str)).to_numpy(dtype=object), hash_key=HASH_KEY
+    )
+    judged = np.zeros(len(found), dtype=bool)
+    if len(found):
+        judged[pd.Series(draw).groupby(lead).idxmin().to_numpy()] = True
+    moments = pa.table(
+        {
+            "row_id": pa.array(np.arange(len(found)), pa.int64()),
+            "lead_id": pa.array(found["lead_id"].astype(str), pa.string()),
+            "as_of_us": pa.array(found["as_of_us"].to_numpy(dtype=np.int64), pa.int64()),
+        }
+    )
+    return Snapshots(
+        moments,
+        found["as_of_us"].to_numpy(dtype=np.int64),
+        group.astype(np.int64),
+        lead.astype(np.int64),
+        judged,
+    )
