@@ -1,10 +1,12 @@
+# pyright: reportUnknownParameterType=false
+# pyarrow publishes no types.
 """The embedded simulator: a CRM whose truth is known, for the demo and as a test bed.
 
-``demo://?leads=20000&seed=7&drift=0`` stands for two years of a company's leads that end at ``OBSERVED_UNTIL``. Hidden
-intent makes leads read and click; an old points rule hands some of them over; people follow up, late or never; some
-leads become SQLs and some of those buy. Causes come before effects: touches are drawn first, outcomes given the touches,
-and only touches after a hand-off or an SQL follow from it. What was hidden lies in :mod:`crm.simulator_truth`, which the
-product cannot import.
+``demo://?leads=20000&seed=7&drift=0`` stands for two years of a company's leads that end at
+``OBSERVED_UNTIL``. Hidden intent makes leads read and click; an old points rule hands some of them over;
+people follow up, late or never; some leads become SQLs and some of those buy. Causes come before effects:
+touches are drawn first, outcomes given the touches, and only touches after a hand-off or an SQL follow from
+it. What was hidden lies in :mod:`crm.simulator_truth`, which the product cannot import.
 
 Examples
 --------
@@ -124,8 +126,9 @@ def simulate(settings: SimulatorSettings) -> Mapping[str, pa.Table]:
     Returns
     -------
     Mapping[str, pa.Table]
-        The tables of the contract except ``fx_rates`` (all amounts are in USD), as recorded before ``OBSERVED_UNTIL``.
-        The attributes of ``leads`` are as entered at creation; later values stand in ``lead_changes``.
+        The tables of the contract except ``fx_rates`` (all amounts are in USD), as recorded before
+        ``OBSERVED_UNTIL``. The attributes of ``leads`` are as entered at creation, so a workspace may list
+        them all under ``known_at_creation``; later values stand in ``lead_changes``.
     """
     world = draw_world(settings.leads, settings.seed, drift=settings.drift)
     leads, touches, deals, campaigns = (np.random.default_rng(stream) for stream in world.records.spawn(4))

@@ -1,7 +1,7 @@
 """What follows a hand-off or a decision: calls, meetings, and what buyers read once they are in a deal.
 
-These touches are consequences. They lie after the hand-off of their lead or after its SQL, never before, and only a
-learner that looks past its cutoff can profit from them.
+These touches are consequences. They lie after the hand-off of their lead or after its SQL, never before, and
+only a learner that looks past its cutoff can profit from them.
 """
 
 from __future__ import annotations
@@ -69,5 +69,5 @@ def _touches(
         channel=np.full(size, CHANNELS.index("web" if is_visit else "phone")),
         content=items[rng.integers(0, len(items), size)] if is_visit else np.full(size, NONE),
         campaign=np.full(size, NONE),
-        value=1.0 + rng.poisson(2.0, size) if is_visit else np.full(size, np.nan),
+        value=1.0 + rng.poisson(2.0, size).astype(np.float64) if is_visit else np.full(size, np.nan),
     )

@@ -1,3 +1,5 @@
+# pyright: reportUnknownParameterType=false
+# pyarrow publishes no types.
 """The simulated campaigns, what both teams expect of them, and the table of the content library."""
 
 from __future__ import annotations
@@ -55,7 +57,8 @@ def _lead_counts(world: World) -> Floats:
 
 
 def _quarter_starts() -> Floats:
-    return np.tile(np.arange(QUARTERS) * QUARTER_DAYS, len(CAMPAIGN_CHANNELS))
+    starts = np.arange(QUARTERS, dtype=np.float64) * QUARTER_DAYS
+    return np.tile(starts, len(CAMPAIGN_CHANNELS))
 
 
 def _campaigns(rng: np.random.Generator, leads: Floats) -> pa.Table:

@@ -1,9 +1,10 @@
+# pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
+# pyarrow publishes no types.
 """Arrow columns out of the simulator's arrays: times, ids, and values by position."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -18,11 +19,11 @@ __all__ = [
     "ids",
     "lead_ids",
     "micros",
-    "moment_days",
     "numbers",
     "table_of",
     "texts",
     "times",
+    "to_days",
 ]
 
 _DAY_MICROS = 86_400_000_000
@@ -35,9 +36,9 @@ def micros(days: Floats) -> Ints:
     return _START_MICROS + np.rint(days * _DAY_MICROS).astype(np.int64)
 
 
-def moment_days(moment: datetime) -> float:
-    """Return a moment as days since the start of the world."""
-    return (moment - WORLD_START).total_seconds() / 86_400.0
+def to_days(micros_since_1970: Ints) -> Floats:
+    """Return days since the start of the world; the inverse of :func:`micros`."""
+    return (micros_since_1970 - _START_MICROS) / _DAY_MICROS
 
 
 def times(days: Floats) -> pa.Array:
@@ -78,7 +79,15 @@ def empty_text(size: int) -> pa.Array:
 
 
 def table_of(columns: Mapping[str, pa.Array], *, recorded: Floats | None = None) -> pa.Table:
-    """Return a table of the rows recorded before the end of the world, oldest first; of all rows without ``recorded``."""
+    """Return a table: of the rows recorded before the end of the world, oldest first, or of all rows.
+
+    Parameters
+    ----------
+    columns
+        Columns of equal length.
+    recorded
+        When each row was recorded, in days since the start of the world; without it every row is kept.
+    """
     table = pa.table(dict(columns))
     if recorded is None:
         return table

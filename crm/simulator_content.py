@@ -1,8 +1,9 @@
 """The demo's content library: what leads can read, watch or fill in, and what it does to them.
 
-Most items do nothing. A few raise the log-odds that a lead becomes an SQL, once for each lead that consumed the item
-before its reference time. Items are read by intent (``low`` and ``high`` are the weights for casual and for
-buying-minded touches), so some items that do nothing, the pricing page above all, are read mostly by leads who buy.
+Most items do nothing. A few raise the log-odds that a lead becomes an SQL, once for each lead that consumed
+the item before its reference time. Items are read by intent (``low`` and ``high`` are the weights for casual
+and for buying-minded touches), so some items that do nothing, the pricing page above all, are read mostly by
+leads who buy.
 """
 
 from __future__ import annotations

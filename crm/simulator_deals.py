@@ -1,3 +1,5 @@
+# pyright: reportUnknownParameterType=false
+# pyarrow publishes no types.
 """The simulated CRM's sales tables: stages, hand-offs and opportunities, with their paperwork."""
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ _LOST_REASONS = ("price", "competitor", "no_decision", "no_budget")
 
 @dataclass(frozen=True)
 class _Deals:
-    """One entry a lead; days, infinite for never. ``sql_stage_at`` is infinite where the stage was skipped."""
+    """One entry a lead; days, infinite for never, so too ``sql_stage_at`` where the stage was skipped."""
 
     sql_stage_at: Floats
     opened_at: Floats

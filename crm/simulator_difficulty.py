@@ -1,8 +1,9 @@
-"""How hard the simulated world is: every number that decides what can be learned from it, in one frozen place.
+"""How hard the simulated world is: all numbers that decide what can be learned from it, in one frozen place.
 
-The numbers were set from the funnel rates and from the oracle's AUC alone (won within 90 days 3.4-4.0% of leads, SQL
-9-12%, AUC of the true probability about 0.81), before any model was fitted to the data. ``DIFFICULTY_HASH`` in
-:mod:`crm.simulator` pins them.
+The numbers were set from the funnel's rates and from the oracle's AUC alone, before any model was fitted to
+the data: of the leads, 9-12% become SQLs and 2-4% are won, 3.5% within 90 days of their creation; the AUC of
+the true probability at creation is 0.83 for an SQL within 30 days and 0.81 for a win within 90.
+``DIFFICULTY_HASH`` in :mod:`crm.simulator` pins them.
 """
 
 from __future__ import annotations
@@ -64,10 +65,10 @@ class Difficulty:
     account_spread: float = 0.9
     yearly_growth: float = 0.3
     weekend_share: float = 0.25
-    account_effect_sd: float = 0.4
+    account_effect_sd: float = 0.33
     intent_sd: float = 1.0
-    hidden_sql_sd: float = 0.3
-    hidden_win_sd: float = 0.4
+    hidden_sql_sd: float = 0.2
+    hidden_win_sd: float = 0.3
     activity_sd: float = 0.45
     scanner_share: float = 0.2
     industries: tuple[Level, ...] = (
@@ -94,7 +95,7 @@ class Difficulty:
         Level("director", 16, 0.45, 10),
         Level("manager", 28, 0.10, 5),
         Level("staff", 31, -0.35, 0),
-        Level("student", 8, -1.60, 0),
+        Level("student", 8, -1.30, 0),
     )
     countries: tuple[Level, ...] = (
         Level("US", 40, 0.10),
@@ -128,9 +129,9 @@ class Difficulty:
         ("country", 0.03),
     )
     # Intent over time: it peaks once, rises before and decays after.
-    early_peak_share: float = 0.65
+    early_peak_share: float = 0.75
     early_peak_mean: float = 4.0
-    late_peak_mean: float = 26.0
+    late_peak_mean: float = 22.0
     burst_rise: float = 3.0
     burst_decay: float = 6.0
     # Touches: mean counts at intent zero and how intent multiplies them (in log).
@@ -140,8 +141,8 @@ class Difficulty:
     open_count: tuple[float, float] = (4.5, 0.05)
     scan_count: float = 3.5
     before_mean: float = 10.0
-    steady_mean: float = 40.0
-    mail_mean: float = 45.0
+    steady_mean: float = 20.0
+    mail_mean: float = 28.0
     # Share of buying-minded touches: logit at intent zero and slope on intent.
     steady_buying: tuple[float, float] = (-2.2, 0.7)
     burst_buying: tuple[float, float] = (-0.9, 1.0)
@@ -183,35 +184,36 @@ class Difficulty:
     mql_points: float = 95.0
     # Hand-off and follow-up by people.
     hand_off_share: float = 0.85
-    hand_off_median: float = 0.6
+    hand_off_median: float = 0.5
     hand_off_sd: float = 1.0
     follow_up: tuple[float, float] = (1.3, 0.5)
     contact_median: float = 1.0
-    contact_sd: float = 1.3
+    contact_sd: float = 1.2
     contact_most: float = 45.0
     owners: int = 12
     owner_sd: float = 0.35
     # SQL: intercept and slopes of the log-odds.
-    sql_intercept: float = -2.1
-    sql_intent: float = 0.75
-    delay_slope: float = 0.25
-    never_followed: float = -1.6
-    inbound: float = -0.9
-    stale_slope: float = 0.35
+    sql_intercept: float = -2.34
+    sql_intent: float = 0.7
+    delay_slope: float = 0.2
+    never_followed: float = -1.4
+    inbound: float = -0.4
+    stale_slope: float = 0.15
     stale_unit: float = 30.0
     stale_most: float = 3.0
-    # Days from the reference time to the SQL: Weibull with this shape; scale by route (contacted, ignored, inbound).
-    sql_shape: float = 1.1
-    sql_scales: tuple[float, float, float] = (7.0, 18.0, 8.0)
+    # Days from the reference time to the SQL: Weibull with this shape, and scale by route (contacted after a
+    # hand-off, handed off but ignored, inbound).
+    sql_shape: float = 0.9
+    sql_scales: tuple[float, float, float] = (11.0, 20.0, 17.0)
     give_up: tuple[float, float] = (20.0, 60.0)
     give_up_shares: tuple[float, float] = (0.55, 0.30)
     merge_share: float = 0.005
     merge_mean: float = 30.0
     # Win, given SQL; days from SQL to the win: Gamma with shape 2 and this scale, slower in large companies.
-    win_intercept: float = -0.75
-    win_intent: float = 0.35
-    win_fit: float = 0.5
-    win_scale: float = 14.0
+    win_intercept: float = -0.77
+    win_intent: float = 0.2
+    win_fit: float = 0.3
+    win_scale: float = 16.0
     win_size_factors: tuple[float, ...] = (0.75, 0.9, 1.1, 1.4, 1.7)
     lost_scale: float = 22.0
     # Amount of a win, USD.

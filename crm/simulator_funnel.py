@@ -1,8 +1,8 @@
 """What becomes of the simulated leads: the old rule, the people who follow up, and the outcomes.
 
-Everything that is planned here before the outcomes (:class:`Plan`) depends on the leads and their touches alone. Given
-the plan, the only randomness left is: does the lead become an SQL (``p_sql``), how long after ``reference``, does it
-win (``p_win``), how long after the SQL, and for how much. That is what makes the truth exact.
+Everything that is planned here before the outcomes (:class:`Plan`) depends on the leads and their touches
+alone. Given the plan, the only randomness left is: does the lead become an SQL (``p_sql``), how long after
+``reference``, does it win (``p_win``), how long after the SQL, and for how much. That makes the truth exact.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
     "delay_effect_of",
     "draw_outcomes",
     "draw_plan",
-    "seen_stop",
+    "last_sql_at",
 ]
 
 ROUTES = ("contacted", "ignored", "inbound")
@@ -39,7 +39,7 @@ _WIN_SHAPE = 2.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What is decided about each lead before chance takes over; times in days, infinite where it never happens.
+    """What is decided about each lead before chance takes over; times in days, infinite for never.
 
     Parameters
     ----------
@@ -52,12 +52,13 @@ class Plan:
     route
         Position in ROUTES: contacted after a hand-off, handed off but ignored, or inbound (never handed off).
     reference
-        From when on an SQL can come: the contact, the hand-off of an ignored lead, the peak of intent of an inbound one.
+        From when on an SQL can come: the contact, the hand-off of an ignored lead, the peak of intent of an
+        inbound one.
     p_sql, sql_scale
         Chance of an SQL, and scale of the Weibull delay after ``reference``.
     stop_at, action
-        When a lead that is still undecided is given up, merged away or recycled, and which (position in ACTIONS). After a
-        disqualification or a merge no SQL can come; a recycled lead goes on as before.
+        When a lead that is still undecided is given up, merged away or recycled, and which (position in
+        ACTIONS). After a disqualification or a merge no SQL can come; a recycled lead goes on as before.
     p_win, win_scale
         Chance of a win given SQL, and scale of its Gamma(2) delay after the SQL.
     amount_log_mean
@@ -143,21 +144,21 @@ def draw_outcomes(rng: np.random.Generator, plan: Plan, difficulty: Difficulty =
     is_sql = rng.random(size) < plan.p_sql
     delay = plan.sql_scale * rng.exponential(1.0, size) ** (1.0 / difficulty.sql_shape)
     sql_at = np.where(is_sql, plan.reference + delay, np.inf)
-    sql_at = np.where(sql_at < seen_stop(plan), sql_at, np.inf)
+    sql_at = np.where(sql_at < last_sql_at(plan), sql_at, np.inf)
     is_won = rng.random(size) < plan.p_win
     won_at = np.where(is_won, sql_at + plan.win_scale * gammaincinv(_WIN_SHAPE, rng.random(size)), np.inf)
     amount = np.exp(plan.amount_log_mean + rng.normal(0.0, difficulty.amount_log_sd, size))
-    return Outcomes(sql_at, won_at, np.round(amount, 2))
+    return Outcomes(sql_at, won_at, np.rint(amount * 100.0) / 100.0)
 
 
-def seen_stop(plan: Plan) -> Floats:
+def last_sql_at(plan: Plan) -> Floats:
     """Return the time after which no SQL can come: the disqualification or merge, else infinite."""
     ends = (plan.action == ACTIONS.index("disqualify")) | (plan.action == ACTIONS.index("merge"))
     return np.where(ends, plan.stop_at, np.inf)
 
 
 def delay_effect_of(delay: Floats, difficulty: Difficulty = DIFFICULTY) -> Floats:
-    """Return the effect on the SQL log-odds of a first contact so many days after the hand-off; infinite: never."""
+    """Return the effect on the SQL log-odds of the days from hand-off to contact; infinite for never."""
     known = np.where(np.isfinite(delay), delay, 0.0)
     return np.where(np.isfinite(delay), -difficulty.delay_slope * np.log1p(known), difficulty.never_followed)
 
@@ -171,7 +172,7 @@ def content_effect(touches: Touches, reference: Floats, difficulty: Difficulty =
     rows &= effects[touches.content] != 0.0
     pairs = np.unique(touches.lead[rows] * len(effects) + touches.content[rows])
     lead, item = np.divmod(pairs, len(effects))
-    return np.bincount(lead, weights=effects[item], minlength=len(reference))
+    return np.bincount(lead, weights=effects[item], minlength=len(reference)).astype(np.float64)
 
 
 def _mql_at(people: People, touches: Touches, difficulty: Difficulty) -> Floats:

@@ -1,3 +1,5 @@
+# pyright: reportUnknownParameterType=false
+# pyarrow publishes no types.
 """The simulated CRM's lead tables: leads as they were entered, later corrections, merges, and touches."""
 
 from __future__ import annotations

@@ -16,17 +16,20 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-DAY_HOURS = (0.5, 0.17)  # mean and sd of the moment of a day at which leads appear
+_YEAR_DAYS = 365.0
+_SATURDAY = 5.0
+_HOURS = (0.5, 0.17)  # mean and sd of the moment of a day at which leads appear
 
 
 @dataclass(frozen=True)
 class People:
     """One entry a lead, in order of creation; times in days since the start of the recorded world.
 
-    ``industry``, ``size``, ``job``, ``country`` and ``source`` are positions in the levels of the difficulty, and true
-    even where the CRM's field is missing. ``fit`` is the sum of the attributes' effects on the SQL log-odds. ``intent``
-    (mean about 0, sd about 1), ``firm_effect``, ``hidden_sql``, ``hidden_win`` and ``peak`` are never recorded;
-    ``activity`` multiplies the number of touches and says nothing about the outcome.
+    ``industry``, ``size``, ``job``, ``country`` and ``source`` are positions in the levels of the difficulty,
+    and true even where the CRM's field is missing. ``fit`` is the sum of the attributes' effects on the SQL
+    log-odds. ``intent`` (mean about 0, sd about 1), ``firm_effect``, ``hidden_sql``, ``hidden_win`` and
+    ``peak`` are never recorded; ``activity`` multiplies the number of touches and says nothing about the
+    outcome.
     """
 
     created: Floats
@@ -122,13 +125,12 @@ def draw_people(
 
 
 def _draw_created(rng: np.random.Generator, leads: int, difficulty: Difficulty) -> Floats:
-    days = np.arange(int(WORLD_DAYS))
+    days = np.arange(WORLD_DAYS, dtype=np.float64)
+    growth = 1.0 + difficulty.yearly_growth * days / _YEAR_DAYS
     # The world starts on a Monday.
-    weights = (1.0 + difficulty.yearly_growth * days / 365.0) * np.where(
-        days % 7 >= 5, difficulty.weekend_share, 1.0
-    )
+    weights = np.where(days % 7.0 >= _SATURDAY, growth * difficulty.weekend_share, growth)
     day = draw_codes(rng, weights, leads)
-    return np.sort(day + np.clip(rng.normal(*DAY_HOURS, leads), 0.0, 0.9999))
+    return np.sort(day + np.clip(rng.normal(*_HOURS, leads), 0.0, 0.9999))
 
 
 def _draw_firms(rng: np.random.Generator, leads: int, difficulty: Difficulty) -> tuple[Ints, Bools, int]:

@@ -1,14 +1,14 @@
 """What the simulated leads do before any decision: point processes driven by their hidden intent.
 
-A lead leaves visits before it is known, one touch that makes it known, a steady trickle, and a burst around the peak of
-its intent that rises and decays. Mail is opened by habit and clicked by the scanners of some firms. None of this looks
-at what becomes of the lead: outcomes are drawn afterwards, given these touches.
+A lead leaves visits before it is known, one touch that makes it known, a steady trickle, and a burst around
+the peak of its intent that rises and decays. Mail is opened by habit and clicked by the scanners of some
+firms. None of this looks at what becomes of the lead: outcomes are drawn afterwards, given these touches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import expit
@@ -59,7 +59,7 @@ _FIRST_KIND = (
     "webinar_attend",
     "event_attend",
     "form_submit",
-    None,
+    "email_click",
 )
 _SECOND = 1.0 / 86_400.0
 _FEW_MINUTES = 300 * _SECOND
@@ -83,10 +83,12 @@ _EVENT_LISTS = 3.0  # attendance lists are uploaded within these days
 
 @dataclass(frozen=True)
 class Touches:
-    """One entry a touch; ``kind``, ``actor``, ``channel``, ``content`` and ``campaign`` are positions, NONE for none.
+    """One entry a touch, in columns.
 
-    ``lead`` is the lead's position in :class:`~crm.simulator_people.People`; times are in days since the start of the
-    recorded world; ``value`` is pages of a visit, minutes of a webinar or video, NaN otherwise.
+    ``lead`` is the lead's position in :class:`~crm.simulator_people.People`; ``kind``, ``actor``,
+    ``channel``, ``content`` and ``campaign`` are positions too, NONE for none. Times are in days since the
+    start of the recorded world; ``value`` is pages of a visit, minutes of a webinar or video, NaN
+    otherwise.
     """
 
     lead: Ints
@@ -117,7 +119,7 @@ def join_touches(parts: Sequence[Touches]) -> Touches:
 
 
 def draw_touches(rng: np.random.Generator, people: People, difficulty: Difficulty = DIFFICULTY) -> Touches:
-    """Draw every touch that is not a consequence of a hand-off or a decision, sorted by lead and recording time.
+    """Draw every touch that is no consequence of a hand-off or a decision, by lead and recording time.
 
     The process runs past the end of the recorded world; whoever writes the tables cuts it there.
     """
@@ -157,14 +159,14 @@ def _before(rng: np.random.Generator, people: People, difficulty: Difficulty) ->
 
 
 def _first(rng: np.random.Generator, people: People, difficulty: Difficulty) -> Touches:
-    kinds = np.array([NONE if kind is None else KINDS.index(kind) for kind in _FIRST_KIND])[people.source]
-    lead = np.flatnonzero(kinds != NONE)
-    buying = _draw_buying(rng, people.intent[lead], difficulty.burst_buying)
-    happened = people.created[lead] - rng.random(len(lead)) * _FEW_MINUTES
-    touches = _finish(rng, (lead, happened, kinds[lead], buying), difficulty, recorded=people.created[lead])
-    channel = np.array(SOURCE_CAMPAIGN)[people.source[lead]]
-    campaign = _campaign(channel, people.created[lead])
-    return Touches(**{**vars(touches), "campaign": campaign})
+    """Draw what makes a lead known; paid sources get their campaign for it."""
+    lead = np.arange(people.count)
+    kind = np.array([KINDS.index(kind) for kind in _FIRST_KIND])[people.source]
+    buying = _draw_buying(rng, people.intent, difficulty.burst_buying)
+    happened = people.created - rng.random(people.count) * _FEW_MINUTES
+    touches = _finish(rng, (lead, happened, kind, buying), difficulty, recorded=people.created)
+    campaign_channel = np.array(SOURCE_CAMPAIGN)[people.source]
+    return replace(touches, campaign=_campaign(campaign_channel, people.created))
 
 
 def _steady(rng: np.random.Generator, people: People, difficulty: Difficulty) -> Touches:
@@ -203,7 +205,7 @@ def _scans(rng: np.random.Generator, people: People, difficulty: Difficulty) -> 
     happened = np.repeat(sent, links) + rng.random(len(lead)) * 4 * _SECOND
     kind = np.full(len(lead), KINDS.index("email_click"))
     touches = _finish(rng, (lead, happened, kind, np.zeros(len(lead), np.bool_)), difficulty)
-    return Touches(**{**vars(touches), "actor": np.full(len(lead), ACTOR_CODES.index("bot"))})
+    return replace(touches, actor=np.full(len(lead), ACTOR_CODES.index("bot")))
 
 
 def _draw_buying(rng: np.random.Generator, intent: Floats, logit: tuple[float, float]) -> Bools:

@@ -19,7 +19,7 @@ __all__ = ["World", "draw_world"]
 
 @dataclass(frozen=True)
 class World:
-    """Everything that was drawn; ``records`` is the source of randomness left for clerks: lags, gaps, paperwork."""
+    """Everything that was drawn; ``records`` is the randomness left for clerks: lags, gaps, paperwork."""
 
     people: People
     touches: Touches
@@ -31,8 +31,8 @@ class World:
 def draw_world(leads: int, seed: int, *, drift: bool, difficulty: Difficulty = DIFFICULTY) -> World:
     """Draw a world; the same arguments give the same world.
 
-    Each part has its own stream of randomness, in the order of causes: nothing drawn for the outcomes can reach back
-    into the touches.
+    Each part has its own stream of randomness, in the order of causes: nothing drawn for the outcomes can
+    reach back into the touches.
     """
     streams = np.random.SeedSequence((seed, leads, int(drift))).spawn(5)
     people = draw_people(np.random.default_rng(streams[0]), leads, drift=drift, difficulty=difficulty)
