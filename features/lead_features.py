@@ -47,8 +47,8 @@ class AttributeNumber(_AttributeFeature):
 
     @property
     def name(self) -> str:
-        """The attribute's own name."""
-        return self.attribute
+        """``lead.{attribute}``, so that no attribute is taken for a derived feature."""
+        return f"lead.{self.attribute}"
 
     @property
     def empty(self) -> float | None:
@@ -78,8 +78,8 @@ class AttributeIs(_AttributeFeature):
 
     @property
     def name(self) -> str:
-        """``{attribute}_is_{level}``."""
-        return f"{self.attribute}_is_{self.level}"
+        """``lead.{attribute}={level}``."""
+        return f"lead.{self.attribute}={self.level}"
 
     def column(self, known: ir.Table) -> ir.Value:
         """Compare with the level."""
@@ -103,8 +103,8 @@ class AttributeOther(_AttributeFeature):
 
     @property
     def name(self) -> str:
-        """``{attribute}_is_other``."""
-        return f"{self.attribute}_is_other"
+        """``lead.{attribute}~rare``."""
+        return f"lead.{self.attribute}~rare"
 
     def column(self, known: ir.Table) -> ir.Value:
         """Test that the value is present and not frequent."""
@@ -129,8 +129,8 @@ class AttributeMissing(_AttributeFeature):
 
     @property
     def name(self) -> str:
-        """``{attribute}_is_missing``."""
-        return f"{self.attribute}_is_missing"
+        """``lead.{attribute}~missing``."""
+        return f"lead.{self.attribute}~missing"
 
     def column(self, known: ir.Table) -> ir.Value:
         """Test that there is no value."""

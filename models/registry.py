@@ -32,6 +32,7 @@ __all__ = [
     "find_version",
     "list_versions",
     "load_model",
+    "model_folder",
     "open_store",
     "set_alias",
     "tag_hashes",
@@ -159,7 +160,7 @@ def load_model(
         )
     with open_store(workspace) as client:
         version = find_version(client, alias)
-        folder = _folder(client, workspace, version.version)
+        folder = model_folder(client, workspace, version.version)
     hashes = _recorded_hashes(version, environ)
     contents = verify_files(folder, hashes)
     fingerprint = version.tags["kizashi.fingerprint"]
@@ -167,7 +168,8 @@ def load_model(
     return LoadedModel(version.version, bundle, _line_in_force(workspace, version.version, own_line))
 
 
-def _folder(client: MlflowClient, workspace: Workspace, version: str) -> Path:
+def model_folder(client: MlflowClient, workspace: Workspace, version: str) -> Path:
+    """Return the folder in which a version's files lie; ``BundleError`` when there is none on this machine."""
     location = urlparse(client.get_model_version_download_uri(MODEL, version))
     if location.scheme not in ("", "file"):
         raise BundleError(

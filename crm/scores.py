@@ -1,0 +1,82 @@
+"""The scores table: every score that kizashi issued, appended, never changed.
+
+Training writes time-forward out-of-fold rows, ``kizashi score`` batch rows. Alignment reads these, never a score that a
+model gave to rows it had learned from.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crm.config import Workspace
+
+__all__ = ["SCORES_SCHEMA", "append_scores", "read_scores"]
+
+_TIME = pa.timestamp("us", "UTC")
+SCORES_SCHEMA = pa.schema(
+    [
+        pa.field("lead_id", pa.string(), nullable=False),
+        pa.field("as_of", _TIME, nullable=False),
+        pa.field("issued_at", _TIME, nullable=False),
+        pa.field("model_version", pa.string(), nullable=False),
+        pa.field("line_version", pa.string(), nullable=False),
+        pa.field("score", pa.float64()),
+        pa.field("p_sql", pa.float64()),
+        pa.field("p_won", pa.float64()),
+        pa.field("expected_revenue", pa.float64()),
+        pa.field("expected_value", pa.float64()),
+        pa.field("is_mql", pa.bool_()),
+        pa.field("points", pa.string()),
+        pa.field("origin", pa.string(), nullable=False),
+    ]
+)
+
+
+def append_scores(workspace: Workspace, rows: pa.Table, origin: Literal["batch", "out_of_fold"], issued_at: datetime) -> Path:
+    """Append rows, as one more file of the table.
+
+    Parameters
+    ----------
+    workspace
+        Whose table.
+    rows
+        Columns of :data:`SCORES_SCHEMA` but ``issued_at`` and ``origin``; ``points`` may be missing.
+    origin
+        Where the scores come from.
+    issued_at
+        When they were issued. Timezone-aware.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    count = rows.num_rows
+    columns = {
+        field.name: rows.column(field.name).cast(field.type) if field.name in rows.column_names else pa.nulls(count, field.type)
+        for field in SCORES_SCHEMA
+        if field.name not in ("issued_at", "origin")
+    }
+    columns["issued_at"] = pa.array([issued_at] * count, _TIME)
+    columns["origin"] = pa.array([origin] * count, pa.string())
+    folder = workspace.tables_folder / "scores"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{issued_at:%Y%m%dT%H%M%S%f}-{origin}.parquet"
+    unfinished = path.with_suffix(".part")
+    pq.write_table(pa.table(columns, schema=SCORES_SCHEMA), unfinished)
+    unfinished.replace(path)  # a reader sees the whole file or none
+    return path
+
+
+def read_scores(workspace: Workspace) -> pa.Table:
+    """Return every score issued so far; no rows when there are none."""
+    folder = workspace.tables_folder / "scores"
+    files = sorted(folder.glob("*.parquet")) if folder.is_dir() else []
+    if not files:
+        return SCORES_SCHEMA.empty_table()
+    return pa.concat_tables([pq.read_table(path, schema=SCORES_SCHEMA) for path in files])

@@ -1,0 +1,141 @@
+"""The leak sentinel: does any single signal know the outcome?
+
+Real leads scored before sales speaks to them are ranked with an AUC of 0.6 to 0.85 by everything together; one column that
+reaches 0.9 alone was almost surely filled in afterwards (methods 1.5, L5).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta, rankdata
+
+from crm.errors import LeakError
+from crm.outcomes import Labels
+from training.prepare import TrainingData
+
+__all__ = ["Suspect", "find_suspects", "refuse_leaks"]
+
+Matrix = NDArray[np.float64]
+MAX_AUC = 0.90
+MAX_RATE = 0.90
+RARE_BASE = 0.20
+MIN_ROWS = 20
+BINS = 20
+PRIOR_ROWS = 20.0
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A signal that knows too much.
+
+    Parameters
+    ----------
+    signal
+        The attribute or kind of touch.
+    outcome
+        ``sql`` or ``won``.
+    auc
+        Of the signal alone, its rates learned on one half of the leads and tried on the other.
+    why
+        What gave it away.
+    """
+
+    signal: str
+    outcome: str
+    auc: float
+    why: str
+
+
+def find_suspects(data: TrainingData) -> tuple[Suspect, ...]:
+    """Try every signal alone against both outcomes, on mature snapshots."""
+    found: list[Suspect] = []
+    for labels in (data.sql, data.won):
+        rows = labels.is_mature
+        happened = labels.happened[rows]
+        if happened.sum() < MIN_ROWS or happened.all():
+            continue
+        halves = data.snapshots.group[rows] % 2
+        for position, signal in enumerate(data.features.signals):
+            columns = data.matrix[rows][:, data.features.signal_of == position]
+            suspect = _try_signal(signal, columns, labels, happened, halves)
+            if suspect is not None and all(s.signal != signal for s in found):
+                found.append(suspect)
+    return tuple(found)
+
+
+def refuse_leaks(suspects: tuple[Suspect, ...]) -> None:
+    """Raise ``LeakError`` when there is any suspect."""
+    if not suspects:
+        return
+    listed = "; ".join(f"'{s.signal}' ({s.why})" for s in suspects)
+    raise LeakError(
+        found=f"{len(suspects)} column{'s' if len(suspects) > 1 else ''} that tell the outcome: {listed}",
+        expected="columns whose values were set before sales worked the lead",
+        fix=(
+            f"add {', '.join(repr(s.signal) for s in suspects)} to [columns] ignore, or give their history in lead_changes "
+            "so that the value at the moment of scoring is used"
+        ),
+    )
+
+
+def _try_signal(
+    signal: str, columns: Matrix, labels: Labels, happened: NDArray[np.bool_], halves: NDArray[np.int64]
+) -> Suspect | None:
+    best, why = 0.0, ""
+    for number in range(columns.shape[1]):
+        auc = _auc_of_rates(_bins(columns[:, number]), happened, halves)
+        if auc > best:
+            best = auc
+    flags = columns.shape[1] > 1 and bool(np.isin(columns, (0.0, 1.0)).all())
+    if flags:  # the levels of one attribute, taken together
+        best = max(best, _auc_of_rates(columns.argmax(axis=1), happened, halves))
+    if best > MAX_AUC:
+        why = f"alone it ranks {labels.outcome} with an AUC of {best:.2f}"
+    else:
+        why = _telling_value(columns, happened)
+    return Suspect(signal, labels.outcome, best, why) if why else None
+
+
+def _bins(column: Matrix) -> NDArray[np.int64]:
+    present = column[~np.isnan(column)]
+    if present.size == 0:
+        return np.zeros(len(column), dtype=np.int64)
+    edges = np.unique(np.quantile(present, np.linspace(0, 1, BINS + 1)[1:-1]))
+    return np.where(np.isnan(column), len(edges) + 1, np.searchsorted(edges, column, side="left")).astype(np.int64)
+
+
+def _auc_of_rates(bins: NDArray[np.int64], happened: NDArray[np.bool_], halves: NDArray[np.int64]) -> float:
+    """Learn a rate a bin on one half of the accounts and rank the other half by it, both ways round."""
+    scores = np.zeros(len(bins))
+    base = float(happened.mean())
+    size = int(bins.max()) + 1
+    for half in (0, 1):
+        learn, use = halves == half, halves != half
+        rows = np.bincount(bins[learn], minlength=size)
+        wins = np.bincount(bins[learn], happened[learn], minlength=size)
+        scores[use] = ((wins + PRIOR_ROWS * base) / (rows + PRIOR_ROWS))[bins[use]]
+    positives = int(happened.sum())
+    ranks = rankdata(scores)
+    return float(
+        (ranks[happened].sum() - positives * (positives + 1) / 2) / (positives * (len(happened) - positives))
+    )
+
+
+def _telling_value(columns: Matrix, happened: NDArray[np.bool_]) -> str:
+    """Find a value that only leads with the outcome have, as a column has that is filled in at the sale."""
+    base = float(happened.mean())
+    if base >= RARE_BASE:
+        return ""
+    for number in range(columns.shape[1]):
+        column = columns[:, number]
+        masks = [~np.isnan(column)] if np.isnan(column).any() else []
+        if np.isin(column, (0.0, 1.0)).all():
+            masks.append(column == 1.0)
+        for mask in masks:
+            rows, wins = int(mask.sum()), int(happened[mask].sum())
+            if rows >= MIN_ROWS and float(beta.ppf(0.05, wins + 0.5, rows - wins + 0.5)) > MAX_RATE:
+                return f"{wins} of the {rows} rows that have the value have the outcome, against {base:.1%} of all"
+    return ""

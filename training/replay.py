@@ -1,0 +1,138 @@
+"""Replaying the last weeks, to see how many leads would have crossed a line."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crm.config import SnapshotsConfig, ValueConfig
+from crm.known import from_micros, to_micros
+from crm.outcomes import Observation
+from crm.progress import Progress
+from crm.store import Tables
+from features.build import build_features
+from models.bundle import Bundle
+from models.line import Line, Replay, crossings, set_price
+from models.scoring import probabilities
+from training.snapshots import WEEK_US, Snapshots, scoring_moments
+
+__all__ = ["REPLAY_WEEKS", "ReplayedWeeks", "draw_line", "replay_weeks"]
+
+REPLAY_WEEKS = 8
+Matrix = NDArray[np.float64]
+
+
+class ReplayedWeeks:
+    """Scores of the leads at risk over the last weeks.
+
+    Attributes
+    ----------
+    replay
+        Expected revenue by lead and week.
+    p_won, g
+        Probability and blended logit of the score's endpoint, by row.
+    newest
+        Mask of each lead's newest row, which stands for the leads at risk now.
+    """
+
+    def __init__(self, replay: Replay, p_won: Matrix, g: Matrix, newest: NDArray[np.bool_]) -> None:
+        self.replay, self.p_won, self.g, self.newest = replay, p_won, g, newest
+
+
+def replay_weeks(
+    tables: Tables, bundle: Bundle, config: SnapshotsConfig, seen: Observation, progress: Progress
+) -> ReplayedWeeks:
+    """Score the leads at risk at the moments of the last eight weeks before ``seen.observed_until``.
+
+    Parameters
+    ----------
+    tables
+        The workspace's tables.
+    bundle
+        The model; the line inside is not used.
+    config
+        At which moments leads are scored.
+    seen
+        Whose end is the end of the replay.
+    progress
+        Where to report.
+    """
+    end = to_micros(seen.observed_until)
+    weeks = REPLAY_WEEKS
+    start = end - weeks * WEEK_US
+    with progress.step(f"Replaying the last {weeks} weeks") as step:
+        moments = scoring_moments(tables, config, seen, since_us=start - WEEK_US + 1)
+        if len(moments.as_of_us) == 0:
+            return _nothing(start, weeks)
+        matrix = build_features(tables, moments.moments, bundle.features)
+        p_won = probabilities(bundle, matrix)[1]
+        revenue = p_won * bundle.amount.expected(matrix)
+        # Row times in (start + (w - 1) weeks, start + w weeks] belong to week w; week 0 is the state before.
+        week = np.ceil((moments.as_of_us - start) / WEEK_US).clip(0, weeks).astype(np.int64)
+        starts = tuple(from_micros(start + w * WEEK_US).date().isoformat() for w in range(weeks))
+        step.note(f"{len(revenue):,} scorings of {len(np.unique(moments.lead)):,} leads")
+    replay = Replay(moments.lead, week, revenue, starts)
+    return ReplayedWeeks(replay, p_won, bundle.score_endpoint.g(matrix), _newest(moments))
+
+
+def _nothing(start: int, weeks: int) -> ReplayedWeeks:
+    none = np.zeros(0)
+    starts = tuple(from_micros(start + w * WEEK_US).date().isoformat() for w in range(weeks))
+    empty = Replay(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), none, starts)
+    return ReplayedWeeks(empty, none, none, np.zeros(0, dtype=bool))
+
+
+def _newest(moments: Snapshots) -> NDArray[np.bool_]:
+    mask = np.zeros(len(moments.lead), dtype=bool)
+    last = np.zeros(int(moments.lead.max()) + 1, dtype=np.int64)
+    last[moments.lead] = np.arange(len(moments.lead))  # rows are in time order, so the newest stays
+    mask[last] = True
+    return mask
+
+
+def draw_line(
+    weeks: ReplayedWeeks, bundle: Bundle, value: ValueConfig, set_as_of: datetime
+) -> tuple[Line, tuple[tuple[float, float], ...], tuple[int, ...]]:
+    """Set the line for a capacity, a cost and a margin.
+
+    Returns
+    -------
+    line, curve, weekly
+        The document; pairs (price, first crossings a week); first crossings by week at the line.
+    """
+    from models.scoring import CENTRE, points_per_logit
+
+    worth = weeks.replay.expected_revenue * value.margin - value.touch_cost
+    price, curve = set_price(weeks.replay, worth, value.weekly_capacity)
+    weekly = crossings(weeks.replay, worth, price)
+    now = worth[weeks.newest]
+    mqls = now[now > max(price, 0.0)]
+    scores = CENTRE + points_per_logit() * (weeks.g[weeks.newest] - bundle.g50)
+    quantiles = np.quantile(scores, np.linspace(0, 1, 101)) if scores.size else np.linspace(0.0, 100.0, 101)
+    line = Line(
+        price=price,
+        margin=value.margin,
+        touch_cost=value.touch_cost,
+        capacity_per_week=value.weekly_capacity,
+        currency=bundle.currency,
+        quantiles=tuple(float(q) for q in quantiles),
+        median_mql_value=float(np.median(mqls)) if mqls.size else None,
+        equivalent_p_won=_equivalent(weeks, price, value),
+        crossings_per_week=float(weekly.mean()),
+        weeks=weeks.replay.weeks,
+        leads_at_risk=int(weeks.newest.sum()),
+        set_as_of=set_as_of,
+    )
+    return line, curve, tuple(int(count) for count in weekly)
+
+
+def _equivalent(weeks: ReplayedWeeks, price: float, value: ValueConfig) -> float | None:
+    """Give the probability at which a lead with the mean amount meets the line."""
+    p = weeks.p_won[weeks.newest]
+    revenue = weeks.replay.expected_revenue[weeks.newest]
+    if p.size == 0 or p.sum() == 0 or revenue.sum() == 0:
+        return None
+    mean_amount = float(revenue.sum() / p.sum())
+    return min((max(price, 0.0) + value.touch_cost) / (mean_amount * value.margin), 1.0)

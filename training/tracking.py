@@ -1,0 +1,216 @@
+"""What a run leaves in MLflow: parameters, metrics, data, report, and a registered version with its hashes."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from features.feature import Language
+from models.bundle import file_hashes, write_bundle
+from models.line import Line
+from models.registry import EXPERIMENT, MODEL, list_versions, model_folder, open_store, set_alias, tag_hashes
+from models.scoring import score_matrix
+from pages.model_report import render_model_report
+from training.gate import Verdict
+from training.report import ReportParts, build_report, data_digest
+from training.versions import code_commit
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["Registered", "log_run"]
+
+LANGUAGES: tuple[Language, ...] = ("en", "ja")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Where a run went."""
+
+    version: str
+    run_id: str
+    is_champion: bool
+
+
+def log_run(
+    parts: ReportParts,
+    line: Line,
+    verdict: Verdict,
+    folder: Path,
+) -> Registered:
+    """Log a run, register its version, and point the aliases.
+
+    Every version becomes ``challenger``; the first one that passes the gate becomes ``champion`` as well.
+
+    Parameters
+    ----------
+    parts
+        The finished run.
+    line
+        Its MQL line.
+    verdict
+        What the gate says.
+    folder
+        An empty folder for files on their way.
+    """
+    write_bundle(parts.bundle, line, folder / "bundle")
+    with open_store(parts.workspace) as client:
+        import mlflow
+
+        mlflow.set_experiment(EXPERIMENT)
+        with mlflow.start_run(run_name=f"train {parts.data.seen.observed_until:%Y-%m-%d}") as run:
+            mlflow.log_params(_parameters(parts))
+            mlflow.log_metrics(_metrics(parts, line, verdict))
+            mlflow.set_tags({"kizashi.data_digest": data_digest(parts.data), "kizashi.commit": code_commit()})
+            _log_data(parts)
+            version = _register(client, parts, verdict, folder / "bundle", run.info.run_id)
+            _log_report(parts, version, run.info.run_id, folder)
+        had_champion = any("champion" in item.aliases for item in list_versions(client))
+        set_alias(client, "challenger", version)
+        is_champion = verdict.passed and not had_champion
+        if is_champion:
+            set_alias(client, "champion", version)
+    return Registered(version, run.info.run_id, is_champion)
+
+
+def _parameters(parts: ReportParts) -> dict[str, Any]:
+    config, data = parts.workspace.config, parts.data
+    members = {
+        f"{name}.{member.name}.weight": round(weight, 4)
+        for name, fitted in (("sql", parts.learned.sql), ("won", parts.learned.won))
+        for member, weight in zip(fitted.endpoint.members, fitted.endpoint.weights, strict=True)
+    }
+    return {
+        "as_of": data.seen.as_of.isoformat(),
+        "observed_until": data.seen.observed_until.isoformat(),
+        "observed_from": data.seen.observed_from.isoformat() if data.seen.observed_from else "",
+        "sql_horizon_days": config.outcome.sql_horizon_days,
+        "won_horizon_days": config.outcome.won_horizon_days,
+        "score_outcome": parts.bundle.score_outcome,
+        "features": len(data.features.features),
+        "feature_fingerprint": data.features.fingerprint,
+        "amount_method": parts.learned.amount.method,
+        "capacity_per_week": config.value.weekly_capacity,
+        "touch_cost": config.value.touch_cost,
+        "margin": config.value.margin,
+        "currency": config.workspace.currency,
+        **members,
+    }
+
+
+def _metrics(parts: ReportParts, line: Line, verdict: Verdict) -> dict[str, float]:
+    found: dict[str, float] = {
+        "rows": float(len(parts.data.snapshots.as_of_us)),
+        "sql.outcomes": float(parts.data.outcomes(parts.data.sql)),
+        "won.outcomes": float(parts.data.outcomes(parts.data.won)),
+        "line.price": line.price,
+        "line.crossings_per_week": line.crossings_per_week,
+        "gate.passed": float(verdict.passed),
+    }
+    for outcome, judged in parts.judged.items():
+        for name, interval in judged.metrics.items():
+            found[f"{outcome}.{name}"] = interval.value
+            found[f"{outcome}.{name}.low"] = interval.low
+            found[f"{outcome}.{name}.high"] = interval.high
+        found[f"{outcome}.auc.low_95"] = judged.metrics["auc"].low_95
+        for name, value in judged.base.items():
+            found[f"{outcome}.{name}.base"] = value
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def _log_data(parts: ReportParts) -> None:
+    """Log which data trained the model: a digest and counts, no rows."""
+    import mlflow
+
+    mlflow.log_dict(
+        {
+            "digest": data_digest(parts.data),
+            "tables": {name: asdict(count) for name, count in parts.tables.counts.items()},
+            "snapshots": len(parts.data.snapshots.as_of_us),
+            "notes": list(parts.tables.notes),
+        },
+        "data.json",
+    )
+
+
+def _register(client: MlflowClient, parts: ReportParts, verdict: Verdict, bundle: Path, run_id: str) -> str:
+    import mlflow
+
+    names = list(parts.data.features.names)
+    sample = parts.data.matrix[:5]
+    scores = score_matrix(parts.bundle, parts.drawn[0], sample)
+    outputs = pd.DataFrame(
+        {name: getattr(scores, name) for name in ("score", "p_sql", "p_won", "expected_revenue", "expected_value")}
+    )
+    from mlflow.models import infer_signature
+
+    info = mlflow.pyfunc.log_model(
+        name="model",
+        loader_module="models.pyfunc",
+        data_path=str(bundle),
+        signature=infer_signature(pd.DataFrame(sample, columns=names), outputs),
+        pip_requirements=[f"kizashi=={parts.bundle.versions['kizashi']}"],
+    )
+    if not any(model.name == MODEL for model in client.search_registered_models()):
+        client.create_registered_model(MODEL, description="Lead scores: SQL, closed-won and what a win is worth.")
+    created = client.create_model_version(
+        MODEL, info.model_uri, run_id=run_id, description=_description(parts, verdict)
+    )
+    version = str(created.version)
+    hashes = file_hashes(model_folder(client, parts.workspace, version))
+    for name, value in tag_hashes(hashes, parts.data.features.fingerprint, os.environ).items():
+        client.set_model_version_tag(MODEL, version, name, value)
+    client.set_model_version_tag(MODEL, version, "kizashi.gate", json.dumps(_gate_numbers(parts, verdict)))
+    return version
+
+
+def _gate_numbers(parts: ReportParts, verdict: Verdict) -> Mapping[str, float]:
+    auc = parts.judged[parts.bundle.score_outcome].metrics["auc"]
+    return {"auc": auc.value, "auc_low": auc.low, "auc_low_95": auc.low_95, "gate_passed": float(verdict.passed)}
+
+
+def _description(parts: ReportParts, verdict: Verdict) -> str:
+    """Describe the version in Markdown, as the registry shows it."""
+    data, line = parts.data, parts.drawn[0]
+    judged = parts.judged[parts.bundle.score_outcome].metrics
+    currency = parts.bundle.currency
+    rows = "\n".join(
+        f"| {label} | {judged[name].value:.3f} | {judged[name].low:.3f} to {judged[name].high:.3f} |"
+        for name, label in (
+            ("auc", "AUC"),
+            ("lift_at_10", "lift of the best tenth"),
+            ("log_loss", "log-loss"),
+            ("observed_over_expected", "observed / expected"),
+        )
+    )
+    gate = "passes" if verdict.passed else "does not pass: " + "; ".join(verdict.reasons)
+    return (
+        f"Scores **{parts.bundle.score_outcome}** from {len(data.features.features)} features of "
+        f"{len(np.unique(data.snapshots.lead)):,} leads, outcomes recorded until "
+        f"{data.seen.observed_until:%Y-%m-%d %H:%M} UTC.\n\n"
+        f"| on unseen periods | value | 90% interval |\n|---|---|---|\n{rows}\n\n"
+        f"MQL line: expected value above **{line.threshold:,.2f} {currency}** "
+        f"({line.crossings_per_week:.1f} first crossings a week over {line.weeks} weeks).\n\n"
+        f"Gate: {gate}.\n\nThe report is among the run's artifacts: `report.en.html`, `report.ja.html`."
+    )
+
+
+def _log_report(parts: ReportParts, version: str, run_id: str, folder: Path) -> None:
+    import mlflow
+
+    for language in LANGUAGES:
+        report = build_report(parts, version, run_id, language)
+        path = folder / f"report.{language}.html"
+        path.write_text(render_model_report(report, language), encoding="utf-8")
+        mlflow.log_artifact(str(path))
+        if language == "en":
+            numbers = folder / "report.json"
+            numbers.write_text(json.dumps(asdict(report), ensure_ascii=False, default=str), encoding="utf-8")
+            mlflow.log_artifact(str(numbers))

@@ -1,0 +1,191 @@
+"""One training run, from the workspace's tables to a registered version."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy.special import expit
+
+from crm.config import Workspace
+from crm.intake import take_in
+from crm.progress import Progress
+from crm.scores import append_scores
+from crm.sources import open_source
+from crm.store import Tables
+from models.bundle import Bundle
+from models.line import Line
+from models.scoring import LoadedModel, points_per_logit
+from training.gate import Verdict, decide_first
+from training.leaks import find_suspects, refuse_leaks
+from training.learn import Judged, judge, learn, make_bundle
+from training.prepare import TrainingData, prepare
+from training.replay import draw_line, replay_weeks
+from training.report import ReportParts
+from training.tracking import log_run
+from training.versions import library_versions
+
+__all__ = ["TrainResult", "open_tables", "train"]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a training run leaves behind.
+
+    Parameters
+    ----------
+    model_version, run_id
+        In the registry and in MLflow.
+    data
+        What it learned from.
+    judged
+        Quality by endpoint.
+    line
+        The MQL line of the version.
+    bundle
+        The model.
+    verdict
+        What the gate says of it as a champion.
+    is_champion
+        Whether it became champion, as the first version that passes the gate does.
+    """
+
+    model_version: str
+    run_id: str
+    data: TrainingData
+    judged: Mapping[str, Judged]
+    line: Line
+    bundle: Bundle
+    verdict: Verdict
+    is_champion: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``kizashi train --json`` prints."""
+        return {
+            "model_version": self.model_version,
+            "run_id": self.run_id,
+            "is_champion": self.is_champion,
+            "gate": {"passed": self.verdict.passed, "reasons": list(self.verdict.reasons)},
+            "cutoff": self.data.seen.observed_until.isoformat(),
+            "rows": {
+                "snapshots": len(self.data.snapshots.as_of_us),
+                "sql": int(self.data.sql.is_mature.sum()),
+                "won": int(self.data.won.is_mature.sum()),
+            },
+            "outcomes": {"sql": self.data.outcomes(self.data.sql), "won": self.data.outcomes(self.data.won)},
+            "metrics": {
+                outcome: {
+                    name: {"value": i.value, "low": i.low, "high": i.high} for name, i in sorted(judged.metrics.items())
+                }
+                for outcome, judged in self.judged.items()
+            },
+            "line": {**self.line.model_dump(mode="json", exclude={"quantiles"}), "version": self.line.version},
+        }
+
+
+def open_tables(workspace: Workspace, now: datetime, progress: Progress) -> Tables:
+    """Take in the tables of a workspace, and write what went to quarantine beside it."""
+    with open_source(workspace) as source:
+        tables = take_in(
+            source, workspace.config, now=now, progress=progress, id_key=os.environ.get("KIZASHI_ID_KEY")
+        )
+    workspace.tables_folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(tables.quarantine(), workspace.tables_folder / "quarantine.parquet")
+    return tables
+
+
+def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progress: Progress) -> TrainResult:
+    """Train, judge and register one version.
+
+    Parameters
+    ----------
+    workspace
+        Where the tables come from and the version goes.
+    as_of
+        The run's moment: what was recorded later does not exist. None for the end of the observed span.
+    now
+        The clock, for the run's own record.
+    progress
+        Where to report.
+
+    Raises
+    ------
+    KizashiError
+        When the tables cannot be used, a column tells the outcome, or outcomes are too few.
+    """
+    with open_tables(workspace, now, progress) as tables:
+        data = prepare(tables, workspace.config, as_of, progress)
+        with progress.step("Looking for leaks"):
+            refuse_leaks(find_suspects(data))
+        learned = learn(data, workspace.config, progress)
+        bundle = make_bundle(data, learned, workspace.config, library_versions())
+        weeks = replay_weeks(tables, bundle, workspace.config.snapshots, data.seen, progress)
+        drawn = draw_line(weeks, bundle, workspace.config.value, data.seen.observed_until)
+        with progress.step("Judging on unseen periods"):
+            judged = {
+                "sql": judge(data, learned.sql, data.sql),
+                "won": judge(data, learned.won, data.won),
+            }
+        parts = ReportParts(workspace, tables, data, learned, judged, bundle, weeks, drawn, now)
+        return _register(parts, progress)
+
+
+def _register(parts: ReportParts, progress: Progress) -> TrainResult:
+    line = parts.drawn[0]
+    verdict = decide_first(parts.judged[parts.bundle.score_outcome], parts.bundle.score_outcome)
+    with progress.step("Registering in MLflow") as step, tempfile.TemporaryDirectory() as folder:
+        registered = log_run(parts, line, verdict, Path(folder))
+        step.note(f"version {registered.version}" + (", now champion" if registered.is_champion else ""))
+    model = LoadedModel(registered.version, parts.bundle, line)
+    append_scores(parts.workspace, _out_of_fold_rows(parts, model), "out_of_fold", parts.now)
+    return TrainResult(
+        registered.version,
+        registered.run_id,
+        parts.data,
+        parts.judged,
+        line,
+        parts.bundle,
+        verdict,
+        registered.is_champion,
+    )
+
+
+def _out_of_fold_rows(parts: ReportParts, model: LoadedModel) -> pa.Table:
+    """Give each unseen row the score that a model of its past would have issued."""
+    data, learned, bundle = parts.data, parts.learned, parts.bundle
+    fitted = learned.won if bundle.score_outcome == "won" else learned.sql
+    logit_by_row = {name: np.full(len(data.snapshots.as_of_us), np.nan) for name in ("sql", "won")}
+    logit_by_row["sql"][learned.sql.rows] = learned.sql.logit
+    logit_by_row["won"][learned.won.rows] = learned.won.logit
+    rows = np.sort(fitted.rows)
+    p_sql, p_won = (expit(logit_by_row[name][rows]) for name in ("sql", "won"))
+    revenue = p_won * bundle.amount.expected(data.matrix[rows])
+    value = model.line.expected_value(revenue)
+    # The out-of-fold logit is calibrated: 50 points are a probability of 1%, as in the bundle.
+    anchor = np.log(0.01 / 0.99)
+    score = np.clip(50.0 + points_per_logit() * (logit_by_row[bundle.score_outcome][rows] - anchor), 0.0, 100.0)
+    moments = data.snapshots.moments.take(pa.array(rows))
+    count = len(rows)
+    return pa.table(
+        {
+            "lead_id": moments.column("lead_id"),
+            "as_of": pa.array(moments.column("as_of_us").to_numpy(), pa.timestamp("us", "UTC")),
+            "model_version": pa.array([model.version] * count),
+            "line_version": pa.array([model.line.version] * count),
+            "score": score,
+            "p_sql": p_sql,
+            "p_won": p_won,
+            "expected_revenue": revenue,
+            "expected_value": value,
+            "is_mql": value > model.line.threshold,
+        }
+    )
+
