@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import duckdb
 
 from crm.config import WorkspaceConfig
@@ -18,9 +20,20 @@ NO_HISTORY = "no history in lead_changes and not in [columns] known_at_creation"
 
 
 def find_attributes(
-    connection: duckdb.DuckDBPyConnection, config: WorkspaceConfig, *, has_changes: bool
+    connection: duckdb.DuckDBPyConnection, config: WorkspaceConfig, creation: Collection[str], *, has_changes: bool
 ) -> tuple[tuple[Attribute, ...], tuple[str, ...]]:
     """List the attributes of the taken-in leads, and retype their columns in place.
+
+    Parameters
+    ----------
+    connection
+        Where ``leads`` and ``lead_changes`` lie.
+    config
+        The workspace file.
+    creation
+        Attributes whose column holds the value at creation.
+    has_changes
+        Whether there is a table ``lead_changes``.
 
     Returns
     -------
@@ -38,7 +51,8 @@ def find_attributes(
     for name in names:
         if name in config.columns.ignore or (name == "source" and _is_empty(connection, name)):
             continue
-        found.append(_attribute(connection, config, name, columns.get(name), has_history=name in history))
+        is_creation = name == "source" or name in creation
+        found.append(_attribute(connection, config, name, columns.get(name), is_creation, name in history))
     unknown = (set(config.columns.known_at_creation) | set(config.columns.ignore)) - set(columns) - history
     notes = tuple(f"[columns] names '{name}', which no table has." for name in sorted(unknown))
     return tuple(found), notes
@@ -49,9 +63,13 @@ def _is_empty(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
 
 
 def _attribute(
-    connection: duckdb.DuckDBPyConnection, config: WorkspaceConfig, name: str, raw_type: str | None, *, has_history: bool
+    connection: duckdb.DuckDBPyConnection,
+    config: WorkspaceConfig,
+    name: str,
+    raw_type: str | None,
+    creation: bool,
+    has_history: bool,
 ) -> Attribute:
-    creation = name == "source" or name in config.columns.known_at_creation
     refused = ""
     if name not in config.columns.allow_personal:
         refused = personal_name_reason(name) or ""

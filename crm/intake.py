@@ -87,7 +87,8 @@ def take_in(
             expected="at least one lead",
             fix="look at the reasons with 'kizashi check' and correct the SELECT or the file",
         )
-    attributes, notes = find_attributes(connection, config, has_changes="lead_changes" in counts)
+    creation = (*config.columns.known_at_creation, *source.known_at_creation)
+    attributes, notes = find_attributes(connection, config, creation, has_changes="lead_changes" in counts)
     if config.source.order_only:
         notes = (*notes, "The data has no dates: times are positions in an order, and weeks are not weeks.")
     return Tables(backend, counts, attributes, notes, _observed_until(connection, counts))

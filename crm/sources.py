@@ -26,9 +26,13 @@ DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".jsonl", ".ndjson", ".json
 
 
 class Source(Protocol):
-    """A place that answers one SELECT a table."""
+    """A place that answers one SELECT a table.
+
+    ``known_at_creation`` names attributes that the source itself vouches for, beside those of the workspace file.
+    """
 
     tables: tuple[str, ...]
+    known_at_creation: tuple[str, ...]
 
     def read(self, table: str) -> pa.Table:
         """Return the rows of one table as the source has them; ``SourceError`` when its SQL fails."""
@@ -71,6 +75,8 @@ class _DemoSource:
     def __init__(self, tables: Mapping[str, pa.Table]) -> None:
         self._tables = tables
         self.tables = tuple(tables)
+        declared = TABLES["leads"].column_names
+        self.known_at_creation = tuple(name for name in tables["leads"].column_names if name not in declared)
 
     def read(self, table: str) -> pa.Table:
         return self._tables[table]
@@ -82,6 +88,7 @@ class _SqlSource:
     ) -> None:
         self._selects, self._run, self._secrets = selects, run, secrets
         self.tables = tuple(name for name in TABLES if name in selects)
+        self.known_at_creation = ()
 
     def read(self, table: str) -> pa.Table:
         sql = self._selects[table].strip().rstrip(";")

@@ -18,7 +18,8 @@ from models.line import Line
 from models.registry import EXPERIMENT, MODEL, list_versions, model_folder, open_store, set_alias, tag_hashes
 from models.scoring import score_matrix
 from pages.model_report import render_model_report
-from training.gate import Verdict
+from models.champions import note_champion
+from models.gate import Verdict
 from training.report import ReportParts, build_report, data_digest
 from training.versions import code_commit
 
@@ -77,6 +78,7 @@ def log_run(
         is_champion = verdict.passed and not had_champion
         if is_champion:
             set_alias(client, "champion", version)
+            note_champion(client, version, parts.now, "the first version that passes the gate")
     return Registered(version, run.info.run_id, is_champion)
 
 

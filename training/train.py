@@ -24,7 +24,7 @@ from crm.store import Tables
 from models.bundle import Bundle
 from models.line import Line
 from models.scoring import LoadedModel, points_per_logit
-from training.gate import Verdict, decide_first
+from models.gate import Verdict, decide_first
 from training.leaks import find_suspects, refuse_leaks
 from training.learn import Judged, judge, learn, make_bundle
 from training.prepare import TrainingData, prepare
@@ -140,7 +140,8 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
 
 def _register(parts: ReportParts, progress: Progress) -> TrainResult:
     line = parts.drawn[0]
-    verdict = decide_first(parts.judged[parts.bundle.score_outcome], parts.bundle.score_outcome)
+    judged = parts.judged[parts.bundle.score_outcome]
+    verdict = decide_first(judged.metrics, judged.base["log_loss"], parts.bundle.score_outcome)
     with progress.step("Registering in MLflow") as step, tempfile.TemporaryDirectory() as folder:
         registered = log_run(parts, line, verdict, Path(folder))
         step.note(f"version {registered.version}" + (", now champion" if registered.is_champion else ""))

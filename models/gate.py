@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from training.learn import Judged
+from models.intervals import Interval
 
 __all__ = ["Verdict", "decide_first", "decide_next"]
 
@@ -20,20 +20,20 @@ class Verdict:
     reasons: tuple[str, ...]
 
 
-def decide_first(judged: Judged, outcome: str) -> Verdict:
+def decide_first(metrics: Mapping[str, Interval], base_log_loss: float, outcome: str) -> Verdict:
     """Judge a version by itself: it must rank unseen leads better than chance.
 
     The lower end of the 95% interval of its time-forward AUC must lie above 0.5, so that a model of noise stays out, and
     its log-loss must be below that of predicting the base rate.
     """
     reasons: list[str] = []
-    auc, loss = judged.metrics["auc"], judged.metrics["log_loss"]
+    auc, loss = metrics["auc"], metrics["log_loss"]
     if not auc.low_95 > CHANCE:
         reasons.append(
             f"time-forward AUC for {outcome} is {auc.value:.3f} with a lower 95% bound of {auc.low_95:.3f}; "
             "it must lie above 0.5"
         )
-    if not loss.value < judged.base["log_loss"]:
+    if not loss.value < base_log_loss:
         reasons.append(
             f"log-loss for {outcome} is {loss.value:.4f}, no better than {judged.base['log_loss']:.4f} of the base rate"
         )

@@ -1,0 +1,133 @@
+"""Scoring many leads from the workspace's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crm.config import Workspace
+from crm.errors import LeadFileError
+from crm.known import to_micros
+from crm.outcomes import risk_spells
+from crm.progress import Progress
+from crm.scores import append_scores
+from crm.store import Tables
+from features.build import build_features
+from models.scoring import LoadedModel, answers, score_matrix
+from pages.safe_csv import write_csv
+
+__all__ = ["COLUMNS", "BatchScores", "leads_at_risk", "score_leads", "write_scores"]
+
+COLUMNS = (
+    "lead_id",
+    "as_of",
+    "score",
+    "p_sql",
+    "p_won",
+    "expected_revenue",
+    "expected_value",
+    "currency",
+    "is_mql",
+    "grade",
+    "percentile",
+    "reasons",
+    "model_version",
+    "line_version",
+)
+CHUNK = 20_000
+
+
+@dataclass(frozen=True)
+class BatchScores:
+    """Scores of a batch.
+
+    Parameters
+    ----------
+    records
+        One record a scored row, in the order asked for; keys of :data:`COLUMNS` and the points.
+    rejected
+        Rows that could not be scored: lead_id, as_of_us, reason.
+    """
+
+    records: list[dict[str, Any]]
+    rejected: pd.DataFrame
+
+
+def leads_at_risk(tables: Tables, as_of: datetime) -> pd.DataFrame:
+    """List the leads at risk at a moment, as recorded by then: lead_id, as_of_us."""
+    spells = risk_spells(tables, as_of)
+    moment = to_micros(as_of)
+    live = (spells["start_us"] <= moment) & ~(spells["end_us"] < moment)
+    return pd.DataFrame({"lead_id": spells.loc[live, "lead_id"].unique(), "as_of_us": moment})
+
+
+def score_leads(
+    workspace: Workspace, tables: Tables, model: LoadedModel, asked: pd.DataFrame, now: datetime, progress: Progress
+) -> BatchScores:
+    """Score rows of lead_id and as_of_us, each as known at its own moment, and append them to the scores table.
+
+    Leads that no table has, or that did not exist yet at their moment, are rejected with a reason; the others are scored.
+    """
+    created = tables.table("leads").select("lead_id", "created_us").to_pyarrow().to_pandas()
+    created_us = asked["lead_id"].map(created.set_index("lead_id")["created_us"])
+    unknown, early = created_us.isna(), created_us > asked["as_of_us"]
+    rejected = asked[unknown | early].assign(reason=np.where(unknown[unknown | early], "unknown lead", "created after as_of"))
+    rows = asked[~(unknown | early)].reset_index(drop=True)
+    records: list[dict[str, Any]] = []
+    with progress.step(f"Scoring {len(rows):,} leads", total=len(rows)) as step:
+        for chunk in _chunks(rows):
+            records += _score_chunk(workspace, tables, model, chunk)
+            step.advance(len(chunk))
+        step.note(f"{len(records):,} scored" + (f", {len(rejected):,} rejected" if len(rejected) else ""))
+    if records:
+        append_scores(workspace, _score_rows(records), "batch", now)
+    return BatchScores(records, rejected)
+
+
+def _chunks(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    for start in range(0, len(rows), CHUNK):
+        yield rows.iloc[start : start + CHUNK]
+
+
+def _score_chunk(workspace: Workspace, tables: Tables, model: LoadedModel, rows: pd.DataFrame) -> list[dict[str, Any]]:
+    moments = pa.table(
+        {
+            "row_id": pa.array(np.arange(len(rows)), pa.int64()),
+            "lead_id": pa.array(rows["lead_id"].astype(str), pa.string()),
+            "as_of_us": pa.array(rows["as_of_us"].to_numpy(dtype=np.int64), pa.int64()),
+        }
+    )
+    matrix = build_features(tables, moments, model.bundle.features)
+    scores = score_matrix(model.bundle, model.line, matrix)
+    language = workspace.config.workspace.language
+    return answers(model, scores, rows["lead_id"].astype(str).tolist(), rows["as_of_us"].to_numpy(dtype=np.int64), language)
+
+
+def _score_rows(records: list[dict[str, Any]]) -> pa.Table:
+    keep = ("lead_id", "model_version", "line_version", "score", "p_sql", "p_won", "expected_revenue", "expected_value", "is_mql")
+    columns: dict[str, Any] = {name: [record[name] for record in records] for name in keep}
+    columns["as_of"] = pa.array([datetime.fromisoformat(record["as_of"]) for record in records], pa.timestamp("us", "UTC"))
+    return pa.table(columns)
+
+
+def write_scores(path: Path, records: list[dict[str, Any]]) -> None:
+    """Write scores as CSV or Parquet, by the file's ending."""
+    if path.suffix.lower() in (".parquet", ".pq"):
+        columns = {name: [record[name] for record in records] for name in COLUMNS}
+        columns["as_of"] = pa.array([datetime.fromisoformat(record["as_of"]) for record in records], pa.timestamp("us", "UTC"))
+        pq.write_table(pa.table(columns), path)
+    elif path.suffix.lower() == ".csv":
+        rows = [[" | ".join(r[name]) if name == "reasons" else r[name] for name in COLUMNS] for r in records]
+        write_csv(path, COLUMNS, rows)
+    else:
+        raise LeadFileError(
+            found=f"--out '{path}'", expected="a name that ends in .csv or .parquet", fix="name the file so; nothing was written"
+        )

@@ -1,0 +1,26 @@
+"""The command ``kizashi``."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import click
+
+from cli.scoring_commands import line, score
+from cli.setup_commands import demo, init, serve, ui
+from cli.training_commands import check, promote, retrain, rollback, train
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(version("kizashi"), prog_name="kizashi")
+def main() -> None:
+    """Lead scoring that learns which behaviour ends in revenue, and moves the MQL line to it.
+
+    Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 a person should look.
+    """
+
+
+for command in (init, demo, check, train, retrain, promote, rollback, line, score, serve, ui):
+    main.add_command(command)

@@ -1,0 +1,88 @@
+"""What the command line shows: progress on the error stream, results on standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from crm.progress import Step
+
+__all__ = ["TerminalProgress", "print_json", "print_paragraph", "print_table"]
+
+
+class _PlainStep:
+    def __init__(self) -> None:
+        self.text = ""
+
+    def advance(self, amount: int = 1) -> None:
+        del amount
+
+    def note(self, text: str) -> None:
+        self.text = text
+
+
+class _BarStep(_PlainStep):
+    def __init__(self, bar: Progress, task: Any) -> None:
+        super().__init__()
+        self._bar, self._task = bar, task
+
+    def advance(self, amount: int = 1) -> None:
+        self._bar.advance(self._task, amount)
+
+
+class TerminalProgress:
+    """A moving bar on a terminal, one plain line a step otherwise; both end with what came of the step."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._console = Console(stderr=True, highlight=False)
+
+    @contextmanager
+    def step(self, label: str, total: int | None = None) -> Iterator[Step]:
+        """Show one piece of work."""
+        if self._quiet:
+            yield _PlainStep()
+            return
+        started = time.monotonic()
+        if self._console.is_terminal:
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn())
+            with Progress(*columns, console=self._console, transient=True) as bar:
+                step = _BarStep(bar, bar.add_task(label, total=total))
+                yield step
+        else:
+            step = _PlainStep()
+            yield step
+        seconds = time.monotonic() - started
+        self._console.print(f"  {label:<34} {step.text or 'done'}  [dim]({seconds:.1f} s)[/dim]", soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document on standard output."""
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def print_paragraph(text: str) -> None:
+    """Print plain text on standard output."""
+    click.echo(text)
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on standard output; columns whose name ends in a space are right-aligned numbers."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    for name in columns:
+        table.add_column(name.strip(), justify="right" if name.endswith(" ") else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal:
+        console.width = 140
+    console.print(table)

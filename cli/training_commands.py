@@ -1,0 +1,154 @@
+"""``kizashi check``, ``train``, ``retrain``, ``promote`` and ``rollback``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from cli.check import run_check, show_check
+from cli.options import ATTENTION, DONE, REFUSED, as_of_option, command_options, open_workspace, parse_moment
+from cli.output import TerminalProgress, print_json, print_paragraph, print_table
+from cli.scoring_commands import show_line
+from models.champions import promote_version, roll_back
+from training.train import TrainResult
+from training.train import train as run_training
+
+__all__ = ["check", "promote", "retrain", "rollback", "show_result", "train"]
+
+
+@click.command()
+@as_of_option
+@command_options
+def check(folder: Path, as_json: bool, as_of: str | None) -> int:
+    """Tell whether the tables can carry a model: quarantine, readiness, leaks.
+
+    Exit code 0 when they can, 1 when training would be refused, 3 when rows went to quarantine or a setting has no effect.
+    """
+    workspace = open_workspace(folder)
+    progress = TerminalProgress(quiet=as_json)
+    found = run_check(workspace, parse_moment(as_of, workspace), datetime.now(UTC), progress)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        show_check(found)
+    if found.refusals:
+        return REFUSED
+    return ATTENTION if found.warnings else DONE
+
+
+@click.command()
+@as_of_option
+@command_options
+def train(folder: Path, as_json: bool, as_of: str | None) -> int:
+    """Train a version, log it to MLflow and register it as challenger; the first that passes the gate is champion."""
+    workspace = open_workspace(folder)
+    result = run_training(
+        workspace,
+        as_of=parse_moment(as_of, workspace),
+        now=datetime.now(UTC),
+        progress=TerminalProgress(quiet=as_json),
+    )
+    if as_json:
+        print_json(result.to_json())
+    else:
+        show_result(result)
+    return DONE
+
+
+def show_result(result: TrainResult) -> None:
+    """Print what a training run came to."""
+    names = (
+        ("auc", "AUC (0.5 is chance)"),
+        ("lift_at_10", "lift of the best tenth"),
+        ("log_loss", "log-loss, nats"),
+        ("observed_over_expected", "observed / expected"),
+        ("ece", "calibration error (ECE)"),
+    )
+    rows = [
+        (
+            label,
+            *(
+                f"{result.judged[o].metrics[name].value:.3f} ({result.judged[o].metrics[name].low:.3f} to {result.judged[o].metrics[name].high:.3f})"
+                for o in ("sql", "won")
+            ),
+        )
+        for name, label in names
+    ]
+    print_paragraph("")
+    print_table("On periods that the model had not seen (90% interval)", ("", "SQL", "won"), rows)
+    print_paragraph("")
+    show_line(result.line)
+    state = "champion" if result.is_champion else "challenger"
+    print_paragraph(f"\nRegistered as version {result.model_version}, {state}.")
+    for reason in result.verdict.reasons:
+        print_paragraph(f"The gate keeps it from becoming champion: {reason}.")
+
+
+@click.command()
+@click.option("--auto", is_flag=True, help="Promote the new version when it passes the gate.")
+@as_of_option
+@command_options
+def retrain(folder: Path, as_json: bool, auto: bool, as_of: str | None) -> int:
+    """Check, train and put the new version to the gate; exit code 3 when a person must look.
+
+    Sources of files and databases are read as they are; there is nothing to pull.
+    """
+    workspace = open_workspace(folder)
+    now = datetime.now(UTC)
+    progress = TerminalProgress(quiet=as_json)
+    moment = parse_moment(as_of, workspace)
+    found = run_check(workspace, moment, now, progress)
+    if found.refusals:
+        if as_json:
+            print_json({"check": found.to_json(), "trained": False})
+        else:
+            show_check(found)
+        return REFUSED
+    result = run_training(workspace, as_of=moment, now=now, progress=progress)
+    verdict, promoted = result.verdict, result.is_champion
+    if not promoted and auto and verdict.passed:
+        outcome = promote_version(workspace, result.model_version, force_reason=None, now=now)
+        verdict, promoted = outcome.verdict, outcome.promoted
+    if as_json:
+        print_json({**result.to_json(), "promoted": promoted, "reasons": list(verdict.reasons)})
+    else:
+        show_result(result)
+        if not promoted:
+            why = "; ".join(verdict.reasons) or "promotion waits for a person: 'kizashi promote', or retrain with --auto"
+            print_paragraph(f"Not promoted: {why}.")
+    return DONE if promoted else ATTENTION
+
+
+@click.command()
+@click.argument("version", default="challenger")
+@click.option("--force", is_flag=True, help="Promote although the gate objects; needs --reason.")
+@click.option("--reason", help="Why the gate is overruled; kept in the registry.")
+@command_options
+def promote(folder: Path, as_json: bool, version: str, force: bool, reason: str | None) -> int:
+    """Make a version champion (default: the challenger), if the gate lets it."""
+    if force and not reason:
+        raise click.UsageError("--force needs --reason, which is kept in the registry.")
+    outcome = promote_version(
+        open_workspace(folder), version, force_reason=reason if force else None, now=datetime.now(UTC)
+    )
+    if as_json:
+        print_json({"version": outcome.version, "promoted": outcome.promoted, "reasons": list(outcome.verdict.reasons)})
+    elif outcome.promoted:
+        print_paragraph(f"Version {outcome.version} is champion." + (f" It replaces version {outcome.replaced}." if outcome.replaced else ""))
+    else:
+        print_paragraph(f"Version {outcome.version} was not promoted: {'; '.join(outcome.verdict.reasons)}.")
+    return DONE if outcome.promoted else REFUSED
+
+
+@click.command()
+@command_options
+def rollback(folder: Path, as_json: bool) -> int:
+    """Make the champion before this one champion again."""
+    version, left = roll_back(open_workspace(folder), datetime.now(UTC))
+    if as_json:
+        print_json({"version": version, "left": left})
+    else:
+        print_paragraph(f"Version {version} is champion again; version {left} stays in the registry.")
+    return DONE

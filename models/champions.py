@@ -1,0 +1,103 @@
+"""Who is champion, who was, and why: promotion by the gate, and the way back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from crm.config import Workspace
+from crm.errors import RegistryError
+from models.gate import Verdict, decide_next
+from models.registry import MODEL, ModelVersion, find_version, list_versions, open_store, set_alias
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["Promotion", "note_champion", "promote_version", "roll_back"]
+
+HISTORY = "kizashi.champions"
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What came of asking for a promotion."""
+
+    version: str
+    promoted: bool
+    replaced: str | None
+    verdict: Verdict
+
+
+def promote_version(workspace: Workspace, name: str, *, force_reason: str | None, now: datetime) -> Promotion:
+    """Make a version champion if the gate lets it, or if a person overrules the gate with a reason.
+
+    Parameters
+    ----------
+    workspace
+        Whose registry.
+    name
+        Version number or alias.
+    force_reason
+        Why the gate is overruled; None to obey it.
+    now
+        When, for the registry's history.
+
+    Raises
+    ------
+    RegistryError
+        When there is no such version.
+    """
+    with open_store(workspace) as client:
+        challenger = find_version(client, name)
+        champion = next((item for item in list_versions(client) if "champion" in item.aliases), None)
+        same = champion is not None and champion.version == challenger.version
+        verdict = decide_next(_gate_numbers(challenger), {} if champion is None or same else _gate_numbers(champion))
+        if not verdict.passed and force_reason is None:
+            return Promotion(challenger.version, False, None, verdict)
+        set_alias(client, "champion", challenger.version)
+        note_champion(client, challenger.version, now, force_reason or "passed the gate")
+    return Promotion(challenger.version, True, champion.version if champion and not same else None, verdict)
+
+
+def roll_back(workspace: Workspace, now: datetime) -> tuple[str, str]:
+    """Make the champion before this one champion again.
+
+    Returns
+    -------
+    version, left
+        The champion now, and the one that it replaces.
+
+    Raises
+    ------
+    RegistryError
+        When there was no other champion before.
+    """
+    with open_store(workspace) as client:
+        current = find_version(client, "champion")
+        earlier = [item["version"] for item in _history(client) if item["version"] != current.version]
+        if not earlier:
+            raise RegistryError(
+                found=f"version {current.version} as the only champion so far",
+                expected="a champion before it",
+                fix="promote another version by its number instead: 'kizashi promote N'",
+            )
+        set_alias(client, "champion", earlier[-1])
+        note_champion(client, earlier[-1], now, f"rolled back from version {current.version}")
+    return str(earlier[-1]), current.version
+
+
+def note_champion(client: MlflowClient, version: str, now: datetime, reason: str) -> None:
+    """Append to the registry's own history of champions."""
+    history = [*_history(client), {"version": version, "at": now.isoformat(timespec="seconds"), "reason": reason[:500]}]
+    client.set_registered_model_tag(MODEL, HISTORY, json.dumps(history[-40:], ensure_ascii=False))
+
+
+def _history(client: MlflowClient) -> list[dict[str, Any]]:
+    return json.loads(dict(client.get_registered_model(MODEL).tags).get(HISTORY, "[]"))
+
+
+def _gate_numbers(version: ModelVersion) -> Mapping[str, float]:
+    return json.loads(version.tags.get("kizashi.gate", "{}"))
