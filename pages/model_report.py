@@ -1,0 +1,85 @@
+"""The model report: one page that opens anywhere, for the head of sales and for the data scientist beside."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from pages.formats import Formats
+from pages.report_background import data_tables, limit_sentences, missing_table, model_parts, versions_table
+from pages.report_data import ModelReport
+from pages.report_endpoint import endpoint_section
+from pages.report_line import amount_table, examples_table, line_section, signals_figure
+from pages.report_parts import Context
+from pages.report_summary import report_summary
+from pages.words import Language, load_words
+
+__all__ = ["render_model_report"]
+
+
+def render_model_report(report: ModelReport, language: Language) -> str:
+    """Return a model report as one HTML file that asks nothing of the network.
+
+    Charts are drawn beforehand and stand in the page as SVG; styles are in the page; there is no script. So
+    it opens in MLflow's sandboxed frame, from a mail, and from a disk without a network, light or dark, and
+    prints.
+
+    Texts of the report itself (signals, reasons, notes) are shown as they come, apart from known English
+    sentences, which the Japanese page translates.
+
+    Parameters
+    ----------
+    report
+        The numbers.
+    language
+        Of the reader: ``en`` or ``ja``.
+
+    Returns
+    -------
+    str
+        The page, UTF-8 when written.
+    """
+    words = load_words(language)
+    context = Context(report, words, Formats(words, report.currency))
+    return _environment().get_template("model_report.html").render(**_sections(context))
+
+
+def _sections(context: Context) -> dict[str, Any]:
+    report, formats = context.report, context.formats
+    tables, empty = data_tables(context)
+    amount_sentence, amounts = amount_table(context)
+    limits, notes = limit_sentences(context)
+    return {
+        "t": context.words,
+        "report": report,
+        "moment": formats.moment,
+        "number": formats.number,
+        "summary": report_summary(context),
+        "endpoints": tuple(endpoint_section(endpoint, context) for endpoint in report.endpoints),
+        "line": line_section(context),
+        "amount_sentence": amount_sentence,
+        "amounts": amounts,
+        "signals": signals_figure(context),
+        "examples": examples_table(context),
+        "data_tables": tables,
+        "data_sentences": empty,
+        "parts": model_parts(context),
+        "missing": missing_table(context),
+        "limits": limits,
+        "notes": notes,
+        "versions": versions_table(context),
+    }
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

@@ -1,0 +1,94 @@
+"""The parts that a report page is put together from: tables, figures, tiles, sections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pages.formats import Formats
+from pages.report_data import EndpointReport, ModelReport
+from pages.words import Words
+
+__all__ = ["Cell", "Column", "Context", "Figure", "Table", "Tile", "columns", "make_table"]
+
+Cell = str | tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every section needs: the report, its reader's words, and how numbers are written."""
+
+    report: ModelReport
+    words: Words
+    formats: Formats
+
+    def endpoint(self, outcome: str) -> EndpointReport | None:
+        """Return the endpoint of an outcome, None when the report has none."""
+        return next((endpoint for endpoint in self.report.endpoints if endpoint.outcome == outcome), None)
+
+    def outcome(self, outcome: str) -> dict[str, str]:
+        """Return the words for an outcome that sentences are filled in with."""
+        names = ("name", "noun", "reaches", "reached", "rate")
+        return {name: self.words(f"outcome.{outcome}.{name}") for name in names}
+
+    def days(self, days: float) -> str:
+        """Return a number of days without its unit."""
+        return self.formats.count(days)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Head of a column; ``kind`` is ``text``, ``number`` or ``wide``."""
+
+    text: str
+    kind: str = "text"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: caption, columns, rows of cells (a tuple is a list inside a cell).
+
+    ``stacks`` turns each row into a card on a phone; other tables scroll sideways there. ``has_total`` marks
+    the last row.
+    """
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    stacks: bool = False
+    has_total: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart with its title, how to read it, and the numbers behind it."""
+
+    title: str
+    svg: str
+    caption: str
+    numbers: Table
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One headline: label, value, sentence, and a verdict (text and ``good``, ``care`` or ``plain``)."""
+
+    label: str
+    value: str
+    sentence: str
+    verdict: str = ""
+    tone: str = "plain"
+
+
+def columns(words: Words, section: str, *names: str) -> tuple[Column, ...]:
+    """Return column heads from keys of a section; ``:n`` after a name makes it numeric, ``:w`` wide."""
+    kinds = {"n": "number", "w": "wide", "": "text"}
+    parts = (name.partition(":") for name in names)
+    return tuple(Column(words(f"{section}.{name}"), kinds[kind]) for name, _, kind in parts)
+
+
+def make_table(
+    caption: str, heads: Sequence[Column], rows: Iterable[Sequence[Cell]], *, stacks: bool = False
+) -> Table:
+    """Return a table of these rows."""
+    return Table(caption, tuple(heads), tuple(tuple(row) for row in rows), stacks)
