@@ -14,13 +14,30 @@ from crm.tables import TABLES
 
 __all__ = ["find_attributes"]
 
-_NUMBER_TYPES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE", "DECIMAL")
+_NUMBER_TYPES = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "FLOAT",
+    "DOUBLE",
+    "DECIMAL",
+)
 _SAMPLE = 2_000
 NO_HISTORY = "no history in lead_changes and not in [columns] known_at_creation"
 
 
 def find_attributes(
-    connection: duckdb.DuckDBPyConnection, config: WorkspaceConfig, creation: Collection[str], *, has_changes: bool
+    connection: duckdb.DuckDBPyConnection,
+    config: WorkspaceConfig,
+    creation: Collection[str],
+    *,
+    has_changes: bool,
 ) -> tuple[tuple[Attribute, ...], tuple[str, ...]]:
     """List the attributes of the taken-in leads, and retype their columns in place.
 
@@ -85,11 +102,19 @@ def _attribute(
         connection.execute(f"UPDATE leads SET {quote(name)} = NULL WHERE NOT isfinite({quote(name)})")
         return Attribute(name, "number", creation, has_history, refused)
     if raw_type == "DATE" or raw_type.startswith("TIME"):
-        return Attribute(name, "text", creation, has_history, refused or "a time is not an attribute; select an age or a weekday instead")
+        return Attribute(
+            name,
+            "text",
+            creation,
+            has_history,
+            refused or "a time is not an attribute; select an age or a weekday instead",
+        )
     connection.execute(f"ALTER TABLE leads ALTER {quote(name)} TYPE VARCHAR")
     connection.execute(f"UPDATE leads SET {quote(name)} = nullif(trim({quote(name)}), '')")
     if not refused and name not in config.columns.allow_personal:
-        rows = connection.execute(f"SELECT {quote(name)} FROM leads WHERE {quote(name)} IS NOT NULL LIMIT {_SAMPLE}")
+        rows = connection.execute(
+            f"SELECT {quote(name)} FROM leads WHERE {quote(name)} IS NOT NULL LIMIT {_SAMPLE}"
+        )
         refused = looks_personal(str(row[0]) for row in rows.fetchall()) or ""
     return Attribute(name, "text", creation, has_history, refused)
 

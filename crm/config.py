@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from crm.errors import ConfigError
 from crm.tables import TABLES
@@ -115,7 +123,9 @@ class SourceConfig(_Section):
         for section, keys in (("tables", self.tables), ("lag", self.lag)):
             unknown = sorted(set(keys) - set(TABLES))
             if unknown:
-                raise ValueError(f"{section}: unknown table {unknown[0]!r}; expected one of {', '.join(TABLES)}")
+                raise ValueError(
+                    f"{section}: unknown table {unknown[0]!r}; expected one of {', '.join(TABLES)}"
+                )
         if "leads" not in self.tables and not self.url.startswith("demo:"):
             raise ValueError("tables: a SELECT for 'leads' is missing")
         return self
@@ -165,7 +175,9 @@ class ValueConfig(_Section):
 
     margin: Annotated[float, Field(gt=0, le=1)] = 1.0
     touch_cost: Annotated[float, Field(ge=0)] = 0.0
-    capacity_per_week: Annotated[float, Field(gt=0)] | Mapping[str, Annotated[float, Field(gt=0)]] | None = None
+    capacity_per_week: Annotated[float, Field(gt=0)] | Mapping[str, Annotated[float, Field(gt=0)]] | None = (
+        None
+    )
     default_amount: Annotated[float, Field(gt=0)] | None = None
 
     @property
@@ -316,7 +328,9 @@ def _expand(url: str, environ: Mapping[str, str], secrets: list[str], problems: 
         name, default = match["name"], match["default"]
         found = environ.get(name, default)
         if found is None:
-            problems.append(f"source.url: environment variable {name} is not set; set it or write ${{{name}:-default}}")
+            problems.append(
+                f"source.url: environment variable {name} is not set; set it or write ${{{name}:-default}}"
+            )
             return ""
         if name in environ and not Path(found).is_dir():
             secrets.append(found)
@@ -326,7 +340,9 @@ def _expand(url: str, environ: Mapping[str, str], secrets: list[str], problems: 
 
 
 def _problem(item: dict[str, Any], text: str) -> str:
-    place = tuple(str(part) for part in item["loc"] if not str(part).startswith(("function-", "constrained-")))
+    place = tuple(
+        str(part) for part in item["loc"] if not str(part).startswith(("function-", "constrained-"))
+    )
     name = ".".join(place)
     line = _line_of(place, text)
     where = f"line {line}, {name}" if line else name
@@ -347,7 +363,9 @@ def _suggestion(place: tuple[str, ...]) -> str:
         model = field.annotation if field else None
     names = list(model.model_fields) if hasattr(model, "model_fields") else []
     close = get_close_matches(place[-1], names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; expected one of {', '.join(names)}" if names else ""
+    return (
+        f"; did you mean {close[0]!r}?" if close else f"; expected one of {', '.join(names)}" if names else ""
+    )
 
 
 def _line_of(place: tuple[str, ...], text: str) -> int | None:

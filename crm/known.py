@@ -48,7 +48,9 @@ def from_micros(micros: int) -> datetime:
 
 def moments_table(tables: Tables, moments: pa.Table) -> ir.Table:
     """Put moments (row_id, lead_id, as_of_us) into the engine of ``tables``."""
-    return tables.backend.create_table("moments", moments.select(["row_id", "lead_id", "as_of_us"]), overwrite=True)
+    return tables.backend.create_table(
+        "moments", moments.select(["row_id", "lead_id", "as_of_us"]), overwrite=True
+    )
 
 
 def merge_paths(tables: Tables) -> pa.Table:
@@ -70,7 +72,11 @@ def merge_paths(tables: Tables) -> pa.Table:
                 continue
             paths[start, into] = known
             waiting += [(further, max(known, later)) for further, later in links.get(into, [])]
-    columns = [list(column) for column in zip(*((a, b, t) for (a, b), t in paths.items()), strict=True)] or [[], [], []]
+    columns = [list(column) for column in zip(*((a, b, t) for (a, b), t in paths.items()), strict=True)] or [
+        [],
+        [],
+        [],
+    ]
     return pa.table(
         {
             "from_lead_id": pa.array(columns[0], pa.string()),
@@ -109,14 +115,18 @@ def touches_known(tables: Tables, members: ir.Table) -> ir.Table:
             touches.happened_us < members.as_of_us,
             touches.recorded_us <= members.as_of_us,
         ],
-    ).select(members.row_id, members.as_of_us, touches.happened_us, touches.kind, touches.content_id, touches.value)
+    ).select(
+        members.row_id, members.as_of_us, touches.happened_us, touches.kind, touches.content_id, touches.value
+    )
 
 
 def account_leads_known(tables: Tables, moments: ir.Table, members: ir.Table) -> ir.Table:
     """Return the account's other leads that each moment knows: row_id, as_of_us, member_id."""
     leads = tables.table("leads").select("lead_id", "account_id", "created_us")
     own = leads.rename(own_lead_id="lead_id", own_account="account_id").drop("created_us")
-    with_account = moments.join(own, moments.lead_id == own.own_lead_id).select("row_id", "as_of_us", "own_account")
+    with_account = moments.join(own, moments.lead_id == own.own_lead_id).select(
+        "row_id", "as_of_us", "own_account"
+    )
     others = with_account.join(
         leads,
         [with_account.own_account == leads.account_id, leads.created_us <= with_account.as_of_us],
@@ -147,7 +157,11 @@ def attributes_known(tables: Tables, moments: ir.Table) -> ir.Table:
     leads = tables.table("leads")
     wanted = [attribute.name for attribute in tables.used_attributes if attribute.name in leads.columns]
     rows = moments.join(leads, moments.lead_id == leads.lead_id, how="left").select(
-        moments.row_id, moments.as_of_us, leads.created_us, leads.account_id, *(leads[name] for name in wanted)
+        moments.row_id,
+        moments.as_of_us,
+        leads.created_us,
+        leads.account_id,
+        *(leads[name] for name in wanted),
     )
     for number, attribute in enumerate(tables.used_attributes):
         if not attribute.has_history:
@@ -161,7 +175,11 @@ def attributes_known(tables: Tables, moments: ir.Table) -> ir.Table:
         newest = newest.rename({f"change_row_{number}": "row_id"})
         joined = rows.join(newest, rows.row_id == newest[f"change_row_{number}"], how="left")
         value = _typed(joined.new_value.nullif(_CLEARED), attribute.type)
-        before = joined[attribute.name] if attribute.name in wanted and attribute.known_at_creation else ibis.null(value.type())
+        before = (
+            joined[attribute.name]
+            if attribute.name in wanted and attribute.known_at_creation
+            else ibis.null(value.type())
+        )
         rows = joined.mutate(**{attribute.name: ibis.ifelse(joined.new_value.notnull(), value, before)}).drop(
             "new_value", f"change_row_{number}"
         )

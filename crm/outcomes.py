@@ -60,7 +60,9 @@ class Observation:
         >>> seen.is_mature(datetime(2026, 1, 2, tzinfo=UTC), timedelta(days=90))
         False
         """
-        return cutoff + horizon <= self.observed_until and (self.observed_from is None or cutoff >= self.observed_from)
+        return cutoff + horizon <= self.observed_until and (
+            self.observed_from is None or cutoff >= self.observed_from
+        )
 
 
 def observation(tables: Tables, config: OutcomeConfig, as_of: datetime) -> Observation:
@@ -111,7 +113,11 @@ def outcome_events(tables: Tables, as_of: datetime) -> pd.DataFrame:
         if not tables.has("opportunities"):
             won = stages[stages["stage"] == "closed_won"]
             parts.append(_events(won["lead_id"], "won", won["entered_us"]))
-    events = pd.concat(parts, ignore_index=True) if parts else _events(pd.Series([], dtype=str), "sql", pd.Series([], dtype="int64"))
+    events = (
+        pd.concat(parts, ignore_index=True)
+        if parts
+        else _events(pd.Series([], dtype=str), "sql", pd.Series([], dtype="int64"))
+    )
     paths = merge_paths(tables).to_pandas()
     paths = paths[paths["merged_us"] <= known]
     if len(paths):
@@ -126,7 +132,11 @@ def _frame(table: ir.Table) -> pd.DataFrame:
 
 
 def _events(
-    lead_id: pd.Series, outcome: Outcome, at_us: pd.Series, amount: object = np.nan, opportunity_id: object = None
+    lead_id: pd.Series,
+    outcome: Outcome,
+    at_us: pd.Series,
+    amount: object = np.nan,
+    opportunity_id: object = None,
 ) -> pd.DataFrame:
     return pd.DataFrame(
         {
@@ -153,13 +163,21 @@ def _opportunity_events(tables: Tables, known: int) -> pd.DataFrame:
     opened = _events(direct["lead_id"], "sql", direct["created_us"])
     won = direct[direct["is_won"].fillna(False).astype(bool)]
     closed = won["closed_us"].fillna(won["recorded_us"]).astype("int64")
-    wins = _events(won["lead_id"], "won", closed, won["amount"].astype(float) * won["share"], won["opportunity_id"])
+    wins = _events(
+        won["lead_id"], "won", closed, won["amount"].astype(float) * won["share"], won["opportunity_id"]
+    )
     passed = _events(won["lead_id"], "sql", closed)
     return pd.concat([opened, wins, passed], ignore_index=True)
 
 
 def label_moments(
-    tables: Tables, moments: pa.Table, events: pd.DataFrame, seen: Observation, *, outcome: Outcome, horizon_days: float
+    tables: Tables,
+    moments: pa.Table,
+    events: pd.DataFrame,
+    seen: Observation,
+    *,
+    outcome: Outcome,
+    horizon_days: float,
 ) -> Labels:
     """Label snapshots with one outcome inside one horizon.
 
@@ -197,10 +215,16 @@ def label_moments(
     )
     inside = left.join(
         right,
-        [left.lead_id == right.event_lead, right.at_us >= left.as_of_us, right.at_us < left.as_of_us + horizon_us],
+        [
+            left.lead_id == right.event_lead,
+            right.at_us >= left.as_of_us,
+            right.at_us < left.as_of_us + horizon_us,
+        ],
     )
     found = (
-        inside.group_by("row_id").aggregate(amount=inside.amount.sum(), known=inside.amount.count()).to_pyarrow()
+        inside.group_by("row_id")
+        .aggregate(amount=inside.amount.sum(), known=inside.amount.count())
+        .to_pyarrow()
     )
     rows = found.column("row_id").to_numpy()
     happened = np.zeros(moments.num_rows, dtype=bool)
@@ -221,30 +245,53 @@ def risk_spells(tables: Tables, as_of: datetime) -> pd.DataFrame:
         ``recycled`` and ends at the first hand-off, decision or merge at or after its start.
     """
     known = to_micros(as_of)
-    leads = _frame(tables.table("leads").filter(lambda t: t.created_us <= known).select("lead_id", "account_id", "created_us"))
+    leads = _frame(
+        tables.table("leads")
+        .filter(lambda t: t.created_us <= known)
+        .select("lead_id", "account_id", "created_us")
+    )
     ends = [outcome_events(tables, as_of)[["lead_id", "at_us"]]]
     recycled = pd.DataFrame({"lead_id": [], "at_us": []})
     if tables.has("stages"):
-        stages = _frame(tables.table("stages").filter(lambda t: t.recorded_us <= known)).rename(columns={"entered_us": "at_us"})
+        stages = _frame(tables.table("stages").filter(lambda t: t.recorded_us <= known)).rename(
+            columns={"entered_us": "at_us"}
+        )
         ends.append(stages.loc[stages["stage"].isin(ENDING_STAGES), ["lead_id", "at_us"]])
         recycled = stages.loc[stages["stage"] == "recycled", ["lead_id", "at_us"]]
     if tables.has("hand_offs"):
         hand_offs = _frame(tables.table("hand_offs").filter(lambda t: t.recorded_us <= known))
         ends.append(hand_offs.rename(columns={"handed_off_us": "at_us"})[["lead_id", "at_us"]])
     merges = merge_paths(tables).to_pandas()
-    ends.append(merges[merges["merged_us"] <= known].rename(columns={"from_lead_id": "lead_id", "merged_us": "at_us"})[["lead_id", "at_us"]])
+    ends.append(
+        merges[merges["merged_us"] <= known].rename(
+            columns={"from_lead_id": "lead_id", "merged_us": "at_us"}
+        )[["lead_id", "at_us"]]
+    )
     starts = pd.concat(
         [
             leads.rename(columns={"created_us": "start_us"}),
-            recycled.rename(columns={"at_us": "start_us"}).merge(leads[["lead_id", "account_id"]], on="lead_id"),
+            recycled.rename(columns={"at_us": "start_us"}).merge(
+                leads[["lead_id", "account_id"]], on="lead_id"
+            ),
         ],
         ignore_index=True,
     )
     starts = starts.astype({"start_us": "int64"}).sort_values("start_us", kind="stable")
-    all_ends = pd.concat(ends, ignore_index=True).dropna().astype({"at_us": "int64"}).sort_values("at_us", kind="stable")
+    all_ends = (
+        pd.concat(ends, ignore_index=True)
+        .dropna()
+        .astype({"at_us": "int64"})
+        .sort_values("at_us", kind="stable")
+    )
     all_ends = all_ends.assign(end_us=all_ends["at_us"].astype("float64"))
     spells = pd.merge_asof(
-        starts, all_ends, left_on="start_us", right_on="at_us", by="lead_id", direction="forward", allow_exact_matches=True
+        starts,
+        all_ends,
+        left_on="start_us",
+        right_on="at_us",
+        by="lead_id",
+        direction="forward",
+        allow_exact_matches=True,
     )
     # Two starts before the same end are one spell: the later start only restates that the lead is open.
     spells = spells.sort_values(["lead_id", "start_us"], kind="stable")
@@ -255,9 +302,9 @@ def risk_spells(tables: Tables, as_of: datetime) -> pd.DataFrame:
 def newest_moment(tables: Tables) -> datetime | None:
     """Return the newest ``recorded_at`` of leads and touches, for workspaces without outcomes; None without rows."""
     newest = [
-        tables.table(name).recorded_us.max().to_pyarrow().as_py() for name in ("leads", "touches") if tables.has(name)
+        tables.table(name).recorded_us.max().to_pyarrow().as_py()
+        for name in ("leads", "touches")
+        if tables.has(name)
     ]
     values = [int(value) for value in newest if value is not None]
     return from_micros(max(values)) if values else None
-
-

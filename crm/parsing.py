@@ -14,7 +14,20 @@ from crm.tables import Column, TableSchema
 __all__ = ["Parsed", "parse_column", "quote"]
 
 _TEXT = ("VARCHAR", "ENUM", "UUID", "BLOB")
-_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE", "DECIMAL")
+_NUMBERS = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "FLOAT",
+    "DOUBLE",
+    "DECIMAL",
+)
 _ALL_NULL = ('"NULL"', "NULL", "SQLNULL")
 
 
@@ -79,13 +92,24 @@ def parse_column(column: Column, raw_type: str, schema: TableSchema) -> Parsed:
     if column.type == "number":
         number = f"TRY_CAST({raw if not raw_type.startswith(_TEXT) else text} AS DOUBLE)"
         value = f"CASE WHEN isfinite({number}) THEN {number} END"
-        return Parsed(value, "false", f"({text} IS NOT NULL AND lower({text}) NOT IN ('nan') AND ({value}) IS NULL)", text)
+        return Parsed(
+            value,
+            "false",
+            f"({text} IS NOT NULL AND lower({text}) NOT IN ('nan') AND ({value}) IS NULL)",
+            text,
+        )
     target = _SQL_TYPES[column.type]
     value = f"TRY_CAST({raw if not raw_type.startswith(_TEXT) else text} AS {target})"
     return Parsed(value, "false", f"({text} IS NOT NULL AND {value} IS NULL)", text)
 
 
-_SQL_TYPES = {"text": "VARCHAR", "time": "TIMESTAMPTZ", "number": "DOUBLE", "boolean": "BOOLEAN", "date": "DATE"}
+_SQL_TYPES = {
+    "text": "VARCHAR",
+    "time": "TIMESTAMPTZ",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+}
 
 
 def _parse_time(column: Column, raw_type: str, schema: TableSchema, raw: str, text: str) -> Parsed:

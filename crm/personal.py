@@ -42,7 +42,11 @@ def personal_name_reason(name: str) -> str | None:
     True
     """
     plain = re.sub(r"[^0-9A-Za-z\u3040-\u9fff]+", "_", name).strip("_")
-    if re.search(r"(count|clicks?|opens?|sent|rate|share|days|opt_?(in|out)|domain|type|source|quality|score)", plain, re.I):
+    if re.search(
+        r"(count|clicks?|opens?|sent|rate|share|days|opt_?(in|out)|domain|type|source|quality|score)",
+        plain,
+        re.I,
+    ):
         return None
     if _PERSONAL_NAME.search(plain) or _NAME_ITSELF.match(plain):
         return "its name says e-mail, phone, name or address"

@@ -37,7 +37,9 @@ SCORES_SCHEMA = pa.schema(
 )
 
 
-def append_scores(workspace: Workspace, rows: pa.Table, origin: Literal["batch", "out_of_fold"], issued_at: datetime) -> Path:
+def append_scores(
+    workspace: Workspace, rows: pa.Table, origin: Literal["batch", "out_of_fold"], issued_at: datetime
+) -> Path:
     """Append rows, as one more file of the table.
 
     Parameters
@@ -58,7 +60,9 @@ def append_scores(workspace: Workspace, rows: pa.Table, origin: Literal["batch",
     """
     count = rows.num_rows
     columns = {
-        field.name: rows.column(field.name).cast(field.type) if field.name in rows.column_names else pa.nulls(count, field.type)
+        field.name: rows.column(field.name).cast(field.type)
+        if field.name in rows.column_names
+        else pa.nulls(count, field.type)
         for field in SCORES_SCHEMA
         if field.name not in ("issued_at", "origin")
     }

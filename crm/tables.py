@@ -89,7 +89,9 @@ class TableSchema:
         raise KeyError(name)
 
 
-def _text(name: str, *, required: bool = False, choices: tuple[str, ...] = (), default: str | None = None) -> Column:
+def _text(
+    name: str, *, required: bool = False, choices: tuple[str, ...] = (), default: str | None = None
+) -> Column:
     return Column(name, "text", required=required, choices=choices, default=default)
 
 
@@ -106,7 +108,13 @@ _RECORDED = _time("recorded_at")
 _ALL = (
     TableSchema(
         "leads",
-        (_text("lead_id", required=True), _time("created_at", required=True), _RECORDED, _text("account_id"), _text("source")),
+        (
+            _text("lead_id", required=True),
+            _time("created_at", required=True),
+            _RECORDED,
+            _text("account_id"),
+            _text("source"),
+        ),
         key=("lead_id",),
         clock="created_at",
         open_columns=True,
@@ -125,7 +133,11 @@ _ALL = (
     ),
     TableSchema(
         "lead_merges",
-        (_text("from_lead_id", required=True), _text("into_lead_id", required=True), _time("recorded_at", required=True)),
+        (
+            _text("from_lead_id", required=True),
+            _text("into_lead_id", required=True),
+            _time("recorded_at", required=True),
+        ),
         key=("from_lead_id", "recorded_at"),
         clock="recorded_at",
     ),
@@ -238,7 +250,11 @@ _ALL = (
     ),
     TableSchema(
         "fx_rates",
-        (_text("currency", required=True), Column("on", "date", required=True), Column("rate", "number", required=True)),
+        (
+            _text("currency", required=True),
+            Column("on", "date", required=True),
+            Column("rate", "number", required=True),
+        ),
         key=("currency", "on"),
     ),
 )

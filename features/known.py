@@ -144,7 +144,11 @@ class Arrivals:
         if keep.all():
             return self
         return Arrivals(
-            self.happened_us[keep], self.recorded_us[keep], self.kind[keep], self.content_id[keep], self.value[keep]
+            self.happened_us[keep],
+            self.recorded_us[keep],
+            self.kind[keep],
+            self.content_id[keep],
+            self.value[keep],
         )
 
 
@@ -199,7 +203,9 @@ class KnownLead:
             {},
             self.touches.known(as_of_us),
             None if self.account_touches is None else self.account_touches.known(as_of_us),
-            None if self.account_leads_us is None else tuple(t for t in self.account_leads_us if t <= as_of_us),
+            None
+            if self.account_leads_us is None
+            else tuple(t for t in self.account_leads_us if t <= as_of_us),
             self.mql.known(as_of_us),
             self.recycled.known(as_of_us),
         )

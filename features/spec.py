@@ -142,5 +142,9 @@ def feature_from_json(item: Mapping[str, Any]) -> Feature:
             expected=f"one of {', '.join(sorted(_KINDS_OF_FEATURE))}",
             fix="score with the version of kizashi that trained this model, or train again",
         )
-    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in item.items() if key != "feature"}
+    fields = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in item.items()
+        if key != "feature"
+    }
     return kind(**fields)

@@ -301,7 +301,11 @@ class Recency(TouchFeature):
         if np.isnan(value):
             return self._none(language)
         if language == "ja":
-            return f"最後の{self._what(language)}は{value:.0f}日前" if value >= 1 else f"24時間以内に{self._what(language)}"
+            return (
+                f"最後の{self._what(language)}は{value:.0f}日前"
+                if value >= 1
+                else f"24時間以内に{self._what(language)}"
+            )
         return (
             f"last {self._what(language)} {value:.0f} day{'s' if round(value) != 1 else ''} ago"
             if value >= 1
