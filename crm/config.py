@@ -154,7 +154,7 @@ class OutcomeConfig(_Section):
 class SnapshotsConfig(_Section):
     """``[snapshots]``: at which moments leads are scored for training.
 
-    Without any key: at each decision (MQL, hand-off) and at four random moments while the lead is at risk.
+    Without any key: at creation, at each MQL, and at six ages drawn by a hash of the lead, while it is at risk.
     """
 
     creation: bool = False

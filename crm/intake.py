@@ -116,7 +116,7 @@ def _take_table(intake: _Intake, schema: TableSchema, raw: pa.Table) -> TableCou
         _check_ids(intake)
     read = _count(connection, "SELECT count(*) FROM staged")
     identical = _split(intake, schema)
-    quarantined = _count(connection, "SELECT count(*) FROM staged WHERE reason IS NOT NULL")
+    quarantined = _count(connection, "SELECT count(*) FROM staged WHERE reason_ IS NOT NULL")
     _keep(intake, schema)
     connection.execute("DROP TABLE staged")
     return TableCount(read, read - identical - quarantined, identical, quarantined)
@@ -143,7 +143,7 @@ def _staged_sql(intake: _Intake, schema: TableSchema, raw: pa.Table) -> str:
     fields = [f"{_value_sql(intake, schema, name, parsed)} AS {quote(name)}" for name in schema.column_names]
     if schema.open_columns:
         fields += [quote(name) for name in raw.column_names if name not in schema.column_names]
-    return f"SELECT row_number() OVER () AS row_number_, {', '.join(fields)}, {_reason_sql(schema, parsed)} AS reason FROM raw"
+    return f"SELECT row_number() OVER () AS row_number_, {', '.join(fields)}, {_reason_sql(schema, parsed)} AS reason_ FROM raw"
 
 
 def _value_sql(intake: _Intake, schema: TableSchema, name: str, parsed: Mapping[str, Parsed]) -> str:
@@ -233,8 +233,8 @@ def _split(intake: _Intake, schema: TableSchema) -> int:
         if _exists(connection, "lead_merges"):
             known += " UNION SELECT from_lead_id FROM lead_merges"
         connection.execute(
-            f"UPDATE staged SET reason = 'unknown lead: ' || left(lead_id, 40) "
-            f"WHERE reason IS NULL AND lead_id IS NOT NULL AND lead_id NOT IN ({known})"
+            f"UPDATE staged SET reason_ = 'unknown lead: ' || left(lead_id, 40) "
+            f"WHERE reason_ IS NULL AND lead_id IS NOT NULL AND lead_id NOT IN ({known})"
         )
     if schema.name == "opportunities":
         _check_opportunities(intake)
@@ -247,31 +247,31 @@ def _mark_times(intake: _Intake, schema: TableSchema) -> None:
         if column.type != "time":
             continue
         intake.connection.execute(
-            f"UPDATE staged SET reason = '{column.name} lies in the future: ' || CAST({quote(column.name)} AS VARCHAR) "
-            f"WHERE reason IS NULL AND {quote(column.name)} > CAST(? AS TIMESTAMPTZ)",
+            f"UPDATE staged SET reason_ = '{column.name} lies in the future: ' || CAST({quote(column.name)} AS VARCHAR) "
+            f"WHERE reason_ IS NULL AND {quote(column.name)} > CAST(? AS TIMESTAMPTZ)",
             [latest],
         )
         intake.connection.execute(
-            f"UPDATE staged SET reason = '{column.name} lies before 1970: ' || CAST({quote(column.name)} AS VARCHAR) "
-            f"WHERE reason IS NULL AND {quote(column.name)} < TIMESTAMPTZ '1970-01-01 00:00:00+00'"
+            f"UPDATE staged SET reason_ = '{column.name} lies before 1970: ' || CAST({quote(column.name)} AS VARCHAR) "
+            f"WHERE reason_ IS NULL AND {quote(column.name)} < TIMESTAMPTZ '1970-01-01 00:00:00+00'"
         )
     if schema.clock not in (None, "recorded_at") and "recorded_at" in schema.column_names and not schema.versions:
         intake.connection.execute(
-            f"UPDATE staged SET reason = 'recorded_at lies over a day before {schema.clock}' "
-            f"WHERE reason IS NULL AND recorded_at < {quote(schema.clock or '')} - INTERVAL 1 DAY"
+            f"UPDATE staged SET reason_ = 'recorded_at lies over a day before {schema.clock}' "
+            f"WHERE reason_ IS NULL AND recorded_at < {quote(schema.clock or '')} - INTERVAL 1 DAY"
         )
 
 
 def _check_opportunities(intake: _Intake) -> None:
     connection, currency = intake.connection, intake.config.workspace.currency
     connection.execute(
-        "UPDATE staged SET reason = 'neither lead_id nor account_id' "
-        "WHERE reason IS NULL AND lead_id IS NULL AND account_id IS NULL"
+        "UPDATE staged SET reason_ = 'neither lead_id nor account_id' "
+        "WHERE reason_ IS NULL AND lead_id IS NULL AND account_id IS NULL"
     )
-    connection.execute("UPDATE staged SET reason = 'amount is negative' WHERE reason IS NULL AND amount < 0")
+    connection.execute("UPDATE staged SET reason_ = 'amount is negative' WHERE reason_ IS NULL AND amount < 0")
     connection.execute(
-        "UPDATE staged SET reason = 'closed_at lies before created_at' "
-        "WHERE reason IS NULL AND closed_at < created_at - INTERVAL 1 DAY"
+        "UPDATE staged SET reason_ = 'closed_at lies before created_at' "
+        "WHERE reason_ IS NULL AND closed_at < created_at - INTERVAL 1 DAY"
     )
     if _exists(connection, "fx_rates"):
         connection.execute(
@@ -282,8 +282,8 @@ def _check_opportunities(intake: _Intake) -> None:
             [currency, currency],
         )
     connection.execute(
-        "UPDATE staged SET reason = 'amount in ' || currency || ' without a rate to the workspace currency' "
-        "WHERE reason IS NULL AND amount IS NOT NULL AND currency IS NOT NULL AND currency <> ?",
+        "UPDATE staged SET reason_ = 'amount in ' || currency || ' without a rate to the workspace currency' "
+        "WHERE reason_ IS NULL AND amount IS NOT NULL AND currency IS NOT NULL AND currency <> ?",
         [currency],
     )
 
@@ -291,22 +291,22 @@ def _check_opportunities(intake: _Intake) -> None:
 def _mark_duplicates(connection: duckdb.DuckDBPyConnection, schema: TableSchema) -> int:
     key = ", ".join(quote(name) for name in schema.key)
     connection.execute(
-        f"CREATE TEMP TABLE later AS SELECT row_number_ FROM staged WHERE reason IS NULL "
+        f"CREATE TEMP TABLE later AS SELECT row_number_ FROM staged WHERE reason_ IS NULL "
         f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY row_number_) > 1"
     )
     if _count(connection, "SELECT count(*) FROM later") == 0:
         connection.execute("DROP TABLE later")
         return 0
     described = connection.execute("DESCRIBE staged").fetchall()
-    everything = ", ".join(quote(row[0]) for row in described if row[0] not in ("row_number_", "reason"))
+    everything = ", ".join(quote(row[0]) for row in described if row[0] not in ("row_number_", "reason_"))
     connection.execute(
-        f"CREATE TEMP TABLE copies AS SELECT row_number_ FROM staged WHERE reason IS NULL "
+        f"CREATE TEMP TABLE copies AS SELECT row_number_ FROM staged WHERE reason_ IS NULL "
         f"QUALIFY row_number() OVER (PARTITION BY {everything} ORDER BY row_number_) > 1"
     )
     identical = _count(connection, "SELECT count(*) FROM copies")
     connection.execute("DELETE FROM staged WHERE row_number_ IN (SELECT row_number_ FROM copies)")
     connection.execute(
-        f"UPDATE staged SET reason = 'duplicate key: the row before it with the same {', '.join(schema.key)} was kept' "
+        f"UPDATE staged SET reason_ = 'duplicate key: the row before it with the same {', '.join(schema.key)} was kept' "
         "WHERE row_number_ IN (SELECT row_number_ FROM later)"
     )
     connection.execute("DROP TABLE later")
@@ -319,8 +319,8 @@ def _keep(intake: _Intake, schema: TableSchema) -> None:
     key = " || '|' || ".join(f"coalesce(CAST({quote(name)} AS VARCHAR), '')" for name in schema.key)
     content = ", ".join(f"{quote(name)} := {quote(name)}" for name in schema.column_names)
     connection.execute(
-        f"INSERT INTO quarantine SELECT '{schema.name}', row_number_, {key}, reason, CAST(to_json(struct_pack({content})) AS VARCHAR) "
-        "FROM staged WHERE reason IS NOT NULL"
+        f"INSERT INTO quarantine SELECT '{schema.name}', row_number_, {key}, reason_, CAST(to_json(struct_pack({content})) AS VARCHAR) "
+        "FROM staged WHERE reason_ IS NOT NULL"
     )
     rows = "staged"
     if schema.versions:
@@ -329,7 +329,7 @@ def _keep(intake: _Intake, schema: TableSchema) -> None:
     micros = ", ".join(f"epoch_us({quote(name)}) AS {_micros_name(name)}" for name in dict.fromkeys(clocks))
     extra = f", {micros}" if micros else ""
     connection.execute(
-        f"CREATE TABLE {schema.name} AS SELECT * EXCLUDE (row_number_, reason){extra} FROM {rows} WHERE reason IS NULL"
+        f"CREATE TABLE {schema.name} AS SELECT * EXCLUDE (row_number_, reason_){extra} FROM {rows} WHERE reason_ IS NULL"
     )
 
 

@@ -17,6 +17,7 @@ from crm.store import Tables
 
 __all__ = [
     "account_leads_known",
+    "account_members_known",
     "attributes_known",
     "from_micros",
     "members_known",
@@ -25,6 +26,7 @@ __all__ = [
     "stages_known",
     "to_micros",
     "touches_known",
+    "typed_change",
 ]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -91,11 +93,8 @@ def members_known(tables: Tables, moments: ir.Table) -> ir.Table:
     own = moments.select("row_id", "as_of_us", member_id=moments.lead_id)
     if not tables.has("lead_merges"):
         return own
-    paths = tables.backend.create_table("merge_paths", merge_paths(tables), overwrite=True)
-    merged = moments.join(
-        paths, [moments.lead_id == paths.into_lead_id, paths.merged_us <= moments.as_of_us]
-    ).select(moments.row_id, moments.as_of_us, member_id=paths.from_lead_id)
-    return own.union(merged)
+    survivors = moments.select("row_id", "as_of_us", into_lead_id=moments.lead_id)
+    return own.union(_merged_into(tables, survivors))
 
 
 def touches_known(tables: Tables, members: ir.Table) -> ir.Table:
@@ -121,17 +120,48 @@ def touches_known(tables: Tables, members: ir.Table) -> ir.Table:
 
 
 def account_leads_known(tables: Tables, moments: ir.Table, members: ir.Table) -> ir.Table:
-    """Return the account's other leads that each moment knows: row_id, as_of_us, member_id."""
+    """Return the account's other leads that each moment knows: row_id, as_of_us, member_id.
+
+    A lead that was merged into the row's own lead by then is no other lead; one that was merged into another
+    lead of the account counts once, as the lead it went into.
+    """
+    known = _account_of(tables, moments)
+    others = known.anti_join(members, ["row_id", "member_id"])
+    if tables.has("lead_merges"):
+        survivors = known.rename(into_lead_id="member_id").select("row_id", "as_of_us", "into_lead_id")
+        others = others.anti_join(_merged_into(tables, survivors), ["row_id", "member_id"])
+    return others
+
+
+def account_members_known(tables: Tables, moments: ir.Table, members: ir.Table) -> ir.Table:
+    """Return the leads whose touches are those of the account's other leads: row_id, as_of_us, member_id.
+
+    They are the account's leads created by then, and what was merged into them by then, without the row's own
+    lead and what was merged into that.
+    """
+    known = _account_of(tables, moments)
+    if tables.has("lead_merges"):
+        survivors = known.rename(into_lead_id="member_id").select("row_id", "as_of_us", "into_lead_id")
+        known = known.union(_merged_into(tables, survivors), distinct=True)
+    return known.anti_join(members, ["row_id", "member_id"])
+
+
+def _account_of(tables: Tables, moments: ir.Table) -> ir.Table:
+    """Return every lead of the row's account that was created by then, the row's own included."""
     leads = tables.table("leads").select("lead_id", "account_id", "created_us")
     own = leads.rename(own_lead_id="lead_id", own_account="account_id").drop("created_us")
-    with_account = moments.join(own, moments.lead_id == own.own_lead_id).select(
-        "row_id", "as_of_us", "own_account"
-    )
-    others = with_account.join(
-        leads,
-        [with_account.own_account == leads.account_id, leads.created_us <= with_account.as_of_us],
-    ).select(with_account.row_id, with_account.as_of_us, member_id=leads.lead_id)
-    return others.anti_join(members, ["row_id", "member_id"])
+    rows = moments.join(own, moments.lead_id == own.own_lead_id).select("row_id", "as_of_us", "own_account")
+    return rows.join(
+        leads, [rows.own_account == leads.account_id, leads.created_us <= rows.as_of_us]
+    ).select(rows.row_id, rows.as_of_us, member_id=leads.lead_id)
+
+
+def _merged_into(tables: Tables, survivors: ir.Table) -> ir.Table:
+    """Return what was merged by then into each row's ``into_lead_id``: row_id, as_of_us, member_id."""
+    paths = tables.backend.create_table("merge_paths", merge_paths(tables), overwrite=True)
+    return survivors.join(
+        paths, [survivors.into_lead_id == paths.into_lead_id, paths.merged_us <= survivors.as_of_us]
+    ).select(survivors.row_id, survivors.as_of_us, member_id=paths.from_lead_id)
 
 
 def stages_known(tables: Tables, moments: ir.Table, stage: str) -> ir.Table:
@@ -174,7 +204,7 @@ def attributes_known(tables: Tables, moments: ir.Table) -> ir.Table:
         newest = known.group_by("row_id").aggregate(new_value=known.new_value.argmax(known.recorded_us))
         newest = newest.rename({f"change_row_{number}": "row_id"})
         joined = rows.join(newest, rows.row_id == newest[f"change_row_{number}"], how="left")
-        value = _typed(joined.new_value.nullif(_CLEARED), attribute.type)
+        value = typed_change(joined.new_value.nullif(_CLEARED), attribute.type)
         before = (
             joined[attribute.name]
             if attribute.name in wanted and attribute.known_at_creation
@@ -190,9 +220,11 @@ def attributes_known(tables: Tables, moments: ir.Table) -> ir.Table:
 _CLEARED = "\x01cleared"
 
 
-def _typed(value: ir.StringColumn, kind: str) -> ir.Column:
+def typed_change(value: ir.StringColumn, kind: str) -> ir.Value:
+    """Type a value of ``lead_changes``, which are all text; missing where it is none of that type, or not finite."""
     if kind == "number":
-        return value.try_cast("float64")
+        number = value.try_cast("float64")
+        return ibis.ifelse(number.isnan() | number.isinf(), ibis.null("float64"), number)
     if kind == "boolean":
         return value.try_cast("boolean")
     return value

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import zip_longest
 from typing import Literal
 
 import ibis
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from crm.known import (
     account_leads_known,
+    account_members_known,
     attributes_known,
     members_known,
     stages_known,
@@ -28,6 +30,7 @@ __all__ = ["DAY_US", "SESSION_GAP_US", "Arrivals", "Change", "KnownLead", "Known
 
 DAY_US = 86_400_000_000
 SESSION_GAP_US = 30 * 60 * 1_000_000
+NEVER_US = 2**63 - 1
 
 Relation = Literal["touches", "account_touches", "account_leads", "attributes", "mql", "recycled"]
 
@@ -59,10 +62,9 @@ class KnownTables:
 
     @cached_property
     def account_touches(self) -> ir.Table:
-        """Touches of the account's other leads, with ``age_us``."""
-        others = account_leads_known(self.tables, self.moments, self.members)
-        touches = touches_known(self.tables, others)
-        return touches.mutate(age_us=touches.as_of_us - touches.happened_us)
+        """Touches of the account's other leads, with ``age_us`` and ``starts_session``."""
+        others = account_members_known(self.tables, self.moments, self.members)
+        return _with_sessions(touches_known(self.tables, others))
 
     @cached_property
     def account_leads(self) -> ir.Table:
@@ -87,8 +89,9 @@ class KnownTables:
 
 
 def _with_sessions(touches: ir.Table) -> ir.Table:
-    window = ibis.window(group_by="row_id", order_by="happened_us")
-    gap = touches.happened_us - touches.happened_us.lag().over(window)
+    # Touches of one instant begin a session together or not at all, so that their order does not matter.
+    before = ibis.range_window(group_by="row_id", order_by="happened_us", preceding=(None, 1))
+    gap = touches.happened_us - touches.happened_us.max().over(before)
     return touches.mutate(
         age_us=touches.as_of_us - touches.happened_us,
         starts_session=(gap.isnull() | (gap > SESSION_GAP_US)),
@@ -102,12 +105,16 @@ class Arrivals:
     Parameters
     ----------
     happened_us, recorded_us
-        Shape (n,), microseconds since 1970 UTC. ``recorded_us`` is when the row became known *for this lead*: for a touch
-        of a merged lead not before the merge, for one of an account's other lead not before that lead's creation.
+        Shape (n,), microseconds since 1970 UTC. ``recorded_us`` is when the row became known *for this lead*:
+        for a touch of a merged lead not before the merge, for one of an account's other lead not before that
+        lead's creation.
     kind, content_id
         Shape (n,), text; empty where unknown.
     value
         Shape (n,), NaN where none.
+    until_us
+        Shape (n,), the moment from which a row no longer counts: a touch of the account's other lead, once that
+        lead was merged into this one. None where every row counts for good.
     """
 
     happened_us: NDArray[np.int64]
@@ -115,6 +122,7 @@ class Arrivals:
     kind: NDArray[np.str_]
     content_id: NDArray[np.str_]
     value: NDArray[np.float64]
+    until_us: NDArray[np.int64] | None = None
 
     @classmethod
     def of(
@@ -124,8 +132,9 @@ class Arrivals:
         kind: list[str] | None = None,
         content_id: list[str | None] | None = None,
         value: list[float | None] | None = None,
+        until_us: list[int] | None = None,
     ) -> Arrivals:
-        """Sort plain lists into arrays; what is left out was recorded at once and has no content or value."""
+        """Sort plain lists into arrays; what is left out was recorded at once, for good, without content or value."""
         size = len(happened_us)
         happened = np.asarray(happened_us, dtype=np.int64)
         order = np.argsort(happened, kind="stable")
@@ -136,11 +145,14 @@ class Arrivals:
             np.asarray(kind or [""] * size, dtype=np.str_)[order],
             np.asarray([c or "" for c in content_id] if content_id else [""] * size, dtype=np.str_)[order],
             np.asarray(numbers, dtype=np.float64)[order],
+            None if until_us is None else np.asarray(until_us, dtype=np.int64)[order],
         )
 
     def known(self, as_of_us: int) -> Arrivals:
-        """Return the rows that happened before ``as_of_us`` and were recorded by then."""
+        """Return the rows that happened before ``as_of_us``, were recorded by then and still count."""
         keep = (self.happened_us < as_of_us) & (self.recorded_us <= as_of_us)
+        if self.until_us is not None:
+            keep &= as_of_us < self.until_us
         if keep.all():
             return self
         return Arrivals(
@@ -149,6 +161,7 @@ class Arrivals:
             self.kind[keep],
             self.content_id[keep],
             self.value[keep],
+            None if self.until_us is None else self.until_us[keep],
         )
 
 
@@ -178,10 +191,12 @@ class KnownLead:
     touches
         Touches by the lead and by leads merged into it.
     account_touches
-        Touches by the account's other leads; None when the caller does not know them, which makes their features missing
-        rather than zero.
+        Touches by the account's other leads; None when the caller does not know them, which makes their features
+        missing rather than zero.
     account_leads_us
         When each of the account's other leads became known; None as above.
+    account_leads_until_us
+        When each of them, in the same order, stopped being another lead because it was merged; empty when none was.
     mql, recycled
         Entries into these two stages.
     """
@@ -194,6 +209,7 @@ class KnownLead:
     account_leads_us: tuple[int, ...] | None = ()
     mql: Arrivals = NOTHING
     recycled: Arrivals = NOTHING
+    account_leads_until_us: tuple[int, ...] = ()
 
     def as_known(self, as_of_us: int) -> KnownLead:
         """Return the lead with nothing in it that was not known at ``as_of_us``."""
@@ -203,9 +219,7 @@ class KnownLead:
             {},
             self.touches.known(as_of_us),
             None if self.account_touches is None else self.account_touches.known(as_of_us),
-            None
-            if self.account_leads_us is None
-            else tuple(t for t in self.account_leads_us if t <= as_of_us),
+            self._account_leads_known(as_of_us),
             self.mql.known(as_of_us),
             self.recycled.known(as_of_us),
         )
@@ -217,3 +231,9 @@ class KnownLead:
             if change.recorded_us <= as_of_us:
                 value = change.value
         return value
+
+    def _account_leads_known(self, as_of_us: int) -> tuple[int, ...] | None:
+        if self.account_leads_us is None:
+            return None
+        spans = zip_longest(self.account_leads_us, self.account_leads_until_us, fillvalue=NEVER_US)
+        return tuple(since for since, until in spans if since <= as_of_us < until)

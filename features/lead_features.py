@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 
+from crm.known import typed_change
 from features.feature import Direction, Feature, Group, Language, Relation, Shape
 from features.known import DAY_US, KnownLead
 
@@ -42,8 +44,17 @@ class _AttributeFeature(Feature):
         """Attributes as known."""
         return "attributes"
 
+    def _text_column(self, known: ir.Table) -> ir.Value:
+        """Return the attribute as text; missing where the tables have no such attribute any more."""
+        if self.attribute not in known.columns:
+            return ibis.null("string")
+        value = known[self.attribute]
+        return value if value.type().is_string() else value.cast("string")
+
     def _text(self, known: KnownLead, as_of_us: int) -> str | None:
         value = known.attribute(self.attribute, as_of_us)
+        if isinstance(value, bool):
+            return str(value).lower()
         return None if value is None else str(value)
 
 
@@ -64,13 +75,20 @@ class AttributeNumber(_AttributeFeature):
         return None
 
     def column(self, known: ir.Table) -> ir.Value:
-        """Cast to a float."""
-        return known[self.attribute].cast("float64")
+        """Cast to a float; missing where it is no number, or where the tables have no such attribute any more."""
+        if self.attribute not in known.columns:
+            return ibis.null("float64")
+        value = known[self.attribute]
+        return typed_change(value, "number") if value.type().is_string() else value.cast("float64")
 
     def value(self, known: KnownLead, as_of_us: int) -> float:
-        """Cast to a float; NaN when missing."""
+        """Cast to a float; NaN when missing or no number."""
         value = known.attribute(self.attribute, as_of_us)
-        return float("nan") if value is None else float(value)
+        try:
+            number = float("nan") if value is None else float(value)
+        except ValueError:
+            return float("nan")
+        return number if np.isfinite(number) else float("nan")
 
     def words(self, value: float, language: Language) -> str | None:
         """Say 'employees: 250'."""
@@ -91,7 +109,7 @@ class AttributeIs(_AttributeFeature):
 
     def column(self, known: ir.Table) -> ir.Value:
         """Compare with the level."""
-        return (known[self.attribute] == self.level).fill_null(False).cast("float64")
+        return (self._text_column(known) == self.level).fill_null(False).cast("float64")
 
     def value(self, known: KnownLead, as_of_us: int) -> float:
         """Compare with the level."""
@@ -116,7 +134,7 @@ class AttributeOther(_AttributeFeature):
 
     def column(self, known: ir.Table) -> ir.Value:
         """Test that the value is present and not frequent."""
-        value = known[self.attribute]
+        value = self._text_column(known)
         return (value.notnull() & value.notin(self.levels)).fill_null(False).cast("float64")
 
     def value(self, known: KnownLead, as_of_us: int) -> float:
@@ -142,7 +160,7 @@ class AttributeMissing(_AttributeFeature):
 
     def column(self, known: ir.Table) -> ir.Value:
         """Test that there is no value."""
-        return known[self.attribute].isnull().cast("float64")
+        return self._text_column(known).isnull().cast("float64")
 
     def value(self, known: KnownLead, as_of_us: int) -> float:
         """Test that there is no value."""

@@ -105,7 +105,7 @@ def _touch_features(tables: Tables, as_of_us: int) -> Iterator[Feature]:
 def _kind_features(label: str, kinds: tuple[str, ...]) -> Iterator[Feature]:
     yield from (CountIn(label, kinds, window_days=days) for days in WINDOWS[1:])
     yield Recency(label, kinds)
-    yield from (DecayedSum(label, kinds, half_life_days=days) for days in HALF_LIVES)
+    yield DecayedSum(label, kinds, half_life_days=HALF_LIVES[1])
 
 
 def _account_features() -> Iterator[Feature]:

@@ -242,17 +242,22 @@ class ActiveDaysIn(_WindowFeature):
 
 @dataclass(frozen=True)
 class SessionsIn(_WindowFeature):
-    """Number of sessions begun in a window; a new session begins after more than 30 quiet minutes."""
+    """Number of sessions begun in a window; a new session begins after more than 30 quiet minutes.
+
+    With a kind, the sessions that a touch of this kind began.
+    """
 
     measured: ClassVar[str] = "sessions"
 
     def column(self, known: ir.Table) -> ir.Value:
-        """Count the first touches of sessions inside."""
-        return (self._inside(known) & known.starts_session).cast("int64").sum().cast("float64")
+        """Count the moments inside at which a session began with a touch that is meant."""
+        begun = self._inside(known) & known.starts_session
+        return known.happened_us.nunique(where=begun).cast("float64")
 
     def _measure(self, rows: Arrivals, inside: NDArray[np.bool_]) -> float:
-        gaps = np.diff(rows.happened_us, prepend=rows.happened_us[:1] - SESSION_GAP_US - 1)
-        return float((inside & (gaps > SESSION_GAP_US)).sum())
+        moments = np.unique(rows.happened_us)
+        gaps = np.diff(moments, prepend=moments[:1] - SESSION_GAP_US - 1)
+        return float(np.isin(moments[gaps > SESSION_GAP_US], rows.happened_us[inside]).sum())
 
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, '2 sessions in the last 7 days'."""

@@ -18,6 +18,9 @@ Kind = Literal["intercept", "platt", "beta"]
 MIN_PLATT = 100
 MIN_BETA = 500
 MIN_SLOPE = 0.05
+# Beta's two slopes stay within a factor of two: with rare outcomes one end of the scale is hardly seen, and a slope near 0
+# there would hold the best leads down.
+MAX_RATIO = 2.0
 LOGIT_RANGE = (-40.0, 40.0)
 
 
@@ -99,7 +102,9 @@ def fit_calibrator(g: Matrix, happened: NDArray[np.bool_]) -> Calibrator:
 def _fit(g: Matrix, happened: NDArray[np.bool_], kind: Kind) -> Calibrator:
     def build(parameters: Matrix) -> Calibrator:
         low, high, intercept = (parameters[0], parameters[0], parameters[1]) if kind == "platt" else parameters
-        return Calibrator(kind, max(float(low), MIN_SLOPE), max(float(high), MIN_SLOPE), float(intercept))
+        low = max(float(low), MIN_SLOPE)
+        high = min(max(float(high), low / MAX_RATIO), low * MAX_RATIO)
+        return Calibrator(kind, low, high, float(intercept))
 
     start = np.array([1.0, 0.0]) if kind == "platt" else np.array([1.0, 1.0, 0.0])
     found = minimize(lambda p: _loss(build(p), g, happened) / len(g), start, method="Nelder-Mead", options={"maxiter": 2000, "xatol": 1e-6, "fatol": 1e-10})

@@ -21,6 +21,8 @@ __all__ = ["EndpointData", "FittedEndpoint", "fit_endpoint"]
 
 Matrix = NDArray[np.float64]
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+MANY_OUTCOMES = 300
+PENALTIES_OF_MANY = (0.01, 0.1, 1.0)  # the more outcomes, the flatter the choice, and the longer each fit
 MIN_SHALLOW = 100
 MAX_ROUNDS = 600
 PATIENCE = 40
@@ -126,7 +128,7 @@ def fit_endpoint(data: EndpointData, progress: Progress) -> FittedEndpoint:
 def _fit_logistic(data: EndpointData) -> _Candidate:
     best: tuple[float, float, Matrix] | None = None
     labels = np.concatenate([data.happened[fold.test] for fold in data.folds])
-    for penalty in PENALTIES:
+    for penalty in PENALTIES if data.happened.sum() < MANY_OUTCOMES else PENALTIES_OF_MANY:
         parts = [
             fit_logistic(
                 data.matrix[fold.train], data.happened[fold.train], data.shapes, penalty=penalty

@@ -22,9 +22,11 @@ from features.known import DAY_US
 
 __all__ = ["Snapshots", "scoring_moments", "take_snapshots"]
 
-RANDOM_PER_LEAD = 4
-YOUNGEST_DAYS = 0.25
-OLDEST_DAYS = 270.0
+RANDOM_PER_LEAD = 6
+# Half of the ages are drawn evenly in log age while leads are young and their signs change by the hour, half evenly over
+# all later ages, where most leads at risk lie dormant and the model has to learn how little they are worth.
+YOUNGEST_DAYS = 0.1
+YOUNG_DAYS = 60.0
 HASH_KEY = "kizashi-snapshot"
 WEEK_US = 7 * DAY_US
 
@@ -44,7 +46,8 @@ class Snapshots:
     lead
         Lead number of each row, shape (n,).
     is_judged
-        Shape (n,): one row a lead, on which quality is reported.
+        Shape (n,): at most one row a lead, on which quality is reported. Which one is drawn before anything is known of the
+        lead's future; a lead that has left before its row has none, as it would not be scored then.
     """
 
     moments: pa.Table
@@ -62,17 +65,15 @@ def take_snapshots(tables: Tables, config: SnapshotsConfig, seen: Observation) -
     tables
         The workspace's tables.
     config
-        Which moments; by default each MQL and four ages, drawn evenly in log age between six hours and 270 days.
+        Which moments; by default creation, each MQL, and six drawn ages.
     seen
         Snapshots lie inside its span.
     """
     spells = risk_spells(tables, seen.as_of)
     chosen = config
     if config.is_default:
-        chosen = SnapshotsConfig(decisions=True, random_per_lead=RANDOM_PER_LEAD)
-    parts = [part for part in _moments(tables, spells, chosen, seen) if len(part)]
-    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"lead_id": [], "account_id": [], "as_of_us": []})
-    return _arrange(_at_risk(found, spells, seen))
+        chosen = SnapshotsConfig(creation=True, decisions=True, random_per_lead=RANDOM_PER_LEAD)
+    return _arrange(_at_risk(_gather(tables, spells, chosen, seen), spells, seen))
 
 
 def scoring_moments(tables: Tables, config: SnapshotsConfig, seen: Observation, *, since_us: int) -> Snapshots:
@@ -83,10 +84,21 @@ def scoring_moments(tables: Tables, config: SnapshotsConfig, seen: Observation, 
     spells = risk_spells(tables, seen.as_of)
     named = config.creation or config.after_days or config.touch_kinds
     chosen = config if named else SnapshotsConfig(weekly=True)
-    parts = [part for part in _moments(tables, spells, chosen, seen) if len(part)]
-    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"lead_id": [], "account_id": [], "as_of_us": []})
+    found = _gather(tables, spells, chosen, seen)
     found = found[found["as_of_us"] >= since_us]
     return _arrange(_at_risk(found, spells, seen))
+
+
+def _gather(tables: Tables, spells: pd.DataFrame, config: SnapshotsConfig, seen: Observation) -> pd.DataFrame:
+    """Put all kinds of moments together, and mark for each lead the one kind on which it is judged."""
+    parts = [part.assign(slot=slot) for slot, part in enumerate(_moments(tables, spells, config, seen))]
+    if not any(len(part) for part in parts):
+        return pd.DataFrame({"lead_id": [], "account_id": [], "as_of_us": [], "is_judged": []})
+    found = pd.concat([part for part in parts if len(part)], ignore_index=True)
+    drawn = pd.util.hash_array(found["lead_id"].astype(str).to_numpy(dtype=object), hash_key=HASH_KEY) % len(parts)
+    found = found.sort_values("as_of_us", kind="stable")
+    is_first = ~found.duplicated(["lead_id", "slot"], keep="first")
+    return found.assign(is_judged=is_first & (found["slot"] == drawn[found.index])).drop(columns="slot")
 
 
 def _moments(
@@ -98,8 +110,10 @@ def _moments(
         yield _at_ages(spells, np.full(len(spells), days))
     if config.weekly:
         yield _weekly(spells, seen)
-    for number in range(config.random_per_lead):
-        yield _at_ages(spells, _drawn_ages(spells, number, config.random_per_lead))
+    if config.random_per_lead and len(spells):
+        longest = (to_micros(seen.observed_until) - int(spells["start_us"].min())) / DAY_US
+        for number in range(config.random_per_lead):
+            yield _at_ages(spells, _drawn_ages(spells, number, config.random_per_lead, longest))
     if config.touch_kinds and tables.has("touches"):
         touches = tables.table("touches")
         yield _of_rows(touches.filter(touches.kind.isin(config.touch_kinds)).select("lead_id", as_of_us=touches.happened_us + 1).to_pyarrow().to_pandas(), spells)
@@ -112,12 +126,20 @@ def _at_ages(spells: pd.DataFrame, days: NDArray[np.float64]) -> pd.DataFrame:
     return pd.DataFrame({"lead_id": spells["lead_id"], "account_id": spells["account_id"], "as_of_us": as_of})
 
 
-def _drawn_ages(spells: pd.DataFrame, number: int, count: int) -> NDArray[np.float64]:
-    """Draw one age a spell from the ``number``-th of ``count`` strata of log age, by a hash of the lead, not by chance."""
+def _drawn_ages(spells: pd.DataFrame, number: int, count: int, longest_days: float) -> NDArray[np.float64]:
+    """Draw the ``number``-th of ``count`` ages of each spell by a hash of the lead, whatever becomes of it.
+
+    The first half of the numbers cover the young ages in strata of log age, the others the later ages in strata of age.
+    Ages beyond the end of the data or of the spell fall away later.
+    """
     keys = (spells["lead_id"].astype(str) + f"|{number}").to_numpy(dtype=object)
     uniform = pd.util.hash_array(keys, hash_key=HASH_KEY).astype(np.float64) / 2.0**64
-    low, high = np.log(YOUNGEST_DAYS), np.log(OLDEST_DAYS)
-    return np.exp(low + (high - low) * (number + uniform) / count)
+    young = (count + 1) // 2
+    if number < young or longest_days <= YOUNG_DAYS:
+        strata, position = (young, number) if longest_days > YOUNG_DAYS else (count, number)
+        low, high = np.log(YOUNGEST_DAYS), np.log(min(YOUNG_DAYS, max(longest_days, 2 * YOUNGEST_DAYS)))
+        return np.exp(low + (high - low) * (position + uniform) / strata)
+    return YOUNG_DAYS + (longest_days - YOUNG_DAYS) * (number - young + uniform) / (count - young)
 
 
 def _weekly(spells: pd.DataFrame, seen: Observation) -> pd.DataFrame:
@@ -157,11 +179,13 @@ def _at_risk(found: pd.DataFrame, spells: pd.DataFrame, seen: Observation) -> pd
     found = found[found["as_of_us"] <= to_micros(seen.observed_until)]
     if seen.observed_from is not None:
         found = found[found["as_of_us"] >= to_micros(seen.observed_from)]
-    found = found.astype({"as_of_us": "int64"}).drop_duplicates(["lead_id", "as_of_us"]).sort_values("as_of_us", kind="stable")
+    found = found.astype({"as_of_us": "int64", "is_judged": bool})
+    found = found.sort_values("is_judged", ascending=False, kind="stable").drop_duplicates(["lead_id", "as_of_us"])
+    found = found.sort_values("as_of_us", kind="stable")
     starts = spells[["lead_id", "start_us", "end_us"]].sort_values("start_us", kind="stable")
     joined = pd.merge_asof(found, starts, left_on="as_of_us", right_on="start_us", by="lead_id", direction="backward")
     inside = joined["start_us"].notna() & ~(joined["end_us"] < joined["as_of_us"])
-    return joined.loc[inside, ["lead_id", "account_id", "as_of_us"]]
+    return joined.loc[inside, ["lead_id", "account_id", "as_of_us", "is_judged"]]
 
 
 def _arrange(found: pd.DataFrame) -> Snapshots:
@@ -169,12 +193,6 @@ def _arrange(found: pd.DataFrame) -> Snapshots:
     lead, _ = pd.factorize(found["lead_id"])
     owner = found["account_id"].where(found["account_id"].notna(), "lead:" + found["lead_id"].astype(str))
     group, _ = pd.factorize(owner)
-    draw = pd.util.hash_array(
-        (found["lead_id"].astype(str) + "|" + found["as_of_us"].astype(str)).to_numpy(dtype=object), hash_key=HASH_KEY
-    )
-    judged = np.zeros(len(found), dtype=bool)
-    if len(found):
-        judged[pd.Series(draw).groupby(lead).idxmin().to_numpy()] = True
     moments = pa.table(
         {
             "row_id": pa.array(np.arange(len(found)), pa.int64()),
@@ -187,5 +205,5 @@ def _arrange(found: pd.DataFrame) -> Snapshots:
         found["as_of_us"].to_numpy(dtype=np.int64),
         group.astype(np.int64),
         lead.astype(np.int64),
-        judged,
+        found["is_judged"].to_numpy(dtype=bool),
     )
