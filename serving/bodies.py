@@ -1,0 +1,304 @@
+"""What a request may hold: the columns of the contract, typed, and nothing else.
+
+The models describe the bodies in ``/docs.json`` and check them. Pydantic's own messages are replaced: they
+are for programmers, and some quote the input, which may be personal data.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
+
+from crm.tables import ACTORS, STAGES
+from serving.problems import FieldError, json_pointer
+
+__all__ = [
+    "MAX_TOUCHES",
+    "AccountLeadBody",
+    "BatchBody",
+    "BodyError",
+    "LeadBody",
+    "ScoreBody",
+    "StageBody",
+    "TouchBody",
+    "read_batch",
+    "read_score",
+    "trimmed",
+]
+
+MAX_TOUCHES = 20_000
+MAX_STAGES = 1_000
+MAX_ACCOUNT_LEADS = 10_000
+MAX_ID = 200
+MAX_TEXT = 1_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LAST_YEAR = 9000
+
+# What DuckDB's trim() takes off, which cleans the same columns on the way into training.
+_SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d(:?\d\d)?)?")
+_EXAMPLE = "2026-11-05T09:30:00+09:00"
+
+
+def trimmed(text: str) -> str:
+    """Return a text without the spaces around it, as the tables for training have it.
+
+    Examples
+    --------
+    >>> trimmed(" ACME　")
+    'ACME'
+    """
+    return text.strip(_SPACES)
+
+
+def _to_text(value: object) -> object:
+    return trimmed(value) if isinstance(value, str) else value
+
+
+def _to_optional_text(value: object) -> object:
+    return (trimmed(value) or None) if isinstance(value, str) else value
+
+
+def _to_choice(value: object) -> object:
+    return trimmed(value).lower() or None if isinstance(value, str) else value
+
+
+def _check_plain(text: str | None) -> str | None:
+    if text is not None and _CONTROL.search(text):
+        raise ValueError("must not hold control characters")
+    return text
+
+
+def _check_choice(choices: tuple[str, ...]) -> Callable[[str | None], str | None]:
+    def check(text: str | None) -> str | None:
+        if text is not None and text not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return text
+
+    return check
+
+
+def _to_moment(value: object) -> object:
+    if not isinstance(value, str):
+        return value  # null where that is allowed; anything else fails as no date-time
+    if not _MOMENT.fullmatch(value):
+        raise ValueError(f"must be a date and time such as {_EXAMPLE}")
+    try:
+        moment = datetime.fromisoformat(value.upper())
+    except ValueError:
+        raise ValueError(f"must be a date and time that exists, such as {_EXAMPLE}") from None
+    if moment.tzinfo is None:
+        raise ValueError("has no offset from UTC; end it with Z, or with one such as +09:00")
+    if moment.year > LAST_YEAR or moment.year < EPOCH.year - 1 or moment < EPOCH:
+        raise ValueError("must lie after 1970")
+    return moment
+
+
+_AS_TIME = {"type": "string", "format": "date-time", "examples": [_EXAMPLE]}
+_AS_NULLABLE_TIME = {
+    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}],
+    "examples": [_EXAMPLE],
+}
+
+Moment = Annotated[datetime, BeforeValidator(_to_moment), WithJsonSchema(_AS_TIME)]
+OptionalMoment = Annotated[datetime | None, BeforeValidator(_to_moment), WithJsonSchema(_AS_NULLABLE_TIME)]
+Id = Annotated[
+    str, Field(min_length=1, max_length=MAX_ID), BeforeValidator(_to_text), AfterValidator(_check_plain)
+]
+OptionalId = Annotated[
+    Annotated[str, Field(max_length=MAX_ID)] | None,
+    BeforeValidator(_to_optional_text),
+    AfterValidator(_check_plain),
+]
+OptionalText = Annotated[
+    Annotated[str, Field(max_length=MAX_TEXT)] | None,
+    BeforeValidator(_to_optional_text),
+    AfterValidator(_check_plain),
+]
+Actor = Annotated[
+    str | None,
+    BeforeValidator(_to_choice),
+    AfterValidator(_check_choice(ACTORS)),
+    WithJsonSchema({"enum": [*ACTORS, None], "default": "lead"}),
+]
+Stage = Annotated[
+    str,
+    BeforeValidator(_to_choice),
+    AfterValidator(_check_choice(STAGES)),
+    WithJsonSchema({"enum": list(STAGES)}),
+]
+
+
+class _Closed(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class LeadBody(BaseModel):
+    """A lead: the contract's columns and any attributes besides.
+
+    The attributes that the model reads are listed here by name; others are ignored and named in ``warnings``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    lead_id: Id = Field(description="An id that names nobody.")
+    created_at: Moment = Field(description="When the lead was created.")
+    recorded_at: OptionalMoment = Field(None, description="When the CRM knew of it.")
+    account_id: OptionalId = Field(None, description="Null says that the lead belongs to no account.")
+    source: OptionalText = Field(None, description="Where the lead came from.")
+
+
+class TouchBody(_Closed):
+    """One dated interaction, as in the table ``touches``."""
+
+    happened_at: Moment = Field(description="What happens after as_of is not known yet.")
+    recorded_at: OptionalMoment = Field(None, description="By default happened_at and the lag of [source].")
+    kind: Id = Field(description="visit, form_submit, download, email_click, event_attend, ...")
+    actor: Actor = Field(None, description="Who did it; only what leads do is scored.")
+    content_id: OptionalText = Field(None, description="Which content; a query string is cut off.")
+    value: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        None, description="Minutes, pages, searches, ..."
+    )
+    lead_id: OptionalId = Field(None, description="Another lead of the account; by default the lead itself.")
+    touch_id: OptionalId = Field(None, description="The same id twice counts once.")
+    campaign_id: OptionalText = None
+    channel: OptionalText = None
+
+
+class StageBody(_Closed):
+    """One entry into a stage, as in the table ``stages``; mql and recycled are read, the others ignored."""
+
+    stage: Stage
+    entered_at: Moment
+    recorded_at: OptionalMoment = None
+    lead_id: OptionalId = Field(None, description="The lead itself.")
+    reason: OptionalText = None
+
+
+class AccountLeadBody(_Closed):
+    """Another lead of the account."""
+
+    lead_id: Id
+    created_at: Moment
+
+
+class ScoreBody(_Closed):
+    """One lead to score, with everything that is known of it."""
+
+    lead: LeadBody
+    touches: Annotated[list[TouchBody], Field(max_length=MAX_TOUCHES)] = Field(
+        description="Every touch of the lead, in any order; an empty list says that there is none."
+    )
+    stages: Annotated[list[StageBody], Field(max_length=MAX_STAGES)] | None = Field(
+        None, description="Left out, the lead was never MQL by the old rule and never recycled."
+    )
+    account_leads: Annotated[list[AccountLeadBody], Field(max_length=MAX_ACCOUNT_LEADS)] | None = Field(
+        None, description="The account's other leads; an empty list says that there is none."
+    )
+    as_of: OptionalMoment = Field(None, description="Score as known then; by default now, never later.")
+
+
+class BatchBody(_Closed):
+    """Several leads, each as in /v1/score. One that cannot be understood fails them all."""
+
+    leads: Annotated[list[ScoreBody], Field(min_length=1)]
+
+
+class BodyError(ValueError):
+    """A body that does not follow its model; ``errors`` has every field."""
+
+    def __init__(self, errors: list[FieldError]) -> None:
+        self.errors = errors
+        super().__init__(f"{len(errors)} fields are wrong")
+
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def read_score(content: object) -> ScoreBody:
+    """Read the body of /v1/score.
+
+    Raises
+    ------
+    BodyError
+        With every field that is wrong.
+
+    Examples
+    --------
+    >>> try:
+    ...     read_score({"lead": {"lead_id": "L1", "created_at": "2026-11-05T09:30:00"}})
+    ... except BodyError as error:
+    ...     for one in error.errors:
+    ...         print(one.field, one.message)
+    /lead/created_at has no offset from UTC; end it with Z, or with one such as +09:00
+    /touches is required
+    """
+    return _read(ScoreBody, content)
+
+
+def read_batch(content: object, max_batch: int) -> BatchBody:
+    """Read the body of /v1/score/batch; the number of leads is looked at before any of them.
+
+    Raises
+    ------
+    BodyError
+        With every field of every lead that is wrong.
+    """
+    leads = content.get("leads") if isinstance(content, dict) else None
+    if isinstance(leads, list) and len(leads) > max_batch:
+        raise BodyError(
+            [FieldError("/leads", f"has {len(leads):,} leads; at most {max_batch:,} are scored at once")]
+        )
+    return _read(BatchBody, content)
+
+
+def _read(model: type[Body], content: object) -> Body:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        items = error.errors(include_url=False, include_input=False)
+        raise BodyError([_field_error(dict(item)) for item in items]) from None
+
+
+_ONLY_AN_ID = 'the service scores leads that are given in the body: send {"lead": {...}, "touches": [...]}'
+
+_MESSAGES = {
+    "missing": "is required",
+    "extra_forbidden": "is not a key that is known here",
+    "string_type": "must be text",
+    "string_too_short": "must not be empty",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "list_type": "must be a list",
+    "model_type": "must be an object",
+    "datetime_type": f"must be a text such as {_EXAMPLE}",
+}
+
+
+def _field_error(item: dict[str, Any]) -> FieldError:
+    place, kind, context = tuple(item["loc"]), str(item["type"]), item.get("ctx", {})
+    field = json_pointer(*place)
+    if kind == "extra_forbidden" and place[-1] == "lead_id" and len(place) in (1, 3):
+        return FieldError(field, _ONLY_AN_ID)
+    if kind == "value_error":
+        return FieldError(field, str(context["error"]))
+    if kind == "string_too_long":
+        return FieldError(field, f"must have at most {context['max_length']:,} characters")
+    if kind == "too_long":
+        return FieldError(field, f"must have at most {context['max_length']:,} entries")
+    if kind == "too_short":
+        return FieldError(field, "must not be empty")
+    return FieldError(field, _MESSAGES.get(kind, "cannot be understood"))

@@ -1,0 +1,222 @@
+"""What stands before the routes, outermost first: the error guard, the key, the body's type and size.
+
+BentoML puts the middleware that is added first outermost, the reverse of Starlette. An exception that leaves
+a middleware is never answered there (BentoML PR 5670: its timeout waits for an answer that does not come), so
+the outermost one lets none through.
+"""
+
+from __future__ import annotations
+
+import secrets
+from time import perf_counter
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.keys import holds_key
+from serving.problems import PROBLEM_TYPE, Problem, problem_of_status, problem_response
+from serving.runtime import Runtime
+from serving.watch import Watch
+
+__all__ = ["OPEN_PATHS", "BodyGuard", "ErrorGuard", "KeyGuard", "request_id_of"]
+
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz"})
+_REQUEST_ID = "kizashi.request_id"
+_POLICY = {
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+}
+
+
+def request_id_of(scope: Scope) -> str:
+    """Return the id under which a request is found in the log."""
+    return str(scope.get(_REQUEST_ID, "unknown"))
+
+
+class ErrorGuard:
+    """Answers every failure with a problem document, names the request, and writes it down.
+
+    It may stand at two places: inside BentoML's own middlewares it catches what fails behind it; outside of
+    them it also turns their answers (a timeout, too many requests) into problem documents. The outer one
+    names and writes.
+    """
+
+    def __init__(self, app: ASGIApp, watch: Watch) -> None:
+        self.app = app
+        self.watch = watch
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Guard one request."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        is_outer = _REQUEST_ID not in scope
+        if is_outer:
+            scope[_REQUEST_ID] = secrets.token_hex(8)
+        answer = _Answer(scope, send, with_headers=is_outer)
+        started = perf_counter()
+        try:
+            await self.app(scope, receive, answer.send)
+        except Exception as error:  # the service's edge: whatever fails is answered here
+            self.watch.failed(error, request_id_of(scope))
+            await answer.fail()
+        if is_outer:
+            seconds = perf_counter() - started
+            self.watch.answered(scope["method"], scope["path"], answer.status, seconds, request_id_of(scope))
+
+
+class _Answer:
+    """An answer on its way out: other people's errors become problem documents, and headers are added."""
+
+    def __init__(self, scope: Scope, send: Send, *, with_headers: bool) -> None:
+        self.status = 0
+        self._scope = scope
+        self._send = send
+        self._with_headers = with_headers
+        self._replaced: Problem | None = None
+        self._is_begun = False
+
+    async def send(self, message: Message) -> None:
+        """Pass one message on."""
+        if message["type"] == "http.response.start":
+            await self._start(message)
+        elif self._replaced is None:
+            await self._send(message)
+        elif not message.get("more_body", False):
+            problem, self._replaced = self._replaced, None
+            await problem_response(problem, request_id_of(self._scope))(self._scope, _nothing, self._dressed)
+
+    async def fail(self) -> None:
+        """Answer a failure, if no answer was begun; uvicorn closes the connection of one that was."""
+        if not self._is_begun:
+            self.status = 500
+            response = problem_response(problem_of_status(500), request_id_of(self._scope))
+            await response(self._scope, _nothing, self._dressed)
+
+    async def _start(self, message: Message) -> None:
+        self.status = int(message["status"])
+        headers = Headers(raw=list(message.get("headers", [])))
+        if self.status >= 400 and headers.get("content-type") != PROBLEM_TYPE:
+            kept = {
+                name: headers[name]
+                for name in ("allow", "retry-after", "www-authenticate")
+                if name in headers
+            }
+            self._replaced = problem_of_status(self.status).with_headers(kept)
+            return
+        await self._dressed(message)
+
+    async def _dressed(self, message: Message) -> None:
+        self._is_begun = True
+        if message["type"] == "http.response.start" and self._with_headers:
+            message.setdefault("headers", [])
+            headers = MutableHeaders(scope=message)
+            for name in ("server", "x-bentoml-request-id"):
+                del headers[name]
+            headers.update({**_POLICY, "x-request-id": request_id_of(self._scope)})
+        await self._send(message)
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
+
+
+class KeyGuard:
+    """Lets a request through that shows the key; the probes need none."""
+
+    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+        self.app = app
+        self.runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Guard one request."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._is_shown(scope):
+            await self.app(scope, receive, send)
+            return
+        problem = problem_of_status(401).with_headers({"WWW-Authenticate": 'Bearer realm="kizashi"'})
+        await _refuse(problem, scope, send)
+
+    def _is_shown(self, scope: Scope) -> bool:
+        shown: list[bytes] = []
+        for name, value in scope["headers"]:
+            scheme, _, credentials = value.partition(b" ")
+            if name == b"x-api-key":
+                shown.append(value.strip())
+            elif name == b"authorization" and scheme.lower() == b"bearer":
+                shown.append(credentials.strip())
+        return any([holds_key(key, self.runtime.settings.key_sha256) for key in shown])
+
+
+class BodyGuard:
+    """Reads a body that is JSON by its header and no larger than allowed, before anything is made of it."""
+
+    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+        self.app = app
+        self.runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Guard one request."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self.app(scope, receive, send)
+            return
+        limit = self.runtime.settings.workspace.config.serve.max_body_bytes
+        headers = Headers(scope=scope)
+        if scope["method"] == "POST" and not _is_json(headers):
+            await _refuse(problem_of_status(415), scope, send)
+        elif _announced(headers) > limit:
+            await _refuse(_too_large(limit), scope, send)
+        else:
+            await self._read(scope, receive, send, limit)
+
+    async def _read(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            if len(body) > limit:
+                await _refuse(_too_large(limit), scope, send)
+                return
+            if not message.get("more_body", False):
+                break
+        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+
+        async def replay() -> Message:
+            return whole.pop() if whole else await receive()
+
+        await self.app(scope, replay, send)
+
+
+def _announced(headers: Headers) -> int:
+    length = headers.get("content-length", "0")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 20 else 10**20
+
+
+def _is_json(headers: Headers) -> bool:
+    kind, _, parameters = headers.get("content-type", "").partition(";")
+    charset = parameters.replace(" ", "").replace('"', "").lower()
+    is_utf8 = charset in ("", "charset=utf-8", "charset=utf8")
+    return (
+        kind.strip().lower() == "application/json"
+        and is_utf8
+        and headers.get("content-encoding", "identity") == "identity"
+    )
+
+
+def _too_large(limit: int) -> Problem:
+    problem = problem_of_status(413)
+    return Problem(problem.slug, problem.title, 413, f"At most {limit:,} bytes are read. {problem.detail}")
+
+
+async def _refuse(problem: Problem, scope: Scope, send: Send) -> None:
+    """Answer without reading the body; the connection ends, so that nobody has to read the rest of it."""
+    headers = Headers(scope=scope)
+    if "content-length" in headers or "transfer-encoding" in headers:
+        problem = problem.with_headers({"Connection": "close"})
+    await problem_response(problem, request_id_of(scope))(scope, _nothing, send)

@@ -1,0 +1,73 @@
+"""What the service answers, as ``/docs.json`` describes it; :mod:`models.scoring` makes the answers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["BatchReply", "FieldReply", "PointReply", "ProblemReply", "ScoreReply"]
+
+
+class _Reply(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PointReply(_Reply):
+    """What one signal added to the score."""
+
+    signal: str
+    group: Literal["fit", "engagement"]
+    points: float
+    words: str
+
+
+class FieldReply(_Reply):
+    """A message about one field."""
+
+    field: str = Field(description="JSON pointer into the request's body.")
+    message: str
+
+
+class ScoreReply(_Reply):
+    """The score of one lead."""
+
+    lead_id: str
+    as_of: str
+    score: float = Field(description="0 to 100; 50 is a chance of 1%, and 5 more points double the odds.")
+    p_sql: float
+    p_won: float
+    expected_revenue: float
+    expected_value: float = Field(description="expected_revenue x margin - touch_cost")
+    currency: str
+    is_mql: bool
+    decision: Literal["hand_off", "keep"]
+    grade: Literal["A", "B", "C", "D"]
+    percentile: float = Field(description="Share of the leads at risk that score lower, 0 to 100.")
+    reasons: list[str]
+    model_version: str
+    line_version: str
+    score_outcome: Literal["won", "sql"]
+    score_unclipped: float = Field(description="base and the sum of points")
+    base: float
+    fit_points: float
+    engagement_points: float
+    points: list[PointReply]
+    warnings: list[FieldReply]
+
+
+class BatchReply(_Reply):
+    """One answer a lead, in the order of the request."""
+
+    answers: list[ScoreReply]
+
+
+class ProblemReply(_Reply):
+    """A problem document (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    errors: list[FieldReply] = []
