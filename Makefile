@@ -9,11 +9,11 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 # Test processes at a time.
-JOBS ?= 2
+JOBS = 2
 # The workspace that `make ui` and `make serve` open.
-WORKSPACE ?= demo
+WORKSPACE = demo
 # Versions that `make constraints` keeps, for example HOLD="duckdb==2.0.0".
-HOLD ?=
+HOLD =
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -33,8 +33,8 @@ test: $(VENV)/.development  ## Run the fast tests
 
 check: $(VENV)/.development  ## Run every check and every test, as CI does
 	@git status --porcelain > $(VENV)/status-before
-	@$(call step,format,$(BIN)/ruff format --check .)
-	@$(call step,lint,$(BIN)/ruff check .)
+	@$(call step,format,$(BIN)/ruff format --check --output-format concise .)
+	@$(call step,lint,$(BIN)/ruff check --output-format concise .)
 	@$(call step,types,$(BIN)/basedpyright --warnings)
 	@$(call step,imports,$(BIN)/lint-imports --no-cache)
 	@$(call step,dependencies,$(BIN)/python -m pip check)
@@ -42,16 +42,17 @@ check: $(VENV)/.development  ## Run every check and every test, as CI does
 	@$(BIN)/python -m pytest -n $(JOBS)
 	@$(call step,nothing left behind,git status --porcelain | diff $(VENV)/status-before -)
 
-fix: $(VENV)/.development  ## Format, mend what ruff can mend, write the reference pages anew
-	@$(BIN)/ruff format .
-	@$(BIN)/ruff check --fix .
+fix: $(VENV)/.development  ## Mend what ruff can mend, format, write the reference pages anew, show what remains
+	@$(BIN)/ruff check --fix --exit-zero --quiet . > /dev/null
+	@$(BIN)/ruff format --quiet .
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/ruff check .
 
 docs: $(VENV)/.development  ## Write docs/reference/ anew from the code
 	@$(BIN)/python docs/generate.py
 
 bench: $(VENV)/.development  ## Measure against named peers (minutes)
-	@for script in benchmarks/bench_*.py; do echo "$$script"; $(BIN)/python "$$script"; done
+	@for script in benchmarks/bench_*.py; do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
 
 ui: $(VENV)/.run-time  ## Open the demo's runs, reports and models in MLflow (WORKSPACE=dir for another)
 	@$(BIN)/kizashi ui --workspace $(WORKSPACE)
@@ -60,8 +61,8 @@ serve: $(VENV)/.run-time  ## Serve the demo's champion over HTTP (WORKSPACE=dir 
 	@$(BIN)/kizashi serve --workspace $(WORKSPACE)
 
 constraints:  ## Resolve every dependency anew and write constraints.txt (HOLD="name==version ..." keeps some)
-	@python="$$($(find_python))"; folder="$$(mktemp -d)"; trap 'rm -rf "$$folder"' EXIT; \
-	"$$python" -m venv "$$folder/venv"; pip="$$folder/venv/bin/python -m pip"; \
+	@set -e; python="$$($(find_python))"; folder="$$(mktemp -d)"; trap 'rm -rf "$$folder"' EXIT; \
+	echo "Resolving every dependency anew (a minute or two)"; "$$python" -m venv "$$folder/venv"; pip="$$folder/venv/bin/python -m pip"; \
 	$$pip install -qq --upgrade 'pip>=25.1'; \
 	$$pip install -qq -e . --group dev $(HOLD); \
 	$$pip check; \
@@ -75,7 +76,7 @@ clean:  ## Remove .venv/, the demo and caches
 
 # Run-time packages alone are enough for the demo; the development group comes on top.
 $(VENV)/.run-time: pyproject.toml constraints.txt
-	@python="$$($(find_python))"; \
+	@set -e; python="$$($(find_python))"; \
 	if [ ! -x $(BIN)/python ]; then echo "Making $(VENV)/ with $$("$$python" --version)"; "$$python" -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "Python could not make a virtual environment. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }; fi
 	@$(BIN)/python -m pip install -qq --upgrade 'pip>=25.1'
@@ -93,7 +94,7 @@ define find_python
 for name in $(PYTHON) python3.11 python3 python3.12 python3.13 python; do \
   if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$name"; exit 0; fi; \
 done; \
-echo "kizashi needs Python 3.11 or newer; found $$(python3 --version 2>&1 || echo none). Install one, or name it: make PYTHON=/path/to/python3.11 ..." >&2; \
+echo "kizashi needs Python 3.11 or newer; found $$(python3 --version 2>/dev/null || echo none). Install one, or name it: make PYTHON=/path/to/python3.11 ..." >&2; \
 exit 1
 endef
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -52,11 +53,12 @@ AT_THE_ROOT = {
 MOST_BYTES = 400 * 1024
 REGISTRIES = re.compile(r"pypi\.org|pythonhosted\.org|registry\.npmjs|deb\.debian", re.IGNORECASE)
 MACHINE_PATHS = re.compile(r"(?<![\w./-])/(?:home|Users|root|work|mnt)/\w")
-PINNED = dict(
-    line.split("==")
+COPYLEFT = re.compile(r"\bA?GPL|General Public License", re.IGNORECASE)
+PINS = {
+    canonicalize_name(line.split("==")[0]): line.split("==")[1]
     for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     if not line.startswith("#")
-)
+}
 
 
 def _texts() -> list[tuple[str, str]]:
@@ -95,5 +97,15 @@ def _requirements() -> list[Requirement]:
 
 @pytest.mark.parametrize("requirement", _requirements(), ids=lambda requirement: requirement.name)
 def test_constraints_pin_every_requirement_inside_its_range(requirement: Requirement) -> None:
-    pins = {canonicalize_name(name): version for name, version in PINNED.items()}
-    assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)], prereleases=True)
+    assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)], prereleases=True)
+
+
+def test_no_dependency_is_under_a_copyleft_licence() -> None:
+    said = {
+        name: " ".join(
+            [package.metadata.get("License-Expression", ""), *package.metadata.get_all("Classifier", [])]
+        )
+        for package in distributions()
+        if (name := canonicalize_name(package.metadata["Name"])) in PINS
+    }
+    assert [name for name, text in said.items() if COPYLEFT.search(text)] == []
