@@ -22,6 +22,7 @@ __all__ = [
     "MARK",
     "MODEL",
     "MUTED",
+    "ON_MODEL",
     "PALE",
     "WIDTH",
     "data",
@@ -40,6 +41,7 @@ MUTED = "#5d6675"
 GRID = "#e4e7ec"
 MODEL = "#0072b2"
 PALE = "#a8cbe2"
+ON_MODEL = "#ffffff"
 MARK = "#c24e00"
 FIT = "#e69f00"
 
@@ -51,12 +53,15 @@ TEXT_SIZE = 13
 WIDTH = 372
 HEIGHT = 250
 LABEL_SPACE = 42
+FULL_WIDTH = 448.0
+"""Width of every drawing, so that their texts come out equally large."""
 
 _NOISE = re.compile(r' (?:class|role|pointer-events|font-family|aria-[a-z]+)="[^"]*"')
 _EMPTY = re.compile(
-    r'<path aria-hidden="true" d=""[^>]*/>|<path d="M0,0h0v0h0Z"/>|<path d="" display="none"/>'
+    r'<rect width="[^"]*" height="[^"]*" fill="transparent"/>'
+    r'|<path d="(?:M0,0h0v0h0Z)?"(?: display="none")?/>'
 )
-_NAMED = re.compile(r'(\bid="|url\(#|href="#)')
+_IDS = re.compile(r' id="([^"]+)"')
 
 
 def data(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
@@ -64,8 +69,8 @@ def data(rows: Sequence[Mapping[str, Any]]) -> alt.InlineData:
     return alt.InlineData(values=[dict(row) for row in rows])
 
 
-def linear_ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Return round numbers (steps of 1, 2, 2.5 or 5) that cover ``low`` to ``high``.
+def linear_ticks(low: float, high: float, count: int = 5, *, whole: bool = False) -> list[float]:
+    """Return round numbers (steps of 1, 2, 2.5 or 5, or whole ones) that cover ``low`` to ``high``.
 
     Examples
     --------
@@ -75,9 +80,13 @@ def linear_ticks(low: float, high: float, count: int = 5) -> list[float]:
     span = high - low
     if not span > 0:
         return [low, low + 1.0]
-    raw = span / count
+    raw = max(span / count, 1.0 if whole else 0.0)
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(size * power for size in (1.0, 2.0, 2.5, 5.0, 10.0) if size * power >= raw * 0.999)
+    step = next(
+        size * power
+        for size in ((1.0, 2.0, 5.0, 10.0) if whole else (1.0, 2.0, 2.5, 5.0, 10.0))
+        if size * power >= raw * 0.999
+    )
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
 
@@ -129,7 +138,7 @@ def text_width(text: str, size: float = TEXT_SIZE) -> float:
     >>> text_width("料金", size=10) > text_width("ab", size=10)
     True
     """
-    return sum(size * (1.0 if unicodedata.east_asian_width(letter) in "FW" else 0.56) for letter in text)
+    return sum(size * (1.0 if unicodedata.east_asian_width(letter) in "FW" else 0.51) for letter in text)
 
 
 def to_svg(chart: alt.LayerChart, *, name: str, label: str) -> str:
@@ -152,14 +161,21 @@ def to_svg(chart: alt.LayerChart, *, name: str, label: str) -> str:
     svg = vl_convert.vegalite_to_svg(spec)
     opening, body = svg.split(">", 1)
     box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', opening)
-    width, height = (box[1], box[2]) if box else ("440", "300")
-    body = _EMPTY.sub("", _NOISE.sub("", body))
-    body = _NAMED.sub(rf"\g<1>{name}-", body)
+    width, height = (max(float(box[1]), FULL_WIDTH), float(box[2])) if box else (FULL_WIDTH, FULL_WIDTH)
+    body = _with_own_ids(_EMPTY.sub("", _NOISE.sub("", body)), name)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img" aria-label="{escape(label)}" '
-        f'width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="chart {name}" '
+        f'role="img" aria-label="{escape(label)}" '
+        f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'font-family="{escape(FONTS)}">{body}'
     )
+
+
+def _with_own_ids(body: str, name: str) -> str:
+    """Return the drawing with ids of its own: the renderer counts them on from one drawing to the next."""
+    for number, old in enumerate(dict.fromkeys(_IDS.findall(body)), start=1):
+        body = body.replace(f'id="{old}"', f'id="{name}-{number}"').replace(f"#{old})", f"#{name}-{number})")
+    return body
 
 
 def _theme() -> dict[str, Any]:

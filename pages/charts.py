@@ -43,10 +43,10 @@ def lift_chart(endpoint: EndpointReport, formats: Formats) -> str:
     x = alt.X("tenth:O").axis(title=words("lift.axis_x"), labelAngle=0, ticks=False, domain=False)
     bars = (
         alt.Chart(data(rows))
-        .mark_bar(cornerRadiusEnd=2, width=alt.RelativeBandSize(0.78))
+        .mark_bar(width=alt.RelativeBandSize(0.78))
         .encode(
             x=x,
-            y=y.axis(value_axis(ticks, [formats.times(tick) for tick in ticks])),
+            y=y.axis(value_axis(ticks, [words("common.times", n=formats.count(tick)) for tick in ticks])),
             color=alt.when(alt.datum["above"]).then(alt.value(MODEL)).otherwise(alt.value(PALE)),
         )
     )
@@ -113,22 +113,32 @@ def gains_chart(endpoint: EndpointReport, formats: Formats) -> str:
     words = formats.words
     noun = words(f"outcome.{endpoint.outcome}.noun")
     ticks = [0.0, 0.25, 0.5, 0.75, 1.0]
-    labels = [formats.percent(tick) for tick in ticks]
+    labels = [formats.round_percent(tick) for tick in ticks]
     x = alt.X("worked:Q").scale(domain=[0, 1]).axis(tick_axis(ticks, labels, words("gains.axis_x")))
     y = alt.Y("found:Q").scale(domain=[0, 1]).axis(value_axis(ticks, labels))
     curve = [{"worked": worked, "found": found} for worked, found in endpoint.gains]
     corners = [{"worked": 0.0, "found": 0.0}, {"worked": 1.0, "found": 1.0}]
-    marked = [_marked_gain(share, endpoint, formats) for share in (0.1, 0.3)]
+    marked = [_marked_gain(share, endpoint, formats) for share in (0.2, 0.5)]
     layers = [
         alt.Chart(data(corners)).mark_line(color=MUTED, strokeWidth=1.5, strokeDash=[5, 3]).encode(x=x, y=y),
         alt.Chart(data(curve)).mark_line(color=MODEL, strokeWidth=2.5).encode(x=x, y=y),
         alt.Chart(data(marked)).mark_point(size=64, filled=True, fill=MODEL, opacity=1).encode(x=x, y=y),
         alt.Chart(data(marked)).mark_text(align="left", dx=9, dy=9).encode(x=x, y=y, text="text:N"),
-        _note(0.72, found_at(endpoint.gains, 0.72), words("gains.model"), x, y, dy=-12, color=MODEL),
+        _note(
+            0.4,
+            found_at(endpoint.gains, 0.4),
+            words("gains.model"),
+            x,
+            y,
+            dy=-8,
+            dx=-8,
+            align="right",
+            color=MODEL,
+        ),
         _note(0.72, 0.72, words("gains.random"), x, y, dy=16, align="left", color=MUTED),
     ]
     title = words("gains.axis_y", noun=noun)
-    share, found = formats.percent(0.1), formats.percent(found_at(endpoint.gains, 0.1))
+    share, found = formats.round_percent(0.1), formats.percent(found_at(endpoint.gains, 0.1))
     label = words("gains.alt", share=share, found=found, noun=noun)
     return to_svg(layered(layers, title), name=f"{endpoint.outcome}-gains", label=label)
 
@@ -164,7 +174,7 @@ class _Scale:
         return alt.Scale(type="log" if self.is_log else "linear", domain=list(self.domain), nice=False)
 
     def labels(self, formats: Formats) -> list[str]:
-        return [formats.percent(tick) for tick in self.ticks]
+        return [formats.round_percent(tick) for tick in self.ticks]
 
     def row(self, group: CalibrationBin) -> dict[str, Any]:
         return {
@@ -206,7 +216,7 @@ def _calibration_notes(rows: Sequence[dict[str, Any]], scale: _Scale, formats: F
 
 def _marked_gain(share: float, endpoint: EndpointReport, formats: Formats) -> dict[str, Any]:
     found = found_at(endpoint.gains, share)
-    text = formats.words("gains.point", share=formats.percent(share), found=formats.percent(found))
+    text = formats.words("gains.point", share=formats.round_percent(share), found=formats.percent(found))
     return {"worked": share, "found": found, "text": text}
 
 

@@ -47,10 +47,6 @@ class Formats:
             return self.words("common.none")
         return _signed(f"{abs(value):,.{digits}f}", value)
 
-    def short_number(self, value: float | None) -> str:
-        """Return a number with one decimal below 10 and none from there on."""
-        return self.number(value, 0 if value is None or abs(value) >= 9.95 or value == int(value) else 1)
-
     def count(self, value: float | None) -> str:
         """Return a number that is whole, or else with one decimal."""
         whole = value is None or not math.isfinite(value) or math.isclose(value, round(value), abs_tol=0.05)
@@ -62,16 +58,18 @@ class Formats:
             return self.words("common.none")
         return self.words("common.percent", n=self.number(100 * share, _digits(abs(100 * share))))
 
+    def round_percent(self, share: float) -> str:
+        """Return a round share in percent without final zeros, for ticks and headings."""
+        return self.words("common.percent", n=_trimmed(f"{100 * share:.6f}"))
+
     def percentage_points(self, share: float | None) -> str:
         """Return a difference of shares in percentage points."""
         if share is None or not math.isfinite(share):
             return self.words("common.none")
-        return self.words(
-            "common.percentage_points", n=self.number(100 * share, max(1, _digits(abs(100 * share))))
-        )
+        return self.words("common.percentage_points", n=self.number(100 * share, 2))
 
     def times(self, value: float | None) -> str:
-        """Return a factor, as in 3.4×."""
+        """Return a factor with one decimal, as in 3.4×."""
         if value is None or not math.isfinite(value):
             return self.words("common.none")
         return self.words("common.times", n=self.number(value, 1 if abs(value) < 99.95 else 0))
@@ -80,7 +78,10 @@ class Formats:
         """Return an amount in workspace currency, in full."""
         if amount is None or not math.isfinite(amount):
             return self.words("common.none")
-        cents = 2 if self.currency not in _WHOLE_UNITS and 0 < abs(amount) < 100 else 0
+        has_cents = (
+            self.currency not in _WHOLE_UNITS and abs(amount) < 100 and round(amount, 2) != round(amount)
+        )
+        cents = 2 if has_cents else 0
         return _signed(self._with_currency(f"{abs(amount):,.{cents}f}"), round(amount, cents))
 
     def compact_money(self, amount: float) -> str:

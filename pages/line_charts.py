@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
@@ -10,10 +11,12 @@ import altair as alt
 
 from pages.chart_parts import (
     FIT,
+    HEIGHT,
     INK,
     LABEL_SPACE,
     MARK,
     MODEL,
+    ON_MODEL,
     WIDTH,
     data,
     layered,
@@ -30,6 +33,9 @@ __all__ = ["SHOWN_SIGNALS", "price_chart", "signals_chart", "threshold", "weekly
 
 SHOWN_SIGNALS = 15
 BAR_HEIGHT = 24
+NAME_SPACE = 205
+NAME_SIZE = 12
+MOST_LABELLED = 16
 
 
 def threshold(line: LineReport) -> float:
@@ -39,41 +45,35 @@ def threshold(line: LineReport) -> float:
 
 def price_chart(line: LineReport, formats: Formats) -> str:
     """Return first crossings a week by the price of the line, with capacity and the chosen price marked."""
-    words, at = formats.words, threshold(line)
-    shown = _near_the_line(line)
-    top = max([line.crossings_per_week, line.capacity or 0.0, *(count for _, count in shown)])
-    x_ticks = linear_ticks(shown[0][0], shown[-1][0], 4)
-    y_ticks = linear_ticks(0.0, max(top, 1.0) * 1.05, 4)
-    x = (
-        alt.X("price:Q")
-        .scale(domain=[x_ticks[0], x_ticks[-1]], nice=False)
-        .axis(
-            tick_axis(
-                x_ticks, [formats.compact_money(tick) for tick in x_ticks], words("line.curve_x"), grid=False
-            )
-        )
+    words, at, shown = formats.words, threshold(line), _near_the_line(line)
+    low, high = min(at, shown[0][0]), max(at, shown[-1][0], shown[0][0] + 1.0)
+    most = max([1.0, line.crossings_per_week, line.capacity or 0.0, *(count for _, count in shown)])
+    x_ticks = [tick for tick in linear_ticks(low, high, 4) if low <= tick <= high]
+    y_ticks = linear_ticks(0.0, most * 1.12, 4, whole=True)
+    x_axis = tick_axis(
+        x_ticks, [formats.compact_money(tick) for tick in x_ticks], words("line.curve_x"), grid=False
     )
-    y = (
-        alt.Y("count:Q")
-        .scale(domain=[0, y_ticks[-1]], nice=False)
-        .axis(value_axis(y_ticks, [formats.count(tick) for tick in y_ticks]))
-    )
+    x = alt.X("price:Q").scale(domain=[low, high], nice=False).axis(x_axis)
+    y = _counts(y_ticks, formats)
     curve = [{"price": price, "count": count} for price, count in shown]
-    chosen: dict[str, Any] = {"price": at, "count": line.crossings_per_week, "zero": 0}
     per_week = formats.count(line.crossings_per_week)
-    chosen["text"] = words("line.curve_price", price=formats.compact_money(at), n=per_week)
-    on_the_right = at > (x_ticks[0] + x_ticks[-1]) / 2
-    side: dict[str, Any] = {"align": "right", "dx": -9} if on_the_right else {"align": "left", "dx": 9}
+    text = words("line.curve_price", price=formats.compact_money(at), n=per_week)
+    chosen = data(
+        [{"price": at, "count": line.crossings_per_week, "top": y_ticks[-1], "zero": 0, "text": text}]
+    )
+    side: dict[str, Any] = (
+        {"align": "left", "dx": 7} if at <= (low + high) / 2 else {"align": "right", "dx": -7}
+    )
+    top = alt.Y("top:Q")
     layers = [
+        alt.Chart(chosen).mark_rule(color=INK, strokeWidth=1.5).encode(x=x, y=top, y2="zero:Q"),
         alt.Chart(data(curve)).mark_line(color=MODEL, strokeWidth=2.5).encode(x=x, y=y),
-        *_capacity(line, formats, y),
-        alt.Chart(data([chosen]))
-        .mark_rule(color=INK, strokeWidth=1.5)
-        .encode(x=x, y=alt.Y("zero:Q"), y2="count:Q"),
-        alt.Chart(data([chosen])).mark_point(size=90, filled=True, fill=INK, opacity=1).encode(x=x, y=y),
-        alt.Chart(data([chosen]))
-        .mark_text(dy=-12, fontWeight="bold", **side)
-        .encode(x=x, y=y, text="text:N"),
+        *_capacity_line(line, y),
+        *_capacity_note(line, formats, y),
+        alt.Chart(chosen).mark_point(size=90, filled=True, fill=INK, opacity=1).encode(x=x, y=y),
+        alt.Chart(chosen)
+        .mark_text(dy=7, fontWeight="bold", lineBreak="\n", lineHeight=17, **side)
+        .encode(x=x, y=top, text="text:N"),
     ]
     known = {"price": formats.money(at), "n": per_week}
     label = words("line.curve_alt", **known)
@@ -83,42 +83,42 @@ def price_chart(line: LineReport, formats: Formats) -> str:
 
 
 def weekly_chart(line: LineReport, formats: Formats) -> str:
-    """Return bars of first crossings in each replayed week, with their mean and the capacity."""
+    """Return bars of first crossings in each replayed week, with the capacity."""
     words, counts = formats.words, [count for _, count in line.weekly]
-    rows: list[dict[str, Any]] = [
-        {"week": formats.short_date(start), "order": place, "count": count, "text": formats.count(count)}
-        for place, (start, count) in enumerate(line.weekly)
-    ]
-    ticks = linear_ticks(0.0, max([1.0, line.capacity or 0.0, *counts]) * 1.1, 4)
-    y = (
-        alt.Y("count:Q")
-        .scale(domain=[0, ticks[-1]], nice=False)
-        .axis(value_axis(ticks, [formats.count(t) for t in ticks]))
-    )
-    step = -(-len(rows) // 8)
-    labels = [row["week"] if place % max(step, 1) == 0 else "" for place, row in enumerate(rows)]
-    x = alt.X("order:O").axis(
-        tick_axis(
-            list(range(len(rows))), labels, words("line.weekly_x"), labelAngle=0, ticks=False, domain=False
-        )
-    )
+    ticks = linear_ticks(0.0, max([1.0, line.capacity or 0.0, *counts]) * 1.08, 4, whole=True)
+    side = _side_note(line, formats)
+    width = WIDTH - (max(text_width(part) for part in side.split("\n")) + 8 if side else 0)
+    rows = _weekly_rows(line, formats, ticks[-1])
+    x = alt.X("order:O").axis(_week_axis([row["week"] for row in rows], width, words("line.weekly_x")))
+    y = _counts(ticks, formats)
+    inside = alt.Chart(data([row for row in rows if row["is_tall"]])).mark_text(color=ON_MODEL, fontSize=12)
+    above = alt.Chart(data([row for row in rows if not row["is_tall"]])).mark_text(dy=-8, fontSize=12)
     layers = [
-        alt.Chart(data(rows))
-        .mark_bar(color=MODEL, cornerRadiusEnd=2, width=alt.RelativeBandSize(0.72))
-        .encode(x=x, y=y),
-        alt.Chart(data(rows if len(rows) <= 16 else []))
-        .mark_text(dy=-8, fontSize=11)
-        .encode(x=x, y=y, text="text:N"),
-        *_capacity(line, formats, y),
+        alt.Chart(data(rows)).mark_bar(color=MODEL, width=alt.RelativeBandSize(0.72)).encode(x=x, y=y),
+        *(
+            [inside.encode(x=x, y=alt.value(HEIGHT - 10), text="text:N")]
+            if len(rows) <= MOST_LABELLED
+            else []
+        ),
+        *([above.encode(x=x, y=y, text="text:N")] if len(rows) <= MOST_LABELLED else []),
+        *_capacity_line(line, y),
     ]
-    label = words(
-        "line.weekly_alt",
-        weeks=str(len(counts)),
-        low=formats.count(min(counts, default=0.0)),
-        high=formats.count(max(counts, default=0.0)),
-        mean=formats.count(fmean(counts) if counts else 0.0),
-    )
-    return to_svg(layered(layers, words("line.weekly_y")), name="line-weekly", label=label)
+    if side:
+        note = data([{"count": line.capacity, "text": side}])
+        style: dict[str, Any] = {
+            "align": "left",
+            "dx": 6,
+            "lineBreak": "\n",
+            "baseline": "middle",
+            "dy": -7,
+            "color": MARK,
+        }
+        layers.append(alt.Chart(note).mark_text(**style).encode(x=alt.value(width), y=y, text="text:N"))
+    mean = formats.count(fmean(counts) if counts else 0.0)
+    low, high = formats.count(min(counts, default=0.0)), formats.count(max(counts, default=0.0))
+    label = words("line.weekly_alt", weeks=str(len(counts)), low=low, high=high, mean=mean)
+    chart = layered(layers, words("line.weekly_y", mean=mean), width=width)
+    return to_svg(chart, name="line-weekly", label=label)
 
 
 def signals_chart(signals: Sequence[SignalRow], formats: Formats) -> str:
@@ -126,7 +126,7 @@ def signals_chart(signals: Sequence[SignalRow], formats: Formats) -> str:
     words = formats.words
     shown = sorted(signals, key=lambda row: -row.mean_points)[:SHOWN_SIGNALS]
     rows = [_signal_row(place, row, formats) for place, row in enumerate(shown)]
-    space = min(170.0, max(text_width(row["name"]) for row in rows) + 8)
+    space = min(NAME_SPACE, max(text_width(row["name"], NAME_SIZE) for row in rows) + 8)
     room = max(text_width(row["text"], 12) for row in rows) + 10
     width = WIDTH + LABEL_SPACE - space
     largest = max(max(row.mean_points for row in shown), 1e-9)
@@ -150,11 +150,7 @@ def signals_chart(signals: Sequence[SignalRow], formats: Formats) -> str:
     )
     x = alt.X("points:Q").scale(domain=[0, largest], range=[0, width - room], nice=False).axis(None)
     colour = alt.Color("group:N").scale(domain=["fit", "engagement"], range=[FIT, MODEL]).legend(None)
-    bars = (
-        alt.Chart(data(rows))
-        .mark_bar(cornerRadiusEnd=2, height=alt.RelativeBandSize(0.7))
-        .encode(x=x, y=y, color=colour)
-    )
+    bars = alt.Chart(data(rows)).mark_bar(height=alt.RelativeBandSize(0.7)).encode(x=x, y=y, color=colour)
     texts = alt.Chart(data(rows)).mark_text(align="left", dx=6, fontSize=12).encode(x=x, y=y, text="text:N")
     label = words(
         "signals.alt", n=str(len(rows)), first=rows[0]["name"], points=formats.number(shown[0].mean_points, 1)
@@ -173,17 +169,55 @@ def _near_the_line(line: LineReport) -> list[tuple[float, float]]:
     return near if len(near) > 1 else curve
 
 
-def _capacity(line: LineReport, formats: Formats, y: alt.Y) -> list[alt.Chart]:
+def _counts(ticks: Sequence[float], formats: Formats) -> alt.Y:
+    axis = value_axis(ticks, [formats.count(tick) for tick in ticks])
+    return alt.Y("count:Q").scale(domain=[0, ticks[-1]], nice=False).axis(axis)
+
+
+def _capacity_line(line: LineReport, y: alt.Y) -> list[alt.Chart]:
+    if line.capacity is None:
+        return []
+    rule = alt.Chart(data([{"count": line.capacity}])).mark_rule(
+        color=MARK, strokeWidth=1.5, strokeDash=[5, 3]
+    )
+    return [rule.encode(y=y)]
+
+
+def _capacity_note(line: LineReport, formats: Formats, y: alt.Y) -> list[alt.Chart]:
     if line.capacity is None:
         return []
     text = formats.words("line.curve_capacity", n=formats.count(line.capacity))
-    row = data([{"count": line.capacity, "text": text}])
+    note = alt.Chart(data([{"count": line.capacity, "text": text}])).mark_text(
+        align="left", dy=-8, color=MARK
+    )
+    return [note.encode(x=alt.value(6), y=y, text="text:N")]
+
+
+def _side_note(line: LineReport, formats: Formats) -> str:
+    if line.capacity is None:
+        return ""
+    return formats.words("line.weekly_capacity", n=formats.count(line.capacity))
+
+
+def _weekly_rows(line: LineReport, formats: Formats, top: float) -> list[dict[str, Any]]:
     return [
-        alt.Chart(row).mark_rule(color=MARK, strokeWidth=1.5, strokeDash=[5, 3]).encode(y=y),
-        alt.Chart(row)
-        .mark_text(align="right", dy=-8, color=MARK)
-        .encode(x=alt.value(WIDTH), y=y, text="text:N"),
+        {
+            "week": formats.short_date(start),
+            "order": place,
+            "count": count,
+            "text": formats.count(count),
+            "is_tall": count / top * HEIGHT > 22,
+        }
+        for place, (start, count) in enumerate(line.weekly)
     ]
+
+
+def _week_axis(weeks: Sequence[str], width: float, title: str) -> alt.Axis:
+    """Label every week, or every second or third where they would touch."""
+    room = width / max(len(weeks), 1)
+    step = max(1, math.ceil((max((text_width(week, 12) for week in weeks), default=0.0) + 6) / room))
+    labels = [week if place % step == 0 else "" for place, week in enumerate(weeks)]
+    return tick_axis(list(range(len(weeks))), labels, title, labelAngle=0, ticks=False, domain=False)
 
 
 def _signal_row(place: int, row: SignalRow, formats: Formats) -> dict[str, Any]:
@@ -193,9 +227,9 @@ def _signal_row(place: int, row: SignalRow, formats: Formats) -> dict[str, Any]:
 
 
 def _shortened(text: str, width: float) -> str:
-    if text_width(text) <= width:
+    if text_width(text, NAME_SIZE) <= width:
         return text
     kept = text
-    while kept and text_width(kept + "…") > width:
+    while kept and text_width(kept + "…", NAME_SIZE) > width:
         kept = kept[:-1]
     return kept.rstrip() + "…"

@@ -127,7 +127,7 @@ def _dates_table(context: Context) -> Table:
         days, name = context.days(endpoint.horizon_days), context.outcome(endpoint.outcome)["name"]
         until = moment(_mature_until(report.observed_until, endpoint.horizon_days))
         rows.append((words("data.mature", name=name), until, words("data.mature_meaning", days=days)))
-    heads = columns(words, "data", "date", "value", "meaning:w")
+    heads = columns(words, "data", "date", "value:d", "meaning:w")
     return make_table(words("data.dates_caption"), heads, rows, stacks=True)
 
 

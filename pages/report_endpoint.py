@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pages.charts import calibration_chart, found_at, gains_chart, interval_hits, lift_chart
-from pages.report_data import EndpointReport, Estimate
-from pages.report_parts import Cell, Context, Figure, Table, columns, make_table
-from pages.report_readings import METRICS, metric_text, verdict_of
+from pages.report_data import EndpointReport
+from pages.report_parts import Badge, Cell, Context, Figure, Table, columns, make_table
+from pages.report_readings import METRICS, metric_interval, metric_text, verdict_of
 
-__all__ = ["EndpointSection", "base_rate", "endpoint_section", "metric_interval"]
+__all__ = ["EndpointSection", "base_rate", "endpoint_section"]
 
 FEW_OUTCOMES = 100
 WORKED = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
@@ -59,14 +59,6 @@ def base_rate(endpoint: EndpointReport) -> float | None:
     return endpoint.test_outcomes / endpoint.test_rows if endpoint.test_rows else None
 
 
-def metric_interval(name: str, estimate: Estimate, context: Context) -> str:
-    """Return a measure's 90% interval as written, or that there is none."""
-    if estimate.low is None or estimate.high is None:
-        return context.words("common.none")
-    ends = (metric_text(name, end, context.formats) for end in (estimate.low, estimate.high))
-    return context.formats.interval(*ends)
-
-
 def _metrics_table(endpoint: EndpointReport, context: Context) -> Table:
     words, formats, named = context.words, context.formats, context.outcome(endpoint.outcome)
     rows: list[tuple[Cell, ...]] = []
@@ -78,8 +70,9 @@ def _metrics_table(endpoint: EndpointReport, context: Context) -> Table:
         if estimate is None:
             rows.append((title, words("common.not_computed"), "", "", meaning))
             continue
-        value, interval = metric_text(name, estimate.value, formats), metric_interval(name, estimate, context)
-        rows.append((title, value, interval, verdict_of(name, endpoint, words)[0], meaning))
+        value, interval = metric_text(name, estimate.value, formats), metric_interval(name, estimate, formats)
+        verdict = Badge(*verdict_of(name, endpoint, words))
+        rows.append((title, value, interval, verdict, meaning))
     heads = columns(words, "endpoint", "metric", "value:n", "interval:n", "verdict", "meaning:w")
     return make_table(words("endpoint.metrics_caption", **named), heads, rows, stacks=True)
 
@@ -131,7 +124,11 @@ def _gains_figure(endpoint: EndpointReport, context: Context) -> Figure | None:
         return None
     words, formats, named = context.words, context.formats, context.outcome(endpoint.outcome)
     rows = [
-        (formats.percent(share), formats.percent(found_at(endpoint.gains, share)), formats.percent(share))
+        (
+            formats.round_percent(share),
+            formats.percent(found_at(endpoint.gains, share)),
+            formats.round_percent(share),
+        )
         for share in WORKED
     ]
     heads = columns(words, "gains", "worked:n", "found:n", "found_random:n")

@@ -8,6 +8,7 @@ from typing import cast
 
 from pages.line_charts import SHOWN_SIGNALS, price_chart, signals_chart, threshold, weekly_chart
 from pages.report_parts import Cell, Context, Figure, Table, columns, make_table
+from pages.report_readings import metric_interval
 
 __all__ = ["LineSection", "amount_table", "examples_table", "line_section", "signals_figure"]
 
@@ -47,13 +48,10 @@ def amount_table(context: Context) -> tuple[str, Table]:
         rows.append((words("amount.spread"), formats.times(2.718281828**amount.log_residual_sd), ""))
     gini = amount.normalised_gini
     if gini is not None:
-        known = gini.low is not None and gini.high is not None
-        interval = (
-            formats.interval(formats.number(gini.low, 2), formats.number(gini.high, 2)) if known else ""
-        )
+        interval = metric_interval("gini", gini, formats)
         rows.append((words("amount.gini"), formats.number(gini.value, 2), interval))
     heads = (*columns(words, "amount", "measure", "value:n"), *columns(words, "endpoint", "interval:n"))
-    return sentence, make_table(words("amount.caption"), heads, rows)
+    return sentence, make_table(words("amount.caption"), heads, rows, stacks=True)
 
 
 def signals_figure(context: Context) -> Figure | None:
@@ -170,7 +168,7 @@ def _grades_table(context: Context) -> Table:
         for grade, leads in sorted(grades.items())
     ]
     heads = columns(words, "line", "grade", "grade_leads:n", "grade_share:n", "grade_meaning:w")
-    return make_table(words("line.grades_caption"), heads, rows)
+    return make_table(words("line.grades_caption"), heads, rows, stacks=True)
 
 
 def _values_table(context: Context) -> Table:
@@ -178,7 +176,7 @@ def _values_table(context: Context) -> Table:
     names = {50: words("line.values_median"), 100: words("line.values_best")}
     rows = [
         (
-            names.get(at) or words("line.values_top", share=formats.percent(1 - at / 100)),
+            names.get(at) or words("line.values_top", share=formats.round_percent(1 - at / 100)),
             formats.money(values[at]),
         )
         for at in QUANTILES_SHOWN

@@ -9,9 +9,18 @@ from pages.formats import Formats
 from pages.report_data import EndpointReport, ModelReport
 from pages.words import Words
 
-__all__ = ["Cell", "Column", "Context", "Figure", "Table", "Tile", "columns", "make_table"]
+__all__ = ["Badge", "Cell", "Column", "Context", "Figure", "Table", "Tile", "columns", "make_table"]
 
-Cell = str | tuple[str, ...]
+
+@dataclass(frozen=True)
+class Badge:
+    """A verdict in a cell: text and tone (``good``, ``care`` or ``plain``)."""
+
+    text: str
+    tone: str
+
+
+Cell = str | tuple[str, ...] | Badge
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,7 @@ class Context:
 
     def outcome(self, outcome: str) -> dict[str, str]:
         """Return the words for an outcome that sentences are filled in with."""
-        names = ("name", "noun", "reaches", "reached", "rate")
+        names = ("name", "noun", "reaches", "reached", "reached_many", "rate")
         return {name: self.words(f"outcome.{outcome}.{name}") for name in names}
 
     def days(self, days: float) -> str:
@@ -38,7 +47,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Column:
-    """Head of a column; ``kind`` is ``text``, ``number`` or ``wide``."""
+    """Head of a column; ``kind`` is ``text``, ``number``, ``date`` or ``wide``."""
 
     text: str
     kind: str = "text"
@@ -57,6 +66,11 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     stacks: bool = False
     has_total: bool = False
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether a column holds sentences, so that the table takes the whole width."""
+        return any(column.kind == "wide" for column in self.columns)
 
 
 @dataclass(frozen=True)
@@ -81,8 +95,8 @@ class Tile:
 
 
 def columns(words: Words, section: str, *names: str) -> tuple[Column, ...]:
-    """Return column heads from keys of a section; ``:n`` after a name makes it numeric, ``:w`` wide."""
-    kinds = {"n": "number", "w": "wide", "": "text"}
+    """Return column heads from keys of a section; ``:n`` after a key is a number, ``:d`` a date, ``:w`` long."""
+    kinds = {"n": "number", "w": "wide", "d": "date", "": "text"}
     parts = (name.partition(":") for name in names)
     return tuple(Column(words(f"{section}.{name}"), kinds[kind]) for name, _, kind in parts)
 

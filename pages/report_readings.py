@@ -8,7 +8,7 @@ from pages.formats import Formats
 from pages.report_data import EndpointReport, Estimate
 from pages.words import Words
 
-__all__ = ["METRICS", "Verdict", "metric_text", "verdict_of"]
+__all__ = ["METRICS", "Verdict", "has_interval", "metric_interval", "metric_text", "verdict_of"]
 
 METRICS = (
     "auc",
@@ -21,6 +21,9 @@ METRICS = (
     "ece",
     "ece_null",
 )
+
+CHANCE_ECE_SPREAD = 1.5
+"""How far above its mean chance may carry the calibration error, where its upper end is not known."""
 
 Verdict = tuple[str, str]
 """Text and tone: ``good``, ``care`` or ``plain``."""
@@ -40,6 +43,25 @@ def metric_text(name: str, value: float | None, formats: Formats) -> str:
     return formats.number(value, digits)
 
 
+def has_interval(estimate: Estimate) -> bool:
+    """Tell whether a measure comes with an interval, and not with its own value twice."""
+    ends = (estimate.low, estimate.high)
+    return all(end is not None and math.isfinite(end) for end in ends) and estimate.low != estimate.high
+
+
+def metric_interval(name: str, estimate: Estimate, formats: Formats) -> str:
+    """Return a measure's 90% interval with its unit, or a dash where there is none."""
+    if not has_interval(estimate):
+        return formats.words("common.blank")
+    ends = [end for end in (estimate.low, estimate.high) if end is not None]
+    if name == "lift_at_10":
+        return formats.words("common.times", n=formats.interval(*(formats.number(end, 1) for end in ends)))
+    if name == "ece":
+        between = formats.interval(*(formats.number(100 * end, 2) for end in ends))
+        return formats.words("common.percentage_points", n=between)
+    return formats.interval(*(metric_text(name, end, formats) for end in ends))
+
+
 def verdict_of(name: str, endpoint: EndpointReport, words: Words) -> Verdict:
     """Return what a measure's interval allows to say; without an interval nothing is said but that.
 
@@ -52,19 +74,23 @@ def verdict_of(name: str, endpoint: EndpointReport, words: Words) -> Verdict:
     ('Better than chance', 'good')
     """
     estimate = endpoint.metrics.get(name)
-    if estimate is None or name in ("ece_null", "average_precision"):
+    if estimate is None or not math.isfinite(estimate.value) or name in ("ece_null", "average_precision"):
         return "", "plain"
     if name in ("log_loss", "brier"):
         return _against_base(estimate, endpoint.base.get(name), words)
     if name == "ece":
         return _against_chance(estimate, endpoint.metrics.get("ece_null"), words)
-    if estimate.low is None or estimate.high is None:
+    if not has_interval(estimate):
         return words("verdict.unknown"), "plain"
     if name in ("auc", "lift_at_10"):
-        kind, chance = ("ranking", 0.5) if name == "auc" else ("lift", 1.0)
-        good = estimate.low > chance
-        return words(f"verdict.{kind}_{'good' if good else 'unclear'}"), "good" if good else "care"
+        return _above_chance(name, estimate, words)
     return _around_one("calibration" if name == "observed_over_expected" else "slope", estimate, words)
+
+
+def _above_chance(name: str, estimate: Estimate, words: Words) -> Verdict:
+    kind, chance = ("ranking", 0.5) if name == "auc" else ("lift", 1.0)
+    good = (estimate.low or 0.0) > chance
+    return words(f"verdict.{kind}_{'good' if good else 'unclear'}"), "good" if good else "care"
 
 
 def _around_one(kind: str, estimate: Estimate, words: Words) -> Verdict:
@@ -79,13 +105,17 @@ def _around_one(kind: str, estimate: Estimate, words: Words) -> Verdict:
 def _against_base(estimate: Estimate, base: float | None, words: Words) -> Verdict:
     if base is None or not math.isfinite(base):
         return "", "plain"
-    better = estimate.value < base
-    return words(f"verdict.base_{'better' if better else 'worse'}"), "good" if better else "care"
+    if estimate.value >= base:
+        return words("verdict.base_worse"), "care"
+    if has_interval(estimate) and (estimate.high or 0.0) < base:
+        return words("verdict.base_better"), "good"
+    return words("verdict.base_lower"), "plain"
 
 
 def _against_chance(estimate: Estimate, null: Estimate | None, words: Words) -> Verdict:
     if null is None or not math.isfinite(null.value):
         return "", "plain"
-    ceiling = null.high if null.high is not None else null.value * 1.5
+    high = null.high if null.high is not None else null.value
+    ceiling = high if high > null.value else CHANCE_ECE_SPREAD * null.value
     within = estimate.value <= ceiling
     return words(f"verdict.ece_{'good' if within else 'unclear'}"), "good" if within else "care"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from pages.charts import found_at
@@ -9,7 +10,7 @@ from pages.line_charts import threshold
 from pages.report_data import EndpointReport
 from pages.report_endpoint import base_rate
 from pages.report_parts import Context, Tile
-from pages.report_readings import metric_text, verdict_of
+from pages.report_readings import has_interval, metric_text, verdict_of
 
 __all__ = ["Summary", "report_summary"]
 
@@ -56,7 +57,7 @@ def _basis(endpoint: EndpointReport, context: Context) -> list[str]:
         rows=formats.number(endpoint.test_rows),
         outcomes=formats.number(endpoint.test_outcomes),
         rate=formats.percent(base_rate(endpoint)),
-        reached=context.outcome(endpoint.outcome)["reached"],
+        reached_many=context.outcome(endpoint.outcome)["reached_many"],
     )
     won = context.endpoint("won")
     falls_back = context.report.score_outcome == "sql" and won is not None and not won.same_as_sql
@@ -76,14 +77,16 @@ def _model_tiles(endpoint: EndpointReport, context: Context) -> list[Tile]:
 def _rate_tile(metric: str, key: str, endpoint: EndpointReport, context: Context) -> Tile | None:
     """Return a tile that reads a measure out of 100, with its interval where there is one."""
     estimate = endpoint.metrics.get(metric)
-    if estimate is None:
+    if estimate is None or not math.isfinite(estimate.value):
         return None
     words, formats, named = context.words, context.formats, context.outcome(endpoint.outcome)
-    hundredth = formats.number(100 * estimate.value)
-    if estimate.low is None or estimate.high is None:
+    hundredth = formats.number(100 * round(estimate.value, 2))
+    if not has_interval(estimate):
         sentence = words(f"summary.{key}_plain", n=hundredth, **named)
     else:
-        ends = (formats.number(100 * end) for end in (estimate.low, estimate.high))
+        ends = (
+            formats.number(100 * round(end, 2)) for end in (estimate.low, estimate.high) if end is not None
+        )
         sentence = words(f"summary.{key}", n=hundredth, interval=formats.interval(*ends), **named)
     verdict, tone = verdict_of(metric, endpoint, words)
     value = formats.number(estimate.value, 2)
@@ -92,7 +95,7 @@ def _rate_tile(metric: str, key: str, endpoint: EndpointReport, context: Context
 
 def _lift_tile(endpoint: EndpointReport, context: Context, named: dict[str, str]) -> Tile | None:
     estimate = endpoint.metrics.get("lift_at_10")
-    if estimate is None:
+    if estimate is None or not math.isfinite(estimate.value):
         return None
     words, formats = context.words, context.formats
     lift = metric_text("lift_at_10", estimate.value, formats)
@@ -114,5 +117,5 @@ def _line_tiles(context: Context) -> list[Tile]:
         weekly = words("summary.volume", capacity=formats.count(line.capacity), **volume)
     return [
         Tile(words("summary.line_label"), price, sentence),
-        Tile(words("summary.volume_label"), formats.count(line.crossings_per_week), weekly),
+        Tile(words("summary.volume_label"), words("common.per_week", n=volume["n"]), weekly),
     ]

@@ -32,8 +32,8 @@ class Words:
     Examples
     --------
     >>> words = load_words("en")
-    >>> words("common.days", n="30")
-    '30 days'
+    >>> words("common.per_week", n="30")
+    '30 a week'
     >>> words.known("member.stumps", "stumps")
     'Boosted stumps, monotone'
     >>> words.known("member.own_member", "own_member")
