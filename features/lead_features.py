@@ -109,7 +109,7 @@ class AttributeIs(_AttributeFeature):
 
     def column(self, known: ir.Table) -> ir.Value:
         """Compare with the level."""
-        return (self._text_column(known) == self.level).fill_null(False).cast("float64")
+        return (self._text_column(known) == ibis.literal(self.level)).fill_null(False).cast("float64")
 
     def value(self, known: KnownLead, as_of_us: int) -> float:
         """Compare with the level."""

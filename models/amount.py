@@ -88,14 +88,14 @@ class AmountModel:
         """Return the expected amount given a win, shape (n,)."""
         if self.transform is None or self.weights is None:
             return np.full(matrix.shape[0], self.mean)
-        mu = np.clip(self.intercept + self.transform.apply(matrix)[0] @ self.weights, *self.log_range)
+        mu = np.clip(self.intercept + self.transform.standard(matrix) @ self.weights, *self.log_range)
         return self.positive_share * np.exp(mu + self.residual_variance / 2) * self.scale
 
     def to_json(self) -> dict[str, Any]:
         """Return the model as plain JSON."""
         item = {key: value for key, value in vars(self).items() if key not in ("transform", "weights", "out_of_fold")}
         if self.transform is not None and self.weights is not None:
-            item["transform"] = {key: np.asarray(value).tolist() for key, value in vars(self.transform).items()}
+            item["transform"] = self.transform.to_json()
             item["weights"] = self.weights.tolist()
         return item
 
@@ -105,11 +105,7 @@ class AmountModel:
         plain = {key: value for key, value in item.items() if key not in ("transform", "weights", "log_range")}
         transform, weights = None, None
         if "transform" in item:
-            raw = item["transform"]
-            transform = Transform(
-                np.asarray(raw["is_log"], dtype=bool),
-                *(np.asarray(raw[key], dtype=np.float64) for key in ("low", "high", "center", "scale", "missing_share")),
-            )
+            transform = Transform.from_json(item["transform"])
             weights = np.asarray(item["weights"], dtype=np.float64)
         low, high = item["log_range"]
         return cls(**plain, transform=transform, weights=weights, log_range=(float(low), float(high)))
@@ -153,7 +149,7 @@ def _two_part(
     matrix, weights = rows.matrix[positive], rows.weights[positive]
     logs, groups = np.log(capped[positive]), rows.groups[positive]
     transform = Transform.learn(matrix, shapes)
-    columns = transform.apply(matrix)[0]
+    columns = transform.standard(matrix)
     best: tuple[float, float, Matrix] | None = None
     for alpha in ALPHAS:
         predicted = _blocked(columns, logs, weights, groups, alpha)

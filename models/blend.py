@@ -17,7 +17,7 @@ from models.logistic import LogisticMember
 __all__ = ["Endpoint", "Member", "blend_weights", "log_loss_of_logit"]
 
 Matrix = NDArray[np.float64]
-EQUAL_PULL = 300
+EQUAL_PULL = 1000
 """Outcomes at which the weights lie half-way between equal and those that the data prefers."""
 
 
@@ -70,10 +70,7 @@ class Endpoint:
         parts = np.zeros(matrix.shape)
         base = np.zeros(matrix.shape[0])
         for member, weight in zip(self.members, self.weights, strict=True):
-            if isinstance(member, ShallowMember):
-                member_parts, member_base = member.split(matrix)
-            else:
-                member_parts, member_base = member.contributions(matrix), np.full(matrix.shape[0], member.base)
+            member_parts, member_base = member.split(matrix)
             parts += weight * member_parts
             base += weight * member_base
         return parts, base
@@ -106,7 +103,10 @@ def blend_weights(logits: Matrix, happened: NDArray[np.bool_]) -> tuple[float, .
     def loss(free: Matrix) -> float:
         return log_loss_of_logit(logits @ softmax(free), happened)
 
-    found = minimize(loss, np.zeros(count), method="Nelder-Mead", options={"maxiter": 600, "xatol": 1e-3, "fatol": 1e-7})
+    # The first simplex spans one unit: scipy's own, around zeros, is smaller than the tolerance.
+    simplex = np.vstack([np.zeros(count), np.eye(count)])
+    options = {"maxiter": 600, "xatol": 1e-3, "fatol": 1e-7, "initial_simplex": simplex}
+    found = minimize(loss, np.zeros(count), method="Nelder-Mead", options=options)
     outcomes = float(min(happened.sum(), (~happened).sum()))
     share = outcomes / (outcomes + EQUAL_PULL)
     weights = share * softmax(found.x) + (1 - share) / count

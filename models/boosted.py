@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.feature import Direction
+from models.logistic import LogisticMember
 
 __all__ = ["BoosterPlan", "ShallowMember", "StepFunction", "StumpsMember", "booster_parameters", "stumps_from_booster"]
 
@@ -26,6 +27,7 @@ COMMON: Mapping[str, Any] = {
     "verbosity": -1,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
+    "max_bin": 63,
 }
 
 
@@ -55,7 +57,6 @@ def booster_parameters(plan: BoosterPlan) -> dict[str, Any]:
         parameters |= {
             "num_leaves": 2,
             "learning_rate": 0.07,
-            "max_bin": 63,
             "min_data_in_leaf": 20,
             "lambda_l2": 5.0,
             "feature_fraction": 0.5,
@@ -108,31 +109,35 @@ class StumpsMember:
     ----------
     steps
         Lookup by feature number, each centred on its training mean.
-    base
+    constant
         Sum of the training means, in logit.
     features
         Number of features in a row.
     rounds
         Trees that cross-validation chose.
+    offset
+        What the trees were grown upon, added to them; None for nothing.
     """
 
     steps: Mapping[int, StepFunction]
-    base: float
+    constant: float
     features: int
     rounds: int
+    offset: LogisticMember | None = None
 
     name = "stumps"
 
-    def contributions(self, matrix: Matrix) -> Matrix:
-        """Return each feature's part of the logit, shape (n, n_features)."""
+    def split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
+        """Return each feature's part of the logit, shape (n, n_features), and the base, shape (n,)."""
         parts = np.zeros((matrix.shape[0], self.features))
         for number, step in self.steps.items():
             parts[:, number] = step(matrix[:, number])
-        return parts
+        return _add_offset(self.offset, matrix, parts, np.full(matrix.shape[0], self.constant))
 
     def logit(self, matrix: Matrix) -> Matrix:
         """Return the logit, shape (n,)."""
-        return self.base + self.contributions(matrix).sum(axis=1)
+        parts, base = self.split(matrix)
+        return base + parts.sum(axis=1)
 
     def to_json(self) -> dict[str, Any]:
         """Return the member as plain JSON."""
@@ -144,7 +149,14 @@ class StumpsMember:
             }
             for number, step in self.steps.items()
         }
-        return {"member": self.name, "base": self.base, "features": self.features, "rounds": self.rounds, "steps": steps}
+        return {
+            "member": self.name,
+            "constant": self.constant,
+            "features": self.features,
+            "rounds": self.rounds,
+            "steps": steps,
+            "offset": None if self.offset is None else self.offset.to_json(),
+        }
 
     @classmethod
     def from_json(cls, item: Mapping[str, Any]) -> Self:
@@ -157,10 +169,21 @@ class StumpsMember:
             )
             for number, step in item["steps"].items()
         }
-        return cls(steps, float(item["base"]), int(item["features"]), int(item["rounds"]))
+        offset = None if item["offset"] is None else LogisticMember.from_json(item["offset"])
+        return cls(steps, float(item["constant"]), int(item["features"]), int(item["rounds"]), offset)
 
 
-def stumps_from_booster(booster: lgb.Booster, rounds: int, matrix: Matrix) -> StumpsMember:
+def _add_offset(
+    offset: LogisticMember | None, matrix: Matrix, parts: Matrix, base: Matrix
+) -> tuple[Matrix, Matrix]:
+    if offset is None:
+        return parts, base
+    return parts + offset.contributions(matrix), base + offset.base
+
+
+def stumps_from_booster(
+    booster: lgb.Booster, rounds: int, matrix: Matrix, offset: LogisticMember | None
+) -> StumpsMember:
     """Turn boosted stumps into lookups, centred on the training matrix.
 
     Parameters
@@ -171,6 +194,8 @@ def stumps_from_booster(booster: lgb.Booster, rounds: int, matrix: Matrix) -> St
         How many of them to use.
     matrix
         Training rows, shape (n, n_features), which set the centre of each lookup.
+    offset
+        What the trees were grown upon.
     """
     splits: dict[int, list[tuple[float, float, float, float]]] = {}
     constant = 0.0
@@ -190,7 +215,7 @@ def stumps_from_booster(booster: lgb.Booster, rounds: int, matrix: Matrix) -> St
         mean = float(step(matrix[:, number]).mean())
         steps[number] = StepFunction(step.thresholds, step.values - mean, step.missing - mean)
         constant += mean
-    return StumpsMember(steps, constant, matrix.shape[1], rounds)
+    return StumpsMember(steps, constant, matrix.shape[1], rounds, offset)
 
 
 def _add_up(splits: Sequence[tuple[float, float, float, float]]) -> StepFunction:
@@ -217,11 +242,14 @@ class ShallowMember:
         Number of features in a row.
     rounds
         Trees that cross-validation chose.
+    offset
+        What the trees were grown upon, added to them; None for nothing.
     """
 
     text: str
     features: int
     rounds: int
+    offset: LogisticMember | None = None
 
     name = "shallow"
 
@@ -236,9 +264,10 @@ class ShallowMember:
     def split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
         """Return each feature's part of the logit, shape (n, n_features), and the base, shape (n,)."""
         parts = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=1))
-        return parts[:, :-1], parts[:, -1]
+        return _add_offset(self.offset, matrix, parts[:, :-1], parts[:, -1])
 
     def logit(self, matrix: Matrix) -> Matrix:
         """Return the logit, shape (n,)."""
-        return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=1))
+        trees = np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=1))
+        return trees if self.offset is None else trees + self.offset.logit(matrix)
 

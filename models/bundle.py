@@ -104,7 +104,13 @@ def _endpoint_to_json(endpoint: Endpoint, texts: dict[str, str]) -> dict[str, An
             name = f"shallow-{hashlib.sha256(member.text.encode()).hexdigest()[:12]}.txt"
             texts[name] = member.text
             members.append(
-                {"member": member.name, "file": name, "features": member.features, "rounds": member.rounds}
+                {
+                    "member": member.name,
+                    "file": name,
+                    "features": member.features,
+                    "rounds": member.rounds,
+                    "offset": None if member.offset is None else member.offset.to_json(),
+                }
             )
         else:
             members.append(member.to_json())
@@ -240,7 +246,8 @@ def _members(
     for item in items:
         if item["member"] == ShallowMember.name:
             text = contents[prefix + item["file"]].decode()
-            members.append(ShallowMember(text, int(item["features"]), int(item["rounds"])))
+            offset = None if item["offset"] is None else LogisticMember.from_json(item["offset"])
+            members.append(ShallowMember(text, int(item["features"]), int(item["rounds"]), offset))
         elif item["member"] == StumpsMember.name:
             members.append(StumpsMember.from_json(item))
         else:

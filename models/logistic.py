@@ -16,7 +16,9 @@ __all__ = ["LogisticMember", "Transform", "fit_logistic"]
 
 Matrix = NDArray[np.float64]
 MIN_SPREAD = 1e-9
-SKEWED = 4.0
+SKEWED = 2.0
+KNOTS = (0.5, 0.75, 0.9)
+MIN_HINGE_ROWS = 200
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,9 @@ class Transform:
         Mean and standard deviation of the (logged) values in training.
     missing_share
         Share of missing values in training.
+    hinge_feature, hinge_knot, hinge_center, hinge_scale
+        Shape (n_hinges,): ages bend, as a lead that has been silent for a year is not twice as cold as after half of one.
+        Each hinge is ``max(value - knot, 0)`` of one feature's (logged) value, standardised.
     """
 
     is_log: NDArray[np.bool_]
@@ -44,6 +49,10 @@ class Transform:
     center: Matrix
     scale: Matrix
     missing_share: Matrix
+    hinge_feature: NDArray[np.int64]
+    hinge_knot: Matrix
+    hinge_center: Matrix
+    hinge_scale: Matrix
 
     @classmethod
     def learn(cls, matrix: Matrix, shapes: Sequence[Shape]) -> Self:
@@ -58,6 +67,7 @@ class Transform:
         low = np.where(missing, np.inf, logged).min(axis=0, initial=np.inf)
         high = np.where(missing, -np.inf, logged).max(axis=0, initial=-np.inf)
         empty = missing.all(axis=0)
+        hinges = _learn_hinges(logged, shapes)
         return cls(
             is_log,
             np.where(empty, 0.0, low),
@@ -65,15 +75,50 @@ class Transform:
             center,
             np.where(spread < MIN_SPREAD, 1.0, spread),
             missing.mean(axis=0),
+            np.array([feature for feature, *_ in hinges], dtype=np.int64),
+            *(np.array([hinge[part] for hinge in hinges], dtype=np.float64) for part in (1, 2, 3)),
         )
 
-    def apply(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
-        """Return standardised values and centred missing flags, each of the matrix's shape; both have mean 0."""
+    def standard(self, matrix: Matrix) -> Matrix:
+        """Return standardised values, shape of ``matrix``, mean 0, missing ones 0."""
         logged = np.clip(_log_where(matrix, self.is_log), self.low, self.high)
-        missing = np.isnan(logged)
-        standard = np.where(missing, 0.0, (logged - self.center) / self.scale)
-        flags = np.where(self.missing_share > 0, missing - self.missing_share, 0.0)
-        return standard, flags
+        return np.where(np.isnan(logged), 0.0, (logged - self.center) / self.scale)
+
+    def flags(self, matrix: Matrix) -> Matrix:
+        """Return centred missing flags, shape of ``matrix``, mean 0."""
+        return np.where(self.missing_share > 0, np.isnan(matrix) - self.missing_share, 0.0)
+
+    def hinges(self, matrix: Matrix) -> Matrix:
+        """Return standardised hinges, shape (n, n_hinges), mean 0, missing ones 0."""
+        chosen = self.hinge_feature
+        columns = matrix[:, chosen]
+        logged = np.where(self.is_log[chosen], np.log1p(np.maximum(columns, 0.0)), columns)
+        above = np.maximum(np.clip(logged, self.low[chosen], self.high[chosen]) - self.hinge_knot, 0.0)
+        return np.where(np.isnan(logged), 0.0, (above - self.hinge_center) / self.hinge_scale)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the transform as plain JSON."""
+        return {key: np.asarray(value).tolist() for key, value in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, item: Mapping[str, Any]) -> Self:
+        """Read what :meth:`to_json` wrote."""
+        kinds = {"is_log": np.bool_, "hinge_feature": np.int64}
+        return cls(**{key: np.asarray(value, dtype=kinds.get(key, np.float64)) for key, value in item.items()})
+
+
+def _learn_hinges(logged: Matrix, shapes: Sequence[Shape]) -> list[tuple[int, float, float, float]]:
+    found: list[tuple[int, float, float, float]] = []
+    for feature, shape in enumerate(shapes):
+        column = logged[:, feature]
+        present = column[~np.isnan(column)]
+        if shape != "days" or present.size < MIN_HINGE_ROWS:
+            continue
+        for knot in np.unique(np.quantile(present, KNOTS)):
+            above = np.maximum(present - knot, 0.0)
+            if above.std() > MIN_SPREAD:
+                found.append((feature, float(knot), float(above.mean()), float(above.std())))
+    return found
 
 
 def _is_logged(column: Matrix, shape: Shape) -> bool:
@@ -83,7 +128,7 @@ def _is_logged(column: Matrix, shape: Shape) -> bool:
     if shape == "flag" or present.size == 0 or present.min() < 0 or present.std() < MIN_SPREAD:
         return False
     skew = float((((present - present.mean()) / present.std()) ** 3).mean())
-    return skew > SKEWED / 2
+    return skew > SKEWED
 
 
 def _log_where(matrix: Matrix, is_log: NDArray[np.bool_]) -> Matrix:
@@ -102,6 +147,8 @@ class LogisticMember:
         Logit of a lead with average columns.
     weights, missing_weights
         Shape (n_features,): logit per standard deviation, and of being missing.
+    hinge_weights
+        Shape (n_hinges,): logit per standard deviation of each hinge.
     penalty
         Inverse strength C that cross-validation chose.
     """
@@ -110,6 +157,7 @@ class LogisticMember:
     intercept: float
     weights: Matrix
     missing_weights: Matrix
+    hinge_weights: Matrix
     penalty: float
 
     name = "logistic"
@@ -121,8 +169,17 @@ class LogisticMember:
 
     def contributions(self, matrix: Matrix) -> Matrix:
         """Return each feature's part of the logit, shape (n, n_features); with :attr:`base` they sum to it."""
-        standard, flags = self.transform.apply(matrix)
-        return standard * self.weights + flags * self.missing_weights
+        parts = self.transform.standard(matrix) * self.weights
+        if self.missing_weights.any():
+            parts += self.transform.flags(matrix) * self.missing_weights
+        bends = self.transform.hinges(matrix) * self.hinge_weights
+        for number, feature in enumerate(self.transform.hinge_feature):
+            parts[:, feature] += bends[:, number]
+        return parts
+
+    def split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
+        """Return each feature's part of the logit, shape (n, n_features), and the base, shape (n,)."""
+        return self.contributions(matrix), np.full(matrix.shape[0], self.intercept)
 
     def logit(self, matrix: Matrix) -> Matrix:
         """Return the logit, shape (n,)."""
@@ -130,35 +187,36 @@ class LogisticMember:
 
     def to_json(self) -> dict[str, Any]:
         """Return the member as plain JSON."""
-        transform = {key: np.asarray(value).tolist() for key, value in vars(self.transform).items()}
         return {
             "member": self.name,
-            "transform": transform,
+            "transform": self.transform.to_json(),
             "intercept": self.intercept,
             "weights": self.weights.tolist(),
             "missing_weights": self.missing_weights.tolist(),
+            "hinge_weights": self.hinge_weights.tolist(),
             "penalty": self.penalty,
         }
 
     @classmethod
     def from_json(cls, item: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_json` wrote."""
-        raw = item["transform"]
-        transform = Transform(
-            np.asarray(raw["is_log"], dtype=bool),
-            *(np.asarray(raw[key], dtype=np.float64) for key in ("low", "high", "center", "scale", "missing_share")),
-        )
         return cls(
-            transform,
+            Transform.from_json(item["transform"]),
             float(item["intercept"]),
             np.asarray(item["weights"], dtype=np.float64),
             np.asarray(item["missing_weights"], dtype=np.float64),
+            np.asarray(item["hinge_weights"], dtype=np.float64),
             float(item["penalty"]),
         )
 
 
 def fit_logistic(
-    matrix: Matrix, happened: NDArray[np.bool_], shapes: Sequence[Shape], *, penalty: float
+    matrix: Matrix,
+    happened: NDArray[np.bool_],
+    shapes: Sequence[Shape],
+    *,
+    penalty: float,
+    only: NDArray[np.int64] | None = None,
 ) -> LogisticMember:
     """Fit one logistic member.
 
@@ -172,13 +230,21 @@ def fit_logistic(
         How each feature is spread.
     penalty
         Inverse strength C of the L2 penalty, in scikit-learn's sense.
+    only
+        Numbers of the features that may have a weight; None for all.
     """
     transform = Transform.learn(matrix, shapes)
-    standard, flags = transform.apply(matrix)
-    flagged = np.flatnonzero(transform.missing_share > 0)
-    columns = np.hstack([standard, flags[:, flagged]])
+    used = np.arange(matrix.shape[1]) if only is None else only
+    flagged = used[transform.missing_share[used] > 0]
+    bent = np.flatnonzero(np.isin(transform.hinge_feature, used))
+    columns = np.hstack(
+        [transform.standard(matrix)[:, used], transform.flags(matrix)[:, flagged], transform.hinges(matrix)[:, bent]]
+    )
     model = LogisticRegression(C=penalty, solver="newton-cholesky", max_iter=200).fit(columns, happened)
-    weights = model.coef_[0].astype(np.float64)
-    missing_weights = np.zeros(matrix.shape[1])
-    missing_weights[flagged] = weights[matrix.shape[1] :]
-    return LogisticMember(transform, float(model.intercept_[0]), weights[: matrix.shape[1]], missing_weights, penalty)
+    coefficients = model.coef_[0].astype(np.float64)
+    weights, missing_weights = np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1])
+    hinge_weights = np.zeros(len(transform.hinge_feature))
+    weights[used], missing_weights[flagged], hinge_weights[bent] = np.split(
+        coefficients, [len(used), len(used) + len(flagged)]
+    )
+    return LogisticMember(transform, float(model.intercept_[0]), weights, missing_weights, hinge_weights, penalty)

@@ -23,9 +23,11 @@ Matrix = NDArray[np.float64]
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 MANY_OUTCOMES = 300
 PENALTIES_OF_MANY = (0.01, 0.1, 1.0)  # the more outcomes, the flatter the choice, and the longer each fit
+OFFSET_PENALTY = 1.0
 MIN_SHALLOW = 100
-MAX_ROUNDS = 600
-PATIENCE = 40
+MAX_ROUNDS = 1000
+PATIENCE, PATIENCE_OF_MANY = 150, 50
+MANY_ROWS = 30_000
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class EndpointData:
         How each feature is spread, and its monotone sign.
     folds
         Time-forward folds.
+    ages
+        Numbers of the features that say how old and how silent a lead is; empty where all leads are scored at one age.
     """
 
     outcome: str
@@ -53,6 +57,7 @@ class EndpointData:
     shapes: Sequence[Shape]
     directions: tuple[Direction, ...]
     folds: tuple[Fold, ...]
+    ages: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -146,44 +151,80 @@ def _fit_logistic(data: EndpointData) -> _Candidate:
 def _fit_boosted(data: EndpointData, is_stumps: bool) -> _Candidate:
     """Grow with and without monotone signs, and keep what did better on the future: a wrong sign costs (peers)."""
     trials = [directions for directions in (data.directions, None) if directions is None or any(directions)]
-    best: tuple[float, int, Matrix, BoosterPlan] | None = None
-    for directions in trials:
-        plan = BoosterPlan(is_stumps, directions, len(data.happened))
-        loss, rounds, logits = _cross_validate(data, plan)
-        if best is None or loss < best[0]:
-            best = (loss, rounds, logits, plan)
-    assert best is not None  # noqa: S101 - there is at least the trial without signs
-    _, rounds, logits, plan = best
-    booster = lgb.train(booster_parameters(plan), _dataset(data.matrix, data.happened), num_boost_round=rounds)
+    offsets = [_fit_offset(data, fold.train) for fold in data.folds]
+    found = [_cross_validate(data, BoosterPlan(is_stumps, signs, len(data.happened)), offsets) for signs in trials]
+    best = min(range(len(trials)), key=lambda number: found[number][0])
+    _, rounds, logits = found[best]
+    plan = BoosterPlan(is_stumps, trials[best], len(data.happened))
+    offset = _fit_offset(data, np.arange(len(data.happened)))
+    rows = np.arange(len(data.happened))
+    booster = lgb.train(booster_parameters(plan), _dataset(data, rows, offset), num_boost_round=rounds)
     if is_stumps:
-        member: StumpsMember | ShallowMember = stumps_from_booster(booster, rounds, data.matrix)
+        member: StumpsMember | ShallowMember = stumps_from_booster(booster, rounds, data.matrix, offset)
     else:
-        member = ShallowMember(booster.model_to_string(), data.matrix.shape[1], rounds)
+        member = ShallowMember(booster.model_to_string(), data.matrix.shape[1], rounds, offset)
     return _Candidate(member, logits, plan.directions is not None)
 
 
-def _cross_validate(data: EndpointData, plan: BoosterPlan) -> tuple[float, int, Matrix]:
-    answer = lgb.cv(
-        booster_parameters(plan),
-        _dataset(data.matrix, data.happened),
-        num_boost_round=MAX_ROUNDS,
-        folds=[(fold.train, fold.test) for fold in data.folds],
-        callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
-        return_cvbooster=True,
+def _fit_offset(data: EndpointData, rows: NDArray[np.int64]) -> LogisticMember | None:
+    """Fit what trees are grown upon where leads are scored at many ages: a logistic regression on ages alone.
+
+    Most leads at risk are old and silent, and worth a hundredth of a young one. Trees come down there by a small step a
+    round and stop, for the sake of the other leads, long before they arrive; an offset starts them where they belong.
+    """
+    if data.ages.size == 0:
+        return None
+    return fit_logistic(data.matrix[rows], data.happened[rows], data.shapes, penalty=OFFSET_PENALTY, only=data.ages)
+
+
+def _cross_validate(
+    data: EndpointData, plan: BoosterPlan, offsets: Sequence[LogisticMember | None]
+) -> tuple[float, int, Matrix]:
+    """Grow one booster a fold, side by side, until the pooled log-loss of their future stops falling."""
+    boosters: list[lgb.Booster] = []
+    for fold, offset in zip(data.folds, offsets, strict=True):
+        seen = _dataset(data, fold.train, offset)
+        booster = lgb.Booster(booster_parameters(plan), seen)
+        booster.add_valid(_dataset(data, fold.test, offset, like=seen), "future")
+        boosters.append(booster)
+    sizes = np.array([len(fold.test) for fold in data.folds], dtype=np.float64)
+    best, rounds = np.inf, 1
+    patience = PATIENCE if plan.rows < MANY_ROWS else PATIENCE_OF_MANY
+    for number in range(1, MAX_ROUNDS + 1):
+        losses = [_grow(booster) for booster in boosters]
+        loss = float(np.average(losses, weights=sizes))
+        if loss < best:
+            best, rounds = loss, number
+        elif number - rounds >= patience:
+            break
+    parts = [_future_logits(data, *item, rounds) for item in zip(boosters, data.folds, offsets, strict=True)]
+    return best, rounds, np.concatenate(parts)
+
+
+def _grow(booster: lgb.Booster) -> float:
+    booster.update()
+    return float(booster.eval_valid()[0][2])
+
+
+def _future_logits(
+    data: EndpointData, booster: lgb.Booster, fold: Fold, offset: LogisticMember | None, rounds: int
+) -> Matrix:
+    future = data.matrix[fold.test]
+    trees = np.asarray(booster.predict(future, raw_score=True, num_iteration=rounds))
+    return trees if offset is None else trees + offset.logit(future)
+
+
+def _dataset(
+    data: EndpointData, rows: NDArray[np.int64], offset: LogisticMember | None, *, like: lgb.Dataset | None = None
+) -> lgb.Dataset:
+    matrix = data.matrix[rows]
+    return lgb.Dataset(
+        matrix,
+        data.happened[rows].astype(np.float64),
+        reference=like,
+        init_score=None if offset is None else offset.logit(matrix),
+        params={"max_bin": 63, "verbosity": -1},
     )
-    boosters: lgb.CVBooster = answer["cvbooster"]  # pyright: ignore[reportAssignmentType]
-    rounds = max(int(boosters.best_iteration), 1)
-    parts = [
-        np.asarray(booster.predict(data.matrix[fold.test], raw_score=True, num_iteration=rounds))
-        for booster, fold in zip(boosters.boosters, data.folds, strict=True)
-    ]
-    logits = np.concatenate(parts)
-    labels = np.concatenate([data.happened[fold.test] for fold in data.folds])
-    return log_loss_of_logit(logits, labels), rounds, logits
-
-
-def _dataset(matrix: Matrix, happened: NDArray[np.bool_]) -> lgb.Dataset:
-    return lgb.Dataset(matrix, happened.astype(np.float64), free_raw_data=False)
 
 
 def _calibrate_forward(blended: Matrix, data: EndpointData) -> Matrix:

@@ -13,6 +13,8 @@ from crm.config import WorkspaceConfig
 from crm.errors import ConfigError, TooFewOutcomesError
 from crm.outcomes import Labels
 from crm.progress import Progress
+from features.lead_features import LeadAge
+from features.touch_features import Recency
 from models.amount import AmountModel, AmountRows, fit_amount
 from models.blend import Endpoint
 from models.bundle import Bundle
@@ -104,6 +106,7 @@ def _learn_endpoint(data: TrainingData, labels: Labels, progress: Progress) -> t
         happened,
         data.snapshots.group[rows],
         horizon_us=round(labels.horizon_days * 86_400_000_000),
+        is_once=len(np.unique(data.snapshots.lead[rows])) == len(rows),
     )
     if not folds:
         raise TooFewOutcomesError(
@@ -122,12 +125,22 @@ def _learn_endpoint(data: TrainingData, labels: Labels, progress: Progress) -> t
             tuple(feature.shape for feature in features),
             tuple(feature.direction for feature in features),
             folds,
+            _ages(data),
         ),
         progress,
     )
     return replace(fitted, rows=rows[fitted.rows]), tuple(
         replace(fold, train=rows[fold.train], test=rows[fold.test]) for fold in folds
     )
+
+
+def _ages(data: TrainingData) -> NDArray[np.int64]:
+    """Find the features of age and silence, where leads are scored at more than one age."""
+    names = data.features.names
+    if LeadAge().name not in names:
+        return np.zeros(0, dtype=np.int64)
+    wanted = (LeadAge().name, Recency("any").name)
+    return np.array([names.index(name) for name in wanted if name in names], dtype=np.int64)
 
 
 def _won_from_sql(data: TrainingData, sql: FittedEndpoint) -> FittedEndpoint:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import ibis
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -155,10 +156,15 @@ def _weekly(spells: pd.DataFrame, seen: Observation) -> pd.DataFrame:
 
 
 def _decisions(tables: Tables, spells: pd.DataFrame) -> pd.DataFrame:
-    """Take the moment of each MQL; the hand-off where the workspace has no MQLs."""
+    """Take the moment at which each MQL was known; the hand-off where the workspace has no MQLs.
+
+    Not a moment earlier: a row that was chosen for becoming an MQL, and whose features do not tell so, would teach that
+    any lead so active is on its way to sales.
+    """
     if tables.has("stages"):
         stages = tables.table("stages")
-        mqls = stages.filter(stages.stage == "mql").select("lead_id", as_of_us=stages.entered_us + 1)
+        known = ibis.greatest(stages.entered_us + 1, stages.recorded_us)
+        mqls = stages.filter(stages.stage == "mql").select("lead_id", as_of_us=known)
         frame = mqls.to_pyarrow().to_pandas()
         if len(frame):
             return _of_rows(frame, spells)

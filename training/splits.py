@@ -42,12 +42,14 @@ def time_forward_folds(
     groups: NDArray[np.int64],
     *,
     horizon_us: int,
+    is_once: bool,
 ) -> tuple[Fold, ...]:
     """Cut the rows into up to four test periods, each after its training rows.
 
     Training rows end a horizon before the test period begins, so that their labels were known by then; where that leaves
-    fewer than 25 outcomes, they end where it begins, and the fold says so. Accounts of the test period are taken out of
-    the training rows.
+    fewer than 25 outcomes, they end where it begins, and the fold says so. No account is on both sides: where each lead has
+    one row, accounts that were trained on are not tested; where leads have several, tested accounts are not trained on,
+    since the test would otherwise lack every older lead.
 
     Parameters
     ----------
@@ -59,6 +61,8 @@ def time_forward_folds(
         Account number of each row, shape (n,).
     horizon_us
         Horizon in microseconds.
+    is_once
+        Each lead has one row.
 
     Returns
     -------
@@ -70,40 +74,40 @@ def time_forward_folds(
     folds: list[Fold] = []
     for start, end in zip(edges[:-1], edges[1:], strict=True):
         test = np.flatnonzero((as_of_us >= start) & (as_of_us < end))
-        fold = _fold(as_of_us, happened, groups, test, int(start), horizon_us)
+        fold = _fold(_Rows(as_of_us, happened, groups, is_once), test, int(start), horizon_us)
         if fold is not None:
             folds.append(fold)
     return tuple(folds)
 
 
-def _fold(
-    as_of_us: NDArray[np.int64],
-    happened: NDArray[np.bool_],
-    groups: NDArray[np.int64],
-    test: NDArray[np.int64],
-    start: int,
-    horizon_us: int,
-) -> Fold | None:
-    other_account = ~np.isin(groups, groups[test])
+@dataclass(frozen=True)
+class _Rows:
+    as_of_us: NDArray[np.int64]
+    happened: NDArray[np.bool_]
+    groups: NDArray[np.int64]
+    is_once: bool
+
+
+def _fold(rows: _Rows, test: NDArray[np.int64], start: int, horizon_us: int) -> Fold | None:
     for gap in (horizon_us, 0):
-        before = as_of_us + gap <= start if gap else as_of_us < start
-        train = np.flatnonzero(before & other_account)
-        outcomes = int(happened[train].sum())
-        if outcomes >= MIN_TRAIN_OUTCOMES and happened[test].any() and not happened[test].all():
-            return Fold(train, test, gap > 0, _sentence(as_of_us, happened, train, test, gap > 0))
+        before = rows.as_of_us + gap <= start if gap else rows.as_of_us < start
+        if rows.is_once:
+            train = np.flatnonzero(before)
+            tested = test[~np.isin(rows.groups[test], rows.groups[train])]
+        else:
+            train = np.flatnonzero(before & ~np.isin(rows.groups, rows.groups[test]))
+            tested = test
+        happened = rows.happened[tested]
+        if int(rows.happened[train].sum()) >= MIN_TRAIN_OUTCOMES and happened.any() and not happened.all():
+            return Fold(train, tested, gap > 0, _sentence(rows, train, tested, gap > 0))
     return None
 
 
-def _sentence(
-    as_of_us: NDArray[np.int64],
-    happened: NDArray[np.bool_],
-    train: NDArray[np.int64],
-    test: NDArray[np.int64],
-    has_gap: bool,
-) -> str:
-    first, last = (from_micros(int(edge)).date().isoformat() for edge in (as_of_us[test].min(), as_of_us[test].max()))
+def _sentence(rows: _Rows, train: NDArray[np.int64], test: NDArray[np.int64], has_gap: bool) -> str:
+    moments = rows.as_of_us[test]
+    first, last = (from_micros(int(edge)).date().isoformat() for edge in (moments.min(), moments.max()))
     text = (
-        f"{first} to {last}: trained on {len(train):,} rows with {int(happened[train].sum()):,} outcomes, "
-        f"tested on {len(test):,} with {int(happened[test].sum()):,}"
+        f"{first} to {last}: trained on {len(train):,} rows with {int(rows.happened[train].sum()):,} outcomes, "
+        f"tested on {len(test):,} with {int(rows.happened[test].sum()):,}"
     )
     return text if has_gap else f"{text}; the history is too short for a gap of one horizon between them"
