@@ -23,9 +23,9 @@ __all__ = ["render_model_report"]
 def render_model_report(report: ModelReport, language: Language) -> str:
     """Return a model report as one HTML file that asks nothing of the network.
 
-    Charts are drawn beforehand and stand in the page as SVG; styles are in the page; there is no script. So
-    it opens in MLflow's sandboxed frame, from a mail, and from a disk without a network, light or dark, and
-    prints.
+    Charts are drawn beforehand and stand in the page as SVG; styles are in the page, and a few lines of
+    script without which it still reads. So it opens in MLflow's sandboxed frame, from a mail, and from a disk
+    without a network, light or dark, and prints.
 
     Texts of the report itself (signals, reasons, notes) are shown as they come, apart from known English
     sentences, which the Japanese page translates.

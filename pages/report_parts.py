@@ -95,7 +95,7 @@ class Tile:
 
 
 def columns(words: Words, section: str, *names: str) -> tuple[Column, ...]:
-    """Return column heads from keys of a section; ``:n`` after a key is a number, ``:d`` a date, ``:w`` long."""
+    """Return column heads by their keys in a section; ``:n`` marks a number, ``:d`` a date, ``:w`` a text."""
     kinds = {"n": "number", "w": "wide", "d": "date", "": "text"}
     parts = (name.partition(":") for name in names)
     return tuple(Column(words(f"{section}.{name}"), kinds[kind]) for name, _, kind in parts)
