@@ -151,9 +151,9 @@ def _account_of(tables: Tables, moments: ir.Table) -> ir.Table:
     leads = tables.table("leads").select("lead_id", "account_id", "created_us")
     own = leads.rename(own_lead_id="lead_id", own_account="account_id").drop("created_us")
     rows = moments.join(own, moments.lead_id == own.own_lead_id).select("row_id", "as_of_us", "own_account")
-    return rows.join(
-        leads, [rows.own_account == leads.account_id, leads.created_us <= rows.as_of_us]
-    ).select(rows.row_id, rows.as_of_us, member_id=leads.lead_id)
+    return rows.join(leads, [rows.own_account == leads.account_id, leads.created_us <= rows.as_of_us]).select(
+        rows.row_id, rows.as_of_us, member_id=leads.lead_id
+    )
 
 
 def _merged_into(tables: Tables, survivors: ir.Table) -> ir.Table:
@@ -193,7 +193,7 @@ def attributes_known(tables: Tables, moments: ir.Table) -> ir.Table:
         leads.account_id,
         *(leads[name] for name in wanted),
     )
-    for number, attribute in enumerate(tables.used_attributes):
+    for attribute in tables.used_attributes:
         if not attribute.has_history:
             continue
         changes = tables.table("lead_changes")
@@ -202,8 +202,8 @@ def attributes_known(tables: Tables, moments: ir.Table) -> ir.Table:
             changes, [moments.lead_id == changes.lead_id, changes.recorded_us <= moments.as_of_us]
         ).select(moments.row_id, changes.recorded_us, new_value=changes.value.fill_null(_CLEARED))
         newest = known.group_by("row_id").aggregate(new_value=known.new_value.argmax(known.recorded_us))
-        newest = newest.rename({f"change_row_{number}": "row_id"})
-        joined = rows.join(newest, rows.row_id == newest[f"change_row_{number}"], how="left")
+        newest = newest.rename({"change_row": "row_id"})
+        joined = rows.join(newest, rows.row_id == newest["change_row"], how="left")
         value = typed_change(joined.new_value.nullif(_CLEARED), attribute.type)
         before = (
             joined[attribute.name]
@@ -211,7 +211,7 @@ def attributes_known(tables: Tables, moments: ir.Table) -> ir.Table:
             else ibis.null(value.type())
         )
         rows = joined.mutate(**{attribute.name: ibis.ifelse(joined.new_value.notnull(), value, before)}).drop(
-            "new_value", f"change_row_{number}"
+            "new_value", "change_row"
         )
     return rows
 

@@ -11,22 +11,20 @@ from dataclasses import dataclass
 from crm.errors import TableError
 from crm.tables import Column, TableSchema
 
-__all__ = ["Parsed", "parse_column", "quote"]
+__all__ = ["NUMBER_TYPES", "SQL_TYPES", "Parsed", "parse_column", "quote", "trimmed"]
 
+SQL_TYPES = {
+    "text": "VARCHAR",
+    "time": "TIMESTAMPTZ",
+    "number": "DOUBLE",
+    "boolean": "BOOLEAN",
+    "date": "DATE",
+}
 _TEXT = ("VARCHAR", "ENUM", "UUID", "BLOB")
-_NUMBERS = (
-    "TINYINT",
-    "SMALLINT",
-    "INTEGER",
-    "BIGINT",
-    "HUGEINT",
-    "UTINYINT",
-    "USMALLINT",
-    "UINTEGER",
-    "UBIGINT",
-    "FLOAT",
-    "DOUBLE",
-    "DECIMAL",
+NUMBER_TYPES = (
+    *("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"),
+    *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"),
+    *("FLOAT", "DOUBLE", "DECIMAL"),
 )
 _ALL_NULL = ('"NULL"', "NULL", "SQLNULL")
 
@@ -64,6 +62,11 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def trimmed(sql: str) -> str:
+    """Give the SQL of a text without blanks around it, null when nothing is left; Japanese blanks count as blanks."""
+    return f"nullif(trim({sql}, ' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(12288)), '')"
+
+
 def parse_column(column: Column, raw_type: str, schema: TableSchema) -> Parsed:
     """Give the SQL that types one raw column.
 
@@ -82,9 +85,9 @@ def parse_column(column: Column, raw_type: str, schema: TableSchema) -> Parsed:
         When the whole raw column has a type that can never be this column, such as a number for a time.
     """
     raw = quote(column.name)
-    text = f"nullif(trim(CAST({raw} AS VARCHAR)), '')"
+    text = trimmed(f"CAST({raw} AS VARCHAR)")
     if raw_type in _ALL_NULL:
-        return Parsed(f"CAST(NULL AS {_SQL_TYPES[column.type]})", "false", "false", text)
+        return Parsed(f"CAST(NULL AS {SQL_TYPES[column.type]})", "false", "false", text)
     if column.type == "text":
         return Parsed(text, "false", "false", text)
     if column.type == "time":
@@ -98,18 +101,9 @@ def parse_column(column: Column, raw_type: str, schema: TableSchema) -> Parsed:
             f"({text} IS NOT NULL AND lower({text}) NOT IN ('nan') AND ({value}) IS NULL)",
             text,
         )
-    target = _SQL_TYPES[column.type]
+    target = SQL_TYPES[column.type]
     value = f"TRY_CAST({raw if not raw_type.startswith(_TEXT) else text} AS {target})"
     return Parsed(value, "false", f"({text} IS NOT NULL AND {value} IS NULL)", text)
-
-
-_SQL_TYPES = {
-    "text": "VARCHAR",
-    "time": "TIMESTAMPTZ",
-    "number": "DOUBLE",
-    "boolean": "BOOLEAN",
-    "date": "DATE",
-}
 
 
 def _parse_time(column: Column, raw_type: str, schema: TableSchema, raw: str, text: str) -> Parsed:
@@ -117,11 +111,13 @@ def _parse_time(column: Column, raw_type: str, schema: TableSchema, raw: str, te
     later = schema.moment == "outcome" or column.name == "recorded_at"
     days = 1 if later else 0
     if raw_type == "DATE":
-        return Parsed(_midnight(raw, days), f"({raw} IS NOT NULL)", "false", text)
+        value = _midnight(raw, days)
+        return Parsed(value, f"({raw} IS NOT NULL)", f"({raw} IS NOT NULL AND ({value}) IS NULL)", text)
     if raw_type.startswith("TIMESTAMP"):
-        return Parsed(f"CAST({raw} AS TIMESTAMPTZ)", "false", "false", text)
+        value = f"TRY_CAST({raw} AS TIMESTAMPTZ)"
+        return Parsed(value, "false", f"({raw} IS NOT NULL AND {value} IS NULL)", text)
     if not raw_type.startswith(_TEXT):
-        kind = "a number" if raw_type.startswith(_NUMBERS) else raw_type
+        kind = "a number" if raw_type.startswith(NUMBER_TYPES) else raw_type
         raise TableError(
             found=f"column '{column.name}' of table '{schema.name}' as {kind} ({raw_type})",
             expected="a date, a timestamp or ISO 8601 text",
@@ -129,9 +125,14 @@ def _parse_time(column: Column, raw_type: str, schema: TableSchema, raw: str, te
         )
     date = f"regexp_full_match({text}, '\\d{{4}}[-/]\\d{{1,2}}[-/]\\d{{1,2}}')"
     day = f"TRY_CAST(replace({text}, '/', '-') AS DATE)"
-    value = f"CASE WHEN {date} THEN {_midnight(day, days)} ELSE TRY_CAST({text} AS TIMESTAMPTZ) END"
+    value = (
+        f"CASE WHEN {date} THEN {_midnight(day, days)} "
+        f"WHEN regexp_matches({text}, '^\\d{{4}}') THEN TRY_CAST({text} AS TIMESTAMPTZ) END"
+    )
     return Parsed(value, f"coalesce({date}, false)", f"({text} IS NOT NULL AND ({value}) IS NULL)", text)
 
 
 def _midnight(day: str, days: int) -> str:
+    """Give the SQL of the session zone's 00:00 of a day, or of the day after it; null for days beyond any calendar."""
+    day = f"CASE WHEN {day} < DATE '99999-01-01' THEN {day} END"
     return f"CAST(CAST({day} AS TIMESTAMP) + INTERVAL {days} DAY AS TIMESTAMPTZ)"
