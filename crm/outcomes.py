@@ -100,31 +100,54 @@ def outcome_events(tables: Tables, as_of: datetime) -> pd.DataFrame:
     """List every outcome recorded by ``as_of``: lead_id, outcome (sql or won), at_us, amount, opportunity_id.
 
     An opportunity of an account alone belongs to the account's leads created before it; its amount is split evenly.
-    Outcomes of a merged lead count for the lead it was merged into as well.
+    Leads that were merged by then are one person: what one of them reached, each of them reached. An opportunity
+    may thus stand in several rows; sums over leads go by ``opportunity_id``.
     """
     known = to_micros(as_of)
-    parts: list[pd.DataFrame] = []
+    parts = [_events(pd.Series([], dtype=str), "sql", pd.Series([], dtype="int64"))]
     if tables.has("opportunities"):
         parts.append(_opportunity_events(tables, known))
     if tables.has("stages"):
-        stages = _frame(tables.table("stages").filter(lambda t: t.recorded_us <= known))
+        stages = _recorded(tables, "stages", known)
         reached = stages[stages["stage"].isin(SQL_STAGES)]
         parts.append(_events(reached["lead_id"], "sql", reached["entered_us"]))
         if not tables.has("opportunities"):
             won = stages[stages["stage"] == "closed_won"]
             parts.append(_events(won["lead_id"], "won", won["entered_us"]))
-    events = (
-        pd.concat(parts, ignore_index=True)
-        if parts
-        else _events(pd.Series([], dtype=str), "sql", pd.Series([], dtype="int64"))
-    )
-    paths = merge_paths(tables).to_pandas()
-    paths = paths[paths["merged_us"] <= known]
-    if len(paths):
-        moved = events.merge(paths, left_on="lead_id", right_on="from_lead_id")
-        moved = moved.assign(lead_id=moved["into_lead_id"])[list(events.columns)]
-        events = pd.concat([events, moved], ignore_index=True)
+    events = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    same = _same_person(tables, known)
+    if len(same):
+        shared = events.merge(same, on="lead_id").assign(lead_id=lambda frame: frame["other_id"])
+        events = pd.concat([events, shared[list(events.columns)]], ignore_index=True)
     return events
+
+
+def _same_person(tables: Tables, known: int) -> pd.DataFrame:
+    """List every ordered pair of leads (lead_id, other_id) that merges recorded by ``known`` make one person."""
+    person: dict[str, set[str]] = {}
+    for row in merge_paths(tables).to_pylist():
+        if row["merged_us"] <= known:
+            one, two = row["from_lead_id"], row["into_lead_id"]
+            together = person.get(one, {one}) | person.get(two, {two})
+            person.update(dict.fromkeys(together, together))
+    pairs = [(one, two) for one, others in person.items() for two in others if one != two]
+    return pd.DataFrame(
+        {
+            "lead_id": pd.Series([one for one, _ in pairs], dtype=object),
+            "other_id": pd.Series([two for _, two in pairs], dtype=object),
+        }
+    )
+
+
+def _recorded(tables: Tables, name: str, known: int) -> pd.DataFrame:
+    """Return the rows of a table that were recorded by ``known``."""
+    table = tables.table(name)
+    return _frame(table.filter(table["recorded_us"] <= known))
+
+
+def _newest(rows: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Return the newest recorded version of each row, whole: a value that it has emptied stays empty."""
+    return rows.sort_values("recorded_us", kind="stable").drop_duplicates(key, keep="last")
 
 
 def _frame(table: ir.Table) -> pd.DataFrame:
@@ -150,8 +173,7 @@ def _events(
 
 
 def _opportunity_events(tables: Tables, known: int) -> pd.DataFrame:
-    rows = _frame(tables.table("opportunities").filter(lambda t: t.recorded_us <= known))
-    newest = rows.sort_values("recorded_us", kind="stable").groupby("opportunity_id", as_index=False).last()
+    newest = _newest(_recorded(tables, "opportunities", known), "opportunity_id")
     direct = newest[newest["lead_id"].notna()].assign(share=1.0)
     shared = newest[newest["lead_id"].isna()]
     if len(shared):
@@ -242,52 +264,26 @@ def risk_spells(tables: Tables, as_of: datetime) -> pd.DataFrame:
     -------
     DataFrame
         lead_id, account_id, start_us, end_us (NaN while open), one row a spell. A spell starts at creation or at
-        ``recycled`` and ends at the first hand-off, decision or merge at or after its start.
+        ``recycled``. It ends at the first hand-off, decision or merge from its creation on, or after its recycling:
+        what ends a spell at the very moment of a recycling is what the recycling takes back.
     """
     known = to_micros(as_of)
+    leads = tables.table("leads")
     leads = _frame(
-        tables.table("leads")
-        .filter(lambda t: t.created_us <= known)
-        .select("lead_id", "account_id", "created_us")
+        leads.filter(leads["created_us"] <= known).select("lead_id", "account_id", start_us="created_us")
     )
-    ends = [outcome_events(tables, as_of)[["lead_id", "at_us"]]]
-    recycled = pd.DataFrame({"lead_id": [], "at_us": []})
+    starts = [leads.assign(first_end_us=leads["start_us"])]
     if tables.has("stages"):
-        stages = _frame(tables.table("stages").filter(lambda t: t.recorded_us <= known)).rename(
-            columns={"entered_us": "at_us"}
-        )
-        ends.append(stages.loc[stages["stage"].isin(ENDING_STAGES), ["lead_id", "at_us"]])
-        recycled = stages.loc[stages["stage"] == "recycled", ["lead_id", "at_us"]]
-    if tables.has("hand_offs"):
-        hand_offs = _frame(tables.table("hand_offs").filter(lambda t: t.recorded_us <= known))
-        ends.append(hand_offs.rename(columns={"handed_off_us": "at_us"})[["lead_id", "at_us"]])
-    merges = merge_paths(tables).to_pandas()
-    ends.append(
-        merges[merges["merged_us"] <= known].rename(
-            columns={"from_lead_id": "lead_id", "merged_us": "at_us"}
-        )[["lead_id", "at_us"]]
-    )
-    starts = pd.concat(
-        [
-            leads.rename(columns={"created_us": "start_us"}),
-            recycled.rename(columns={"at_us": "start_us"}).merge(
-                leads[["lead_id", "account_id"]], on="lead_id"
-            ),
-        ],
-        ignore_index=True,
-    )
-    starts = starts.astype({"start_us": "int64"}).sort_values("start_us", kind="stable")
-    all_ends = (
-        pd.concat(ends, ignore_index=True)
-        .dropna()
-        .astype({"at_us": "int64"})
-        .sort_values("at_us", kind="stable")
-    )
-    all_ends = all_ends.assign(end_us=all_ends["at_us"].astype("float64"))
+        stages = _recorded(tables, "stages", known).rename(columns={"entered_us": "start_us"})
+        recycled = stages.loc[stages["stage"] == "recycled", ["lead_id", "start_us"]]
+        recycled = recycled.merge(leads[["lead_id", "account_id"]], on="lead_id")
+        starts.append(recycled.assign(first_end_us=recycled["start_us"] + 1))
     spells = pd.merge_asof(
-        starts,
-        all_ends,
-        left_on="start_us",
+        pd.concat(starts, ignore_index=True)
+        .astype({"lead_id": object, "start_us": "int64", "first_end_us": "int64"})
+        .sort_values("first_end_us", kind="stable"),
+        _spell_ends(tables, as_of),
+        left_on="first_end_us",
         right_on="at_us",
         by="lead_id",
         direction="forward",
@@ -297,6 +293,25 @@ def risk_spells(tables: Tables, as_of: datetime) -> pd.DataFrame:
     spells = spells.sort_values(["lead_id", "start_us"], kind="stable")
     same = spells.duplicated(["lead_id", "end_us"], keep="first")
     return spells.loc[~same, ["lead_id", "account_id", "start_us", "end_us"]].reset_index(drop=True)
+
+
+def _spell_ends(tables: Tables, as_of: datetime) -> pd.DataFrame:
+    """List whatever ends a spell at risk, recorded by ``as_of``: lead_id, at_us, end_us, in order of time."""
+    known = to_micros(as_of)
+    ends = [outcome_events(tables, as_of)[["lead_id", "at_us"]]]
+    if tables.has("stages"):
+        stages = _recorded(tables, "stages", known).rename(columns={"entered_us": "at_us"})
+        ends.append(stages.loc[stages["stage"].isin(ENDING_STAGES), ["lead_id", "at_us"]])
+    if tables.has("hand_offs"):
+        hand_offs = _newest(_recorded(tables, "hand_offs", known), "hand_off_id")
+        ends.append(hand_offs.rename(columns={"handed_off_us": "at_us"})[["lead_id", "at_us"]])
+    merges = merge_paths(tables).to_pandas()
+    merges = merges[merges["merged_us"] <= known].rename(
+        columns={"from_lead_id": "lead_id", "merged_us": "at_us"}
+    )
+    ends.append(merges[["lead_id", "at_us"]])
+    found = pd.concat(ends, ignore_index=True).astype({"lead_id": object, "at_us": "int64"})
+    return found.assign(end_us=found["at_us"].astype("float64")).sort_values("at_us", kind="stable")
 
 
 def newest_moment(tables: Tables) -> datetime | None:
