@@ -1,17 +1,19 @@
 """The workspace file, ``kizashi.toml``, as one frozen model.
 
-Unknown keys are refused and every mistake is reported at once, each with its place. ``${NAME}`` and ``${NAME:-default}``
-stand for environment variables in ``[source] url`` only, never in SQL; :func:`mask_secrets` keeps what they held out of
-messages, logs and MLflow.
+Unknown keys are refused and every mistake is reported at once, each with its place. ``${NAME}`` and
+``${NAME:-default}`` stand for environment variables in ``[source] url`` only, never in SQL; :func:`mask_secrets`
+keeps what they held out of messages, logs and MLflow.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -76,19 +78,45 @@ def _to_moment(value: object) -> object:
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            return value
+            raise ValueError("expected a date such as 2026-01-31 or a date-time") from None
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
-    if hasattr(value, "year"):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)  # pyright: ignore[reportAttributeAccessIssue]
+    if isinstance(value, date):
+        return datetime(value.year, value.month, value.day, tzinfo=UTC)
+    if value is not None:
+        raise ValueError("expected a date such as 2026-01-31 or a date-time")
+    return value
+
+
+def _check_table(name: str) -> str:
+    if name not in TABLES:
+        close = get_close_matches(name, TABLES, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(TABLES)}"
+        raise ValueError(f"unknown table; {hint}")
+    return name
+
+
+def _check_capacity(value: object) -> object:
+    teams = value.values() if isinstance(value, dict) else (value,)
+    for number in teams:
+        is_number = isinstance(number, int | float) and not isinstance(number, bool)
+        if value is not None and not (is_number and 0 < number < math.inf):
+            raise ValueError("expected a number above 0, or a table with such a number for each team")
+    if value == {}:
+        raise ValueError("expected a number above 0, or at least one team")
     return value
 
 
 Zone = Annotated[str, AfterValidator(_check_zone)]
 Currency = Annotated[str, AfterValidator(_check_currency)]
 Select = Annotated[str, AfterValidator(_check_select)]
+TableName = Annotated[str, AfterValidator(_check_table)]
 Moment = Annotated[datetime, BeforeValidator(_to_moment)]
-Days = Annotated[float, Field(gt=0, le=3650)]
+Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Whole = Annotated[int, Field(strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Positive = Annotated[float, Field(gt=0)]
+Days = Annotated[Real, Field(gt=0, le=3650)]
 
 
 class _Section(BaseModel):
@@ -102,7 +130,7 @@ class WorkspaceSection(_Section):
     timezone: Zone = "UTC"
     currency: Currency = "USD"
     language: Literal["en", "ja"] = "en"
-    hash_ids: bool = False
+    hash_ids: Flag = False
 
 
 class SourceConfig(_Section):
@@ -114,18 +142,12 @@ class SourceConfig(_Section):
 
     url: str
     timezone: Zone | None = None
-    lag: Mapping[str, Annotated[float, Field(ge=0, le=24 * 365)]] = Field(default_factory=dict)
-    tables: Mapping[str, Select] = Field(default_factory=dict)
-    order_only: bool = False
+    lag: Mapping[TableName, Annotated[Real, Field(ge=0, le=24 * 365)]] = Field(default_factory=dict)
+    tables: Mapping[TableName, Select] = Field(default_factory=dict)
+    order_only: Flag = False
 
     @model_validator(mode="after")
-    def _known_tables(self) -> SourceConfig:
-        for section, keys in (("tables", self.tables), ("lag", self.lag)):
-            unknown = sorted(set(keys) - set(TABLES))
-            if unknown:
-                raise ValueError(
-                    f"{section}: unknown table {unknown[0]!r}; expected one of {', '.join(TABLES)}"
-                )
+    def _has_leads(self) -> SourceConfig:
         if "leads" not in self.tables and not self.url.startswith("demo:"):
             raise ValueError("tables: a SELECT for 'leads' is missing")
         return self
@@ -150,6 +172,12 @@ class OutcomeConfig(_Section):
     observed_from: Moment | None = None
     observed_until: Moment | None = None
 
+    @model_validator(mode="after")
+    def _in_order(self) -> OutcomeConfig:
+        if self.observed_from and self.observed_until and self.observed_from >= self.observed_until:
+            raise ValueError("observed_from does not lie before observed_until")
+        return self
+
 
 class SnapshotsConfig(_Section):
     """``[snapshots]``: at which moments leads are scored for training.
@@ -157,12 +185,12 @@ class SnapshotsConfig(_Section):
     Without any key: at creation, at each MQL, and at six ages drawn by a hash of the lead, while it is at risk.
     """
 
-    creation: bool = False
+    creation: Flag = False
     after_days: tuple[Days, ...] = ()
     touch_kinds: tuple[str, ...] = ()
-    weekly: bool = False
-    decisions: bool = False
-    random_per_lead: Annotated[int, Field(ge=0, le=20)] = 0
+    weekly: Flag = False
+    decisions: Flag = False
+    random_per_lead: Annotated[Whole, Field(ge=0, le=20)] = 0
 
     @property
     def is_default(self) -> bool:
@@ -173,12 +201,10 @@ class SnapshotsConfig(_Section):
 class ValueConfig(_Section):
     """``[value]``: what a win is worth and what working a lead costs, in workspace currency."""
 
-    margin: Annotated[float, Field(gt=0, le=1)] = 1.0
-    touch_cost: Annotated[float, Field(ge=0)] = 0.0
-    capacity_per_week: Annotated[float, Field(gt=0)] | Mapping[str, Annotated[float, Field(gt=0)]] | None = (
-        None
-    )
-    default_amount: Annotated[float, Field(gt=0)] | None = None
+    margin: Annotated[Real, Field(gt=0, le=1)] = 1.0
+    touch_cost: Annotated[Real, Field(ge=0)] = 0.0
+    capacity_per_week: Annotated[Positive | Mapping[str, Positive] | None, BeforeValidator(_check_capacity)] = None
+    default_amount: Annotated[Real, Field(gt=0)] | None = None
 
     @property
     def weekly_capacity(self) -> float | None:
@@ -197,9 +223,9 @@ class OldRuleConfig(_Section):
 class ServeConfig(_Section):
     """``[serve]``: limits of the HTTP service."""
 
-    port: Annotated[int, Field(ge=1, le=65535)] = 3000
-    max_body_bytes: Annotated[int, Field(ge=1_000, le=100_000_000)] = 4_000_000
-    max_batch: Annotated[int, Field(ge=1, le=1_000)] = 1_000
+    port: Annotated[Whole, Field(ge=1, le=65535)] = 3000
+    max_body_bytes: Annotated[Whole, Field(ge=1_000, le=100_000_000)] = 4_000_000
+    max_batch: Annotated[Whole, Field(ge=1, le=1_000)] = 1_000
 
 
 class WorkspaceConfig(_Section):
@@ -250,7 +276,7 @@ class Workspace(_Section):
 
 
 def load_workspace(folder: Path, *, environ: Mapping[str, str] = os.environ) -> Workspace:
-    """Read ``kizashi.toml`` in ``folder``.
+    r"""Read ``kizashi.toml`` in ``folder``.
 
     Parameters
     ----------
@@ -268,7 +294,7 @@ def load_workspace(folder: Path, *, environ: Mapping[str, str] = os.environ) -> 
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as name:
-    ...     _ = Path(name, "kizashi.toml").write_text('[source]\\nurl = "demo://"\\n[value]\\nmargn = 0.3\\n')
+    ...     _ = Path(name, "kizashi.toml").write_text('[source]\nurl = "demo://"\n[value]\nmargn = 0.3\n')
     ...     try:
     ...         load_workspace(Path(name))
     ...     except ConfigError as error:
@@ -289,8 +315,8 @@ def load_workspace(folder: Path, *, environ: Mapping[str, str] = os.environ) -> 
     try:
         config = WorkspaceConfig.model_validate(raw)
     except ValidationError as error:
-        problems.extend(_problem(dict(item), text) for item in error.errors(include_url=False))
-        raise ConfigError(path=str(path), problems=problems) from None
+        found = sorted((_problem(dict(item), text) for item in error.errors(include_url=False)), key=_by_line)
+        raise ConfigError(path=str(path), problems=[*problems, *found]) from None
     if problems:
         raise ConfigError(path=str(path), problems=problems)
     return Workspace(folder=folder.resolve(), config=config, secrets=tuple(secrets))
@@ -304,10 +330,10 @@ def mask_secrets(text: str, secrets: tuple[str, ...]) -> str:
     >>> mask_secrets("postgresql://app:hunter2@db/crm", ())
     'postgresql://app:***@db/crm'
     """
-    for secret in secrets:
+    for secret in sorted(secrets, key=len, reverse=True):  # a secret may begin another one
         if len(secret) >= 4:  # shorter ones would blot out ordinary words
             text = text.replace(secret, "***")
-    return re.sub(r"(://[^:/@\s]+:)[^@/\s]+@", r"\1***@", text)
+    return re.sub(r"(://[^:/@\s]*:)[^@/\s]+@", r"\1***@", text)
 
 
 def _read(path: Path) -> str:
@@ -328,9 +354,7 @@ def _expand(url: str, environ: Mapping[str, str], secrets: list[str], problems: 
         name, default = match["name"], match["default"]
         found = environ.get(name, default)
         if found is None:
-            problems.append(
-                f"source.url: environment variable {name} is not set; set it or write ${{{name}:-default}}"
-            )
+            problems.append(f"source.url: environment variable {name} is not set; set it or write ${{{name}:-default}}")
             return ""
         if name in environ and not Path(found).is_dir():
             secrets.append(found)
@@ -339,33 +363,49 @@ def _expand(url: str, environ: Mapping[str, str], secrets: list[str], problems: 
     return re.sub(r"\$\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}", value, url)
 
 
+_WANTED = {
+    "missing": "this key is required and missing",
+    "model_type": "expected a table",
+    "dict_type": "expected a table",
+    "mapping_type": "expected a table",
+    "tuple_type": "expected a list",
+    "string_type": "expected a text",
+    "bool_type": "expected true or false",
+    "float_type": "expected a number",
+    "int_type": "expected a whole number",
+    "finite_number": "expected a finite number",
+}
+
+
 def _problem(item: dict[str, Any], text: str) -> str:
-    place = tuple(
-        str(part) for part in item["loc"] if not str(part).startswith(("function-", "constrained-"))
-    )
+    parts = (str(part) for part in item["loc"])
+    place = tuple(part for part in parts if part != "[key]" and not part.startswith(("function-", "constrained-")))
     name = ".".join(place)
     line = _line_of(place, text)
     where = f"line {line}, {name}" if line else name
     if item["type"] == "extra_forbidden":
         return f"{where}: unknown key{_suggestion(place)}"
-    if item["type"] == "missing":
-        return f"{where}: this key is required and missing"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]}"
+    message = _WANTED.get(item["type"], str(item["msg"]).removeprefix("Value error, "))
+    message = message[0].lower() + message[1:].replace("Input should", "should")
+    message = message.replace("input should be", "expected")
+    shown = repr(item["input"]) if isinstance(item["input"], str | int | float) else ""
+    is_said = shown in message or "did you mean" in message or place == ("source", "url")
+    return f"{where}: {message}" if is_said or len(shown) > 40 else f"{where}: {message}, found {shown}"
+
+
+def _by_line(problem: str) -> tuple[int, str]:
+    number = re.match(r"line (\d+)", problem)
+    return (int(number[1]), "") if number else (0, "")
 
 
 def _suggestion(place: tuple[str, ...]) -> str:
-    from difflib import get_close_matches
-
     model: Any = WorkspaceConfig
     for part in place[:-1]:
         field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
         model = field.annotation if field else None
     names = list(model.model_fields) if hasattr(model, "model_fields") else []
     close = get_close_matches(place[-1], names, n=1)
-    return (
-        f"; did you mean {close[0]!r}?" if close else f"; expected one of {', '.join(names)}" if names else ""
-    )
+    return f"; did you mean {close[0]!r}?" if close else f"; expected one of {', '.join(names)}" if names else ""
 
 
 def _line_of(place: tuple[str, ...], text: str) -> int | None:
@@ -376,7 +416,8 @@ def _line_of(place: tuple[str, ...], text: str) -> int | None:
         header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line)
         if header:
             section = tuple(part.strip().strip("\"'") for part in header[1].split("."))
-            if place[: len(section)] == section:
+            shorter = min(len(place), len(section))
+            if place[:shorter] == section[:shorter]:
                 best = number
             continue
         key = re.match(r"\s*([A-Za-z0-9_.\"'-]+)\s*=", line)
