@@ -56,9 +56,7 @@ def serve(workspace: Workspace, *, host: str, port: int, environ: Mapping[str, s
         )
 
     try:
-        run_server(
-            Settings(workspace, digest), environ[KEY_VARIABLE], host=host, port=port, when_ready=say_how
-        )
+        run_server(Settings(workspace, digest), environ[KEY_VARIABLE], host=host, port=port, when_ready=say_how)
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
     return 0

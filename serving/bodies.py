@@ -115,9 +115,7 @@ _AS_NULLABLE_TIME = {
 
 Moment = Annotated[datetime, BeforeValidator(_to_moment), WithJsonSchema(_AS_TIME)]
 OptionalMoment = Annotated[datetime | None, BeforeValidator(_to_moment), WithJsonSchema(_AS_NULLABLE_TIME)]
-Id = Annotated[
-    str, Field(min_length=1, max_length=MAX_ID), BeforeValidator(_to_text), AfterValidator(_check_plain)
-]
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID), BeforeValidator(_to_text), AfterValidator(_check_plain)]
 OptionalId = Annotated[
     Annotated[str, Field(max_length=MAX_ID)] | None,
     BeforeValidator(_to_optional_text),
@@ -259,9 +257,7 @@ def read_batch(content: object, max_batch: int) -> BatchBody:
     """
     leads = content.get("leads") if isinstance(content, dict) else None
     if isinstance(leads, list) and len(leads) > max_batch:
-        raise BodyError(
-            [FieldError("/leads", f"has {len(leads):,} leads; at most {max_batch:,} are scored at once")]
-        )
+        raise BodyError([FieldError("/leads", f"has {len(leads):,} leads; at most {max_batch:,} are scored at once")])
     return _read(BatchBody, content)
 
 

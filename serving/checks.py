@@ -66,14 +66,10 @@ def _wrong_recordings(body: ScoreBody) -> Iterator[FieldError]:
         yield FieldError("/lead/recorded_at", "lies over a day before created_at")
     for number, touch in enumerate(body.touches):
         if is_early(touch.recorded_at, touch.happened_at):
-            yield FieldError(
-                json_pointer("touches", number, "recorded_at"), "lies over a day before happened_at"
-            )
+            yield FieldError(json_pointer("touches", number, "recorded_at"), "lies over a day before happened_at")
     for number, stage in enumerate(body.stages or ()):
         if is_early(stage.recorded_at, stage.entered_at):
-            yield FieldError(
-                json_pointer("stages", number, "recorded_at"), "lies over a day before entered_at"
-            )
+            yield FieldError(json_pointer("stages", number, "recorded_at"), "lies over a day before entered_at")
 
 
 def _wrong_ids(body: ScoreBody, reading: Reading) -> Iterator[FieldError]:
@@ -83,12 +79,9 @@ def _wrong_ids(body: ScoreBody, reading: Reading) -> Iterator[FieldError]:
     if reading.takes_any_id:
         return
     ids = [("/lead/lead_id", body.lead.lead_id), ("/lead/account_id", body.lead.account_id or "")]
+    ids += [(json_pointer("touches", n, "lead_id"), touch.lead_id or "") for n, touch in enumerate(body.touches)]
     ids += [
-        (json_pointer("touches", n, "lead_id"), touch.lead_id or "") for n, touch in enumerate(body.touches)
-    ]
-    ids += [
-        (json_pointer("account_leads", n, "lead_id"), lead.lead_id)
-        for n, lead in enumerate(body.account_leads or ())
+        (json_pointer("account_leads", n, "lead_id"), lead.lead_id) for n, lead in enumerate(body.account_leads or ())
     ]
     for field, value in ids:
         if "@" in value and looks_personal([value]):

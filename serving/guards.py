@@ -102,11 +102,7 @@ class _Answer:
         self.status = int(message["status"])
         headers = Headers(raw=list(message.get("headers", [])))
         if self.status >= 400 and headers.get("content-type") != PROBLEM_TYPE:
-            kept = {
-                name: headers[name]
-                for name in ("allow", "retry-after", "www-authenticate")
-                if name in headers
-            }
+            kept = {name: headers[name] for name in ("allow", "retry-after", "www-authenticate") if name in headers}
             self._replaced = problem_of_status(self.status).with_headers(kept)
             return
         await self._dressed(message)

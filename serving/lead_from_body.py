@@ -73,9 +73,7 @@ def lead_from_body(body: ScoreBody, reading: Reading, now: datetime) -> LeadToSc
     warnings = [*_attribute_warnings(body.lead, reading), *_other_warnings(body, known, reading)]
     if created_us > as_of_us:
         warnings.append(
-            FieldError(
-                "/lead/created_at", "lies ahead of the service's clock; the lead is taken as created now"
-            )
+            FieldError("/lead/created_at", "lies ahead of the service's clock; the lead is taken as created now")
         )
     return LeadToScore(body.lead.lead_id, as_of_us, known, tuple(warnings))
 
@@ -92,9 +90,7 @@ def _attributes(lead: LeadBody, reading: Reading) -> dict[str, str | float | boo
     return found
 
 
-def _touches(
-    touches: Iterable[TouchBody], reading: Reading, known_from_us: dict[str, int] | None = None
-) -> Arrivals:
+def _touches(touches: Iterable[TouchBody], reading: Reading, known_from_us: dict[str, int] | None = None) -> Arrivals:
     """Return what leads did themselves; a touch of another lead is known once that lead is."""
     rows: list[tuple[int, int, TouchBody]] = []
     seen: set[str] = set()
@@ -104,9 +100,7 @@ def _touches(
         if touch.touch_id is not None:
             seen.add(touch.touch_id)
         happened_us = to_micros(touch.happened_at)
-        recorded_us = (
-            happened_us + reading.touch_lag_us if touch.recorded_at is None else to_micros(touch.recorded_at)
-        )
+        recorded_us = happened_us + reading.touch_lag_us if touch.recorded_at is None else to_micros(touch.recorded_at)
         lead_known_us = (known_from_us or {}).get(touch.lead_id or "", recorded_us)
         rows.append((happened_us, max(recorded_us, lead_known_us), touch))
     if not rows:
@@ -125,9 +119,7 @@ def _account(body: ScoreBody, reading: Reading) -> tuple[Arrivals | None, tuple[
     own = body.lead.lead_id
     touches = [touch for touch in body.touches if touch.lead_id not in (None, own)]
     if body.account_leads is not None:
-        created = {
-            lead.lead_id: to_micros(lead.created_at) for lead in body.account_leads if lead.lead_id != own
-        }
+        created = {lead.lead_id: to_micros(lead.created_at) for lead in body.account_leads if lead.lead_id != own}
         return _touches(touches, reading, created), tuple(created.values())
     if "account_id" in body.lead.model_fields_set and body.lead.account_id is None:
         return NOTHING, ()
@@ -171,6 +163,4 @@ def _other_warnings(body: ScoreBody, known: KnownLead, reading: Reading) -> Iter
     elif reading.reads_account and known.account_leads_us is None:
         yield FieldError("/account_leads", "is missing: how many other leads the account has is not known")
     if reading.reads_stages and body.stages is None:
-        yield FieldError(
-            "/stages", "is missing: the lead is taken as never MQL by the old rule and never recycled"
-        )
+        yield FieldError("/stages", "is missing: the lead is taken as never MQL by the old rule and never recycled")

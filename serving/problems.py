@@ -134,9 +134,7 @@ def invalid_request(errors: Sequence[FieldError]) -> Problem:
     what = "1 field is" if count == 1 else f"{count:,} fields are"
     these = "it" if count == 1 else "them"
     detail = f"{what} wrong; nothing was scored.{shown} Correct {these} and send it all again."
-    return Problem(
-        "invalid-request", "The request cannot be understood", 422, detail, tuple(errors[:MAX_ERRORS])
-    )
+    return Problem("invalid-request", "The request cannot be understood", 422, detail, tuple(errors[:MAX_ERRORS]))
 
 
 def problem_of_status(status: int) -> Problem:

@@ -102,9 +102,7 @@ class Scorer:
         for language in ("en", "ja"):
             self.score_batch(data, language, now)
 
-    def _answers(
-        self, bodies: Sequence[ScoreBody], accept_language: str | None, now: datetime
-    ) -> list[dict[str, Any]]:
+    def _answers(self, bodies: Sequence[ScoreBody], accept_language: str | None, now: datetime) -> list[dict[str, Any]]:
         language = language_for(accept_language, self.config.workspace.language)
         leads = [lead_from_body(body, self.reading, now) for body in bodies]
         scored = self._score(leads, language)

@@ -84,29 +84,30 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:
             return _answer(ctx, watch, partial(runtime.scorer.score_batch, body))
 
     ScoringService.mount_asgi_app(side_routes(runtime, watch))
-    add_guard: Callable[..., None] = (
-        ScoringService.add_asgi_middleware
-    )  # BentoML's type asks for a nested callable
+    add_guard: Callable[..., None] = ScoringService.add_asgi_middleware  # BentoML's type asks for a nested callable
     add_guard(ErrorGuard, watch=watch)  # the first added is outermost
     add_guard(KeyGuard, runtime=runtime)
     add_guard(BodyGuard, runtime=runtime)
     return ScoringService
 
 
-def _answer(
-    ctx: bentoml.Context, watch: Watch, score: Callable[[str | None, datetime], dict[str, Any]]
-) -> Response:
+Score = Callable[[str | None, datetime], dict[str, Any]]
+
+
+def _answer(ctx: bentoml.Context, watch: Watch, score: Score) -> Response:
     """Return what was scored or the problem, whatever happens: BentoML would log an exception's message."""
     request_id = request_id_of(ctx.request.scope)
     try:
         content = score(ctx.request.headers.get("accept-language"), datetime.now(UTC))
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        response = Response(text.encode(), media_type="application/json")
     except ProblemError as error:
-        return problem_response(error.problem, request_id)
+        response = problem_response(error.problem, request_id)
     except Exception as error:  # the service's edge
         watch.failed(error, request_id)
-        return problem_response(problem_of_status(500), request_id)
-    return Response(text.encode(), media_type="application/json")
+        response = problem_response(problem_of_status(500), request_id)
+    ctx.response.status_code = response.status_code  # BentoML writes the context's status over the response's
+    return response
 
 
 ScoringService = make_service(Runtime(lambda: settings_from(os.environ)), Watch(CollectorRegistry()))

@@ -33,8 +33,6 @@ def side_routes(runtime: Runtime, watch: Watch) -> Starlette:
 
     def metrics(request: Request) -> Response:
         del request
-        return Response(
-            generate_latest(watch.registry), media_type="text/plain; version=0.0.4; charset=utf-8"
-        )
+        return Response(generate_latest(watch.registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     return Starlette(routes=[Route("/", start_page), Route("/docs.json", docs), Route("/metrics", metrics)])

@@ -12,9 +12,7 @@ from crm.errors import KizashiError
 
 __all__ = ["ROUTES", "KeepInputOut", "Watch", "describe_failure", "start_log"]
 
-ROUTES = frozenset(
-    {"/", "/docs.json", "/healthz", "/livez", "/metrics", "/readyz", "/v1/score", "/v1/score/batch"}
-)
+ROUTES = frozenset({"/", "/docs.json", "/healthz", "/livez", "/metrics", "/readyz", "/v1/score", "/v1/score/batch"})
 """Paths that are written down; any other may hold whatever a caller put there."""
 METHODS = frozenset({"GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
 PROBES = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
@@ -37,9 +35,7 @@ class Watch:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
-        self._requests = Counter(
-            "kizashi_requests", "Requests answered.", ["route", "status"], registry=registry
-        )
+        self._requests = Counter("kizashi_requests", "Requests answered.", ["route", "status"], registry=registry)
         self._seconds = Histogram(
             "kizashi_request_seconds", "Seconds to an answer.", ["route"], buckets=BUCKETS, registry=registry
         )
@@ -70,9 +66,7 @@ def describe_failure(error: BaseException) -> str:
     (False, 'ValueError')
     """
     frames = traceback.extract_tb(error.__traceback__)[-6:]
-    places = " < ".join(
-        f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames)
-    )
+    places = " < ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in reversed(frames))
     return f"{type(error).__qualname__} at {places or 'an unknown place'}"
 
 
@@ -97,9 +91,7 @@ def start_log() -> None:
     root.setLevel(logging.INFO)
     if not logging.getLogger().handlers and not root.handlers:
         handler = logging.StreamHandler()
-        handler.setFormatter(
-            logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z")
-        )
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
         root.addHandler(handler)
         root.propagate = False
     for name in _TALKATIVE:

@@ -1,0 +1,96 @@
+"""How a service is trained for and started in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+KEY = "test-key-0123456789-0123456789-0123456789"
+MAX_BODY = 60_000
+MAX_BATCH = 12
+START_SECONDS = 120
+
+WORKSPACE_FILE = f"""
+[source]
+url = "demo://?leads=1000&seed=7"
+[value]
+margin = 0.4
+touch_cost = 50
+capacity_per_week = 20
+[serve]
+max_body_bytes = {MAX_BODY}
+max_batch = {MAX_BATCH}
+"""
+
+# In a process of its own: MLflow and LightGBM warn while they train, and warnings are errors here.
+TRAIN = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from crm.config import load_workspace
+from crm.progress import Silent
+from models.registry import open_store, set_alias
+from training.train import train
+workspace = load_workspace(Path(sys.argv[1]))
+result = train(workspace, as_of=None, now=datetime.now(UTC), progress=Silent())
+with open_store(workspace) as client:
+    set_alias(client, "champion", result.model_version)
+"""
+
+SERVE = """
+import sys
+from pathlib import Path
+from cli.serve import serve
+from crm.config import load_workspace
+from crm.errors import KizashiError
+try:
+    sys.exit(serve(load_workspace(Path(sys.argv[1])), host="127.0.0.1", port=int(sys.argv[2])))
+except KizashiError as error:
+    sys.exit(f"REFUSED {error}")
+"""
+
+
+def environment(**more: str) -> dict[str, str]:
+    """What a child process is given; nothing of kizashi's own leaks in from outside."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("KIZASHI_", "BENTOML_"))}
+    return {**kept, "PYTHONPATH": str(ROOT), **more}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running service."""
+
+    port: int
+    log: Path
+    seconds_to_start: float
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+def wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            pytest.fail(f"The server ended at once:\n{log.read_text()}")
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    pytest.fail(f"The server was not ready after {START_SECONDS} s:\n{log.read_text()}")
