@@ -120,10 +120,10 @@ def _count_words(count: TableCount) -> str:
 
 
 def _why_none(connection: duckdb.DuckDBPyConnection, count: TableCount) -> str:
-    row = connection.execute(
+    rows = connection.execute(
         "SELECT reason, count(*) FROM quarantine WHERE \"table\" = 'leads' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 1"
-    ).fetchone()
-    return f"{count.read:,} read" + (f", most often: {row[0]}" if row else "")
+    ).fetchall()
+    return f"{count.read:,} read" + (f", most often: {rows[0][0]}" if rows else "")
 
 
 def _take_table(staging: Staging, schema: TableSchema, raw: pa.Table) -> TableCount:
@@ -172,9 +172,7 @@ def _column_names(schema: TableSchema, found: Sequence[str]) -> list[str]:
 
 def _staged_sql(staging: Staging, schema: TableSchema, found: Sequence[str]) -> str:
     """Select every declared column typed, the open ones as they are, and the first reason against the row."""
-    types = {
-        row[0]: str(row[1]) for row in staging.connection.execute("DESCRIBE SELECT * FROM raw").fetchall()
-    }
+    types = {row[0]: str(row[1]) for row in staging.connection.execute("DESCRIBE SELECT * FROM raw").fetchall()}
     parsed = {
         column.name: parse_column(column, types[column.name], schema)
         for column in schema.columns
@@ -266,9 +264,7 @@ def _keep(staging: Staging, schema: TableSchema) -> None:
     rows = f"({_versions_sql(staging, schema)})" if schema.versions else "staged"
     clocks = [name for name in (schema.clock, "recorded_at", "closed_at") if name in schema.column_names]
     micros = "".join(
-        f", epoch_us({quote(name)}) AS {name.removesuffix('_at')}_us"
-        for name in dict.fromkeys(clocks)
-        if name
+        f", epoch_us({quote(name)}) AS {name.removesuffix('_at')}_us" for name in dict.fromkeys(clocks) if name
     )
     connection.execute(
         f"CREATE TABLE {schema.name} AS SELECT * EXCLUDE (row_number_, reason_){micros} "
@@ -299,9 +295,7 @@ def _versions_sql(staging: Staging, schema: TableSchema) -> str:
     )
 
 
-def _observed_until(
-    connection: duckdb.DuckDBPyConnection, counts: Mapping[str, TableCount]
-) -> datetime | None:
+def _observed_until(connection: duckdb.DuckDBPyConnection, counts: Mapping[str, TableCount]) -> datetime | None:
     newest: list[datetime] = []
     for name in ("stages", "opportunities", "hand_offs"):
         if name in counts:

@@ -5,24 +5,26 @@ A source is asked for one table at a time, by the SELECT that the workspace give
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-import duckdb
 import ibis
 import pyarrow as pa
+import sqlglot
 
 from crm.config import Workspace, mask_secrets
 from crm.errors import SourceError
+from crm.folder import open_folder
 from crm.tables import TABLES
 
 __all__ = ["Source", "open_source"]
 
-MAX_FILE_BYTES = 50_000_000_000
-DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".jsonl", ".ndjson", ".json", ".csv.gz", ".jsonl.gz")
+_WRITING = (
+    *(sqlglot.exp.Insert, sqlglot.exp.Update, sqlglot.exp.Delete, sqlglot.exp.Merge, sqlglot.exp.Into),
+    *(sqlglot.exp.Create, sqlglot.exp.Drop, sqlglot.exp.Alter, sqlglot.exp.Copy, sqlglot.exp.Command),
+)
 
 
 class Source(Protocol):
@@ -57,16 +59,12 @@ def open_source(workspace: Workspace) -> Iterator[Source]:
         tables = simulate(parse_demo_url(config.url))
         yield _DemoSource(tables)
     elif config.url.startswith("dir:"):
-        folder = (workspace.folder / config.url.removeprefix("dir:").removeprefix("//")).resolve()
-        connection = _open_folder(folder)
-        try:
-            yield _SqlSource(config.tables, _folder_reader(connection), workspace.secrets)
-        finally:
-            connection.close()
+        with open_folder(workspace.folder / config.url.removeprefix("dir:").removeprefix("//")) as folder:
+            yield _SqlSource(config.tables, folder.run, workspace.secrets)
     else:
         backend = _connect(config.url, workspace)
         try:
-            yield _SqlSource(config.tables, lambda sql: backend.sql(sql).to_pyarrow(), workspace.secrets)
+            yield _SqlSource(config.tables, _query_runner(backend), workspace.secrets)
         finally:
             backend.disconnect()
 
@@ -83,9 +81,7 @@ class _DemoSource:
 
 
 class _SqlSource:
-    def __init__(
-        self, selects: Mapping[str, str], run: Callable[[str], pa.Table], secrets: tuple[str, ...]
-    ) -> None:
+    def __init__(self, selects: Mapping[str, str], run: Callable[[str], pa.Table], secrets: tuple[str, ...]) -> None:
         self._selects, self._run, self._secrets = selects, run, secrets
         self.tables = tuple(name for name in TABLES if name in selects)
         self.known_at_creation = ()
@@ -111,59 +107,26 @@ def _hint(message: str, table: str) -> str:
             "save the file as UTF-8 (a Japanese export is often Shift-JIS: 'iconv -f CP932 -t UTF-8 in.csv > out.csv') "
             f"and run again; table '{table}' was not read"
         )
+    if "operations are disabled by configuration" in message:
+        return f"name files of the folder only in [source.tables] {table}; nothing outside it is read"
     return f"correct [source.tables] {table} in kizashi.toml"
 
 
-def _open_folder(folder: Path) -> duckdb.DuckDBPyConnection:
-    if not folder.is_dir():
-        raise SourceError(
-            found=f"no folder '{folder}'",
-            expected="a folder of CSV, TSV, Parquet or JSONL files",
-            fix="correct [source] url in kizashi.toml, or set the environment variable that it names",
-        )
-    files = [path for path in sorted(folder.iterdir()) if path.name.lower().endswith(DATA_SUFFIXES)]
-    for path in files:
-        _check_file(path)
-    connection = duckdb.connect(
-        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false", "threads": "2"}
-    )
-    quoted = str(folder).replace("'", "''")
-    names = ", ".join("'" + path.name.replace("'", "''") + "'" for path in files)
-    # Bare names are looked up in the folder; everything outside it is shut before the analyst's SQL runs.
-    connection.execute(f"SET file_search_path = '{quoted}'")
-    connection.execute(f"SET allowed_directories = ['{quoted}/']")
-    connection.execute(f"SET allowed_paths = [{names}]")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
-    return connection
+def _query_runner(backend: ibis.BaseBackend) -> Callable[[str], pa.Table]:
+    """Return what runs one SELECT in a database, and refuses whatever could write to it."""
 
-
-def _check_file(path: Path) -> None:
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise SourceError(
-            found=f"'{path.name}', which is a pipe or a device",
-            expected="regular files only",
-            fix="write the stream to a file first; nothing was read from it",
-        )
-    if status.st_size > MAX_FILE_BYTES:
-        raise SourceError(
-            found=f"'{path.name}' with {status.st_size / 1e9:.1f} GB",
-            expected=f"at most {MAX_FILE_BYTES / 1e9:.0f} GB a file",
-            fix="split it, or load it into a database and name that as the source",
-        )
-
-
-def _folder_reader(connection: duckdb.DuckDBPyConnection) -> Callable[[str], pa.Table]:
     def run(sql: str) -> pa.Table:
-        statements = duckdb.extract_statements(sql)
-        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        statements = sqlglot.parse(sql, dialect=backend.dialect)
+        writes = [
+            statement for statement in statements if statement is None or next(statement.find_all(*_WRITING), None)
+        ]
+        if len(statements) != 1 or writes or not isinstance(statements[0], sqlglot.exp.Query):
             raise SourceError(
                 found=f"{len(statements)} statement(s), not all of them SELECT",
                 expected="one SELECT, which cannot write",
                 fix="keep only the SELECT in kizashi.toml",
             )
-        return connection.sql(sql).to_arrow_table()
+        return backend.sql(sql).to_pyarrow()
 
     return run
 
