@@ -1,36 +1,64 @@
 """What may not become a feature: personal data, and fields that are written after the hand-off.
 
-The guard goes by name and by pattern. It errs on the side of refusal; ``[columns] allow_personal`` lifts it for a column
-that only looks personal.
+The guard goes by name and by pattern. It errs on the side of refusal; ``[columns] allow_personal`` lifts it for a
+column that only looks personal.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable
 
 __all__ = ["EMAIL", "forbidden_reason", "hash_id", "looks_personal", "personal_name_reason"]
 
 _PERSONAL_NAME = re.compile(
-    r"(^|_)(e?_?mail|email_address|phone|mobile|tel|telephone|fax|first_?name|last_?name|full_?name|given_?name|"
-    r"family_?name|surname|middle_?name|contact_?name|lead_?name|person_?name|birth(day|date|_date)?|dob|"
-    r"street|address(_?line)?\d*|postal_?address|passport|ssn|my_?number|ip_?address|氏名|名前|電話|メール|住所)($|_)",
+    r"(^|_)(e?_?mails?(_?address(es)?)?|((mobile|home|work|office|cell|tele|other)_?)?phones?|mobile|tel|fax|"
+    r"(first|last|full|given|family|middle|contact|lead|person|user|nick|maiden)_?names?|surname|"
+    r"birth_?(day|date)?|date_of_birth|dob|street|address(es)?(_?line)?|passport|ssn|my_?number|ip_?address(es)?|ip|"
+    r"linked_?in|twitter|facebook)_?\d*($|_)",
     re.IGNORECASE,
 )
-_NAME_ITSELF = re.compile(r"^(name|姓|名)$", re.IGNORECASE)
+_NAME_ITSELF = re.compile(r"^(name|姓|名|セイ|メイ)$", re.IGNORECASE)
+_PERSONAL_JAPANESE = re.compile(
+    r"氏名|お?名前|担当者名|フリガナ|ふりがな|電話|携帯|メールアドレス|メアド|^e?メール$|住所|番地|郵便番号|生年月日|誕生日|FAX",
+    re.IGNORECASE,
+)
+# Words of columns that only count or describe such data.
+_HARMLESS = re.compile(
+    r"(^|_)(counts?|clicks?|clicked|opens?|opened|sent|bounces?|bounced|rate|share|days?|opt_?(in|out)|domain|types?|"
+    r"source|quality|score|num|number_of|has|is|do_not)($|_)",
+    re.IGNORECASE,
+)
 EMAIL = r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}"
 """Pattern of an e-mail address, for Python and DuckDB alike."""
 _EMAIL = re.compile(EMAIL)
+# A date, an amount in groups of three, a range such as 1000-5000.
+_NO_PHONE = re.compile(r"^(\d{4}-\d{1,2}(-\d{1,2}.*)?|[1-9]\d{0,2}( \d{3})+|[1-9]\d* ?- ?\d+)$")
 _PHONE = re.compile(r"^\+?\d[\d\s().-]{7,16}\d$")
 
 # L6 of methods 1.5: fields that sales or the system writes after the hand-off.
 _AFTER_HAND_OFF = re.compile(
-    r"^(lead_)?(status|stage|owner|owner_id|disposition|tags?|lost_?reason|loss_?reason|close_?reason|rejection_?reason|"
-    r"last_(notable_)?activity(_.*)?|last_modified.*|converted.*|is_converted|opportunity.*|opp_.*|quote.*|deal_.*|"
-    r"is_won|won|closed.*|is_closed|merged?_.*|is_merged|is_deleted|sql_.*|mql_.*)$",
+    r"^((lead|hs|hubspot|crm|contact|account|sales|current|latest|hs_lead)_)?(status|status_code|stage|stage_name|"
+    r"life_?cycle_?stage(_.*)?|owner|owner_?id|owner_name|assigned_to|assignee|disposition|tags?|"
+    r"(lost|loss|close|closed|rejection|disqualification|unqualified|won)_?reasons?|last_?(notable_)?activity(_.*)?|"
+    r"last_?modified.*|last_?contacted.*|notes_last.*|converted.*|is_converted|opportunit.*|opps?|opp_.*|quotes?|quote_.*|"
+    r"deals?|deal_.*|recent_deal.*|first_deal.*|associated_deals?|num_associated_deals|total_revenue|is_won|won|won_.*|"
+    r"close_?date|closed.*|is_closed|days_to_close|win_probability|forecast.*|merged?|merged?_.*|is_merged|"
+    r"master_record.*|is_deleted|sql_.*|mql_.*)$",
     re.IGNORECASE,
 )
+_AFTER_HAND_OFF_JAPANESE = re.compile(
+    r"ステータス$|^フェーズ$|^ステージ$|所有者|^(営業)?担当者?$|失注|受注|成約|商談|見積|最終(活動|更新|接触)|^タグ$|マージ"
+)
+
+
+def _plain(name: str) -> str:
+    """Return a name as words joined by underscores: ``WorkEmail``, ``work email`` and ``work_email`` are one."""
+    text = unicodedata.normalize("NFKC", name)
+    text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", text)
+    return re.sub(r"[^0-9A-Za-z\u3040-\u9fff]+", "_", text).strip("_")
 
 
 def personal_name_reason(name: str) -> str | None:
@@ -43,12 +71,10 @@ def personal_name_reason(name: str) -> str | None:
     >>> personal_name_reason("email_clicks") is None
     True
     """
-    plain = re.sub(r"[^0-9A-Za-z\u3040-\u9fff]+", "_", name).strip("_")
-    if re.search(
-        r"(count|clicks?|opens?|sent|rate|share|days|opt_?(in|out)|domain|type|source|quality|score)",
-        plain,
-        re.I,
-    ):
+    plain = _plain(name)
+    if _PERSONAL_JAPANESE.search(plain) and not re.search(r"数$|率$|回数|可否|種別", plain):
+        return "its name says e-mail, phone, name or address"
+    if _HARMLESS.search(plain):
         return None
     if _PERSONAL_NAME.search(plain) or _NAME_ITSELF.match(plain):
         return "its name says e-mail, phone, name or address"
@@ -70,11 +96,17 @@ def looks_personal(values: Iterable[str]) -> str | None:
         return None
     if sum(bool(_EMAIL.search(value)) for value in sample) * 20 >= len(sample):
         return "its values look like e-mail addresses"
-    phones = sum(bool(_PHONE.match(value)) and len(set(value) & set("+ ().-")) > 0 for value in sample)
-    dates = sum(bool(re.match(r"^\d{4}-\d{1,2}-\d{1,2}", value)) for value in sample)
-    if (phones - dates) * 20 >= len(sample):
+    phones = sum(_is_phone(value) for value in sample)
+    if phones * 20 >= len(sample):
         return "its values look like phone numbers"
     return None
+
+
+def _is_phone(value: str) -> bool:
+    """Tell whether digits are grouped or led by + as in a phone number, and are no date, amount or range."""
+    if not _PHONE.match(value) or not set(value) & set("+ ()-"):
+        return False
+    return _NO_PHONE.match(value) is None
 
 
 def forbidden_reason(name: str) -> str | None:
@@ -87,8 +119,9 @@ def forbidden_reason(name: str) -> str | None:
     >>> forbidden_reason("industry") is None
     True
     """
-    plain = re.sub(r"[^0-9A-Za-z]+", "_", name).strip("_")
-    return "fields of this name are filled in after the hand-off" if _AFTER_HAND_OFF.match(plain) else None
+    plain = _plain(name)
+    is_written_later = _AFTER_HAND_OFF.match(plain) or _AFTER_HAND_OFF_JAPANESE.search(plain)
+    return "fields of this name are filled in after the hand-off" if is_written_later else None
 
 
 def hash_id(value: str, key: str) -> str:
