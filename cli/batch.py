@@ -79,7 +79,9 @@ def score_leads(
     created = tables.table("leads").select("lead_id", "created_us").to_pyarrow().to_pandas()
     created_us = asked["lead_id"].map(created.set_index("lead_id")["created_us"])
     unknown, early = created_us.isna(), created_us > asked["as_of_us"]
-    rejected = asked[unknown | early].assign(reason=np.where(unknown[unknown | early], "unknown lead", "created after as_of"))
+    rejected = asked[unknown | early].assign(
+        reason=np.where(unknown[unknown | early], "unknown lead", "created after as_of")
+    )
     rows = asked[~(unknown | early)].reset_index(drop=True)
     records: list[dict[str, Any]] = []
     with progress.step(f"Scoring {len(rows):,} leads", total=len(rows)) as step:
@@ -108,13 +110,27 @@ def _score_chunk(workspace: Workspace, tables: Tables, model: LoadedModel, rows:
     matrix = build_features(tables, moments, model.bundle.features)
     scores = score_matrix(model.bundle, model.line, matrix)
     language = workspace.config.workspace.language
-    return answers(model, scores, rows["lead_id"].astype(str).tolist(), rows["as_of_us"].to_numpy(dtype=np.int64), language)
+    return answers(
+        model, scores, rows["lead_id"].astype(str).tolist(), rows["as_of_us"].to_numpy(dtype=np.int64), language
+    )
 
 
 def _score_rows(records: list[dict[str, Any]]) -> pa.Table:
-    keep = ("lead_id", "model_version", "line_version", "score", "p_sql", "p_won", "expected_revenue", "expected_value", "is_mql")
+    keep = (
+        "lead_id",
+        "model_version",
+        "line_version",
+        "score",
+        "p_sql",
+        "p_won",
+        "expected_revenue",
+        "expected_value",
+        "is_mql",
+    )
     columns: dict[str, Any] = {name: [record[name] for record in records] for name in keep}
-    columns["as_of"] = pa.array([datetime.fromisoformat(record["as_of"]) for record in records], pa.timestamp("us", "UTC"))
+    columns["as_of"] = pa.array(
+        [datetime.fromisoformat(record["as_of"]) for record in records], pa.timestamp("us", "UTC")
+    )
     return pa.table(columns)
 
 
@@ -122,12 +138,16 @@ def write_scores(path: Path, records: list[dict[str, Any]]) -> None:
     """Write scores as CSV or Parquet, by the file's ending."""
     if path.suffix.lower() in (".parquet", ".pq"):
         columns = {name: [record[name] for record in records] for name in COLUMNS}
-        columns["as_of"] = pa.array([datetime.fromisoformat(record["as_of"]) for record in records], pa.timestamp("us", "UTC"))
+        columns["as_of"] = pa.array(
+            [datetime.fromisoformat(record["as_of"]) for record in records], pa.timestamp("us", "UTC")
+        )
         pq.write_table(pa.table(columns), path)
     elif path.suffix.lower() == ".csv":
         rows = [[" | ".join(r[name]) if name == "reasons" else r[name] for name in COLUMNS] for r in records]
         write_csv(path, COLUMNS, rows)
     else:
         raise LeadFileError(
-            found=f"--out '{path}'", expected="a name that ends in .csv or .parquet", fix="name the file so; nothing was written"
+            found=f"--out '{path}'",
+            expected="a name that ends in .csv or .parquet",
+            fix="name the file so; nothing was written",
         )

@@ -76,9 +76,17 @@ def run_check(workspace: Workspace, as_of: datetime | None, now: datetime, progr
         warnings = [*tables.notes, *_attribute_warnings(tables.attributes)]
         if quarantine.num_rows:
             path = workspace.tables_folder / "quarantine.parquet"
-            warnings.append(f"{quarantine.num_rows:,} rows went to quarantine; all of them, with reasons, are in {path}.")
+            warnings.append(
+                f"{quarantine.num_rows:,} rows went to quarantine; all of them, with reasons, are in {path}."
+            )
         return CheckResult(
-            dict(tables.counts), _count_reasons(quarantine), tables.attributes, readiness, suspects, tuple(refusals), tuple(warnings)
+            dict(tables.counts),
+            _count_reasons(quarantine),
+            tables.attributes,
+            readiness,
+            suspects,
+            tuple(refusals),
+            tuple(warnings),
         )
 
 
@@ -106,8 +114,10 @@ def _attribute_warnings(attributes: tuple[Attribute, ...]) -> list[str]:
     unlisted = [a.name for a in attributes if a.refused == NO_HISTORY]
     if not unlisted:
         return []
-    shown = ", ".join(unlisted[:8]) + (" and others" if len(unlisted) > 8 else "")  # noqa: PLR2004
-    return [f"Not used, for lack of a history: {shown}. List those whose value at creation is kept in [columns] known_at_creation."]
+    shown = ", ".join(unlisted[:8]) + (" and others" if len(unlisted) > 8 else "")
+    return [
+        f"Not used, for lack of a history: {shown}. List those whose value at creation is kept in [columns] known_at_creation."
+    ]
 
 
 def _count_reasons(quarantine: Any) -> tuple[tuple[str, str, int], ...]:

@@ -43,13 +43,17 @@ def read_lead_file(path: Path, *, default_as_of: datetime, timezone: str) -> pd.
     _check_file(path)
     frame = _read(path)
     if "lead_id" not in frame.columns:
-        raise _bad(f"'{path.name}' with the columns {', '.join(map(str, frame.columns[:12])) or '(none)'}", "a column lead_id")
+        raise _bad(
+            f"'{path.name}' with the columns {', '.join(map(str, frame.columns[:12])) or '(none)'}", "a column lead_id"
+        )
     if frame.empty:
         raise _bad(f"'{path.name}' without a row", "one row a lead")
     ids = frame["lead_id"].astype("string").str.strip()
     blank = np.flatnonzero(ids.isna() | (ids == ""))
     if blank.size:
-        raise _bad(f"no lead_id in row {blank[0] + 1} of '{path.name}' ({blank.size} such rows)", "a lead_id in every row")
+        raise _bad(
+            f"no lead_id in row {blank[0] + 1} of '{path.name}' ({blank.size} such rows)", "a lead_id in every row"
+        )
     moments = _moments(frame, path, default_as_of, timezone)
     return pd.DataFrame({"lead_id": ids.astype(object), "as_of_us": moments})
 
@@ -77,7 +81,9 @@ def _read(path: Path) -> pd.DataFrame:
             "UTF-8 (a Japanese export is often Shift-JIS: iconv -f CP932 -t UTF-8)",
         ) from error
     except (ValueError, OSError) as error:  # pandas' and pyarrow's parse errors are ValueErrors
-        raise _bad(f"'{path.name}', which cannot be read: {str(error).splitlines()[0][:200]}", "a CSV or Parquet file") from error
+        raise _bad(
+            f"'{path.name}', which cannot be read: {str(error).splitlines()[0][:200]}", "a CSV or Parquet file"
+        ) from error
 
 
 def _moments(frame: pd.DataFrame, path: Path, default: datetime, timezone: str) -> np.ndarray:
@@ -89,7 +95,9 @@ def _moments(frame: pd.DataFrame, path: Path, default: datetime, timezone: str) 
     def micros(value: object) -> int:
         if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
             return to_micros(default)
-        moment = value.to_pydatetime() if isinstance(value, pd.Timestamp) else datetime.fromisoformat(str(value).strip())
+        moment = (
+            value.to_pydatetime() if isinstance(value, pd.Timestamp) else datetime.fromisoformat(str(value).strip())
+        )
         return to_micros((moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC))
 
     found = np.empty(len(frame), dtype=np.int64)
@@ -99,7 +107,9 @@ def _moments(frame: pd.DataFrame, path: Path, default: datetime, timezone: str) 
             try:
                 cache[key] = micros(value)
             except ValueError as error:
-                raise _bad(f"as_of '{key[:40]}' in row {row + 1} of '{path.name}'", "ISO 8601, such as 2026-07-01T09:00Z") from error
+                raise _bad(
+                    f"as_of '{key[:40]}' in row {row + 1} of '{path.name}'", "ISO 8601, such as 2026-07-01T09:00Z"
+                ) from error
         found[row] = cache[key]
     return found
 

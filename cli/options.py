@@ -41,7 +41,7 @@ def command_options(function: Callable[..., int]) -> Callable[..., None]:
             code = _fail(str(error), debug)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except Exception as error:  # noqa: BLE001 - the edge of the program: a person reads this, not a traceback
+        except Exception as error:
             code = _fail(
                 f"Found an error that nobody foresaw ({type(error).__name__}: {error}); expected none. "
                 "To go on: run the command again with --debug and report what it prints.",

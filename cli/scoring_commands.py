@@ -24,14 +24,17 @@ SHOWN = 10
 
 
 @click.command()
-@click.option("--leads", "leads_file", type=click.Path(path_type=Path), help="CSV or Parquet with lead_id and optionally as_of; each row is scored as known at its own moment.")
+@click.option(
+    "--leads",
+    "leads_file",
+    type=click.Path(path_type=Path),
+    help="CSV or Parquet with lead_id and optionally as_of; each row is scored as known at its own moment.",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write scores to this .csv or .parquet file.")
 @click.option("--model", "alias", default="champion", show_default=True, help="Alias or version to score with.")
 @as_of_option
 @command_options
-def score(
-    folder: Path, as_json: bool, leads_file: Path | None, out: Path | None, alias: str, as_of: str | None
-) -> int:
+def score(folder: Path, as_json: bool, leads_file: Path | None, out: Path | None, alias: str, as_of: str | None) -> int:
     """Score leads: all that are at risk, or those in a file.
 
     Without --as-of the moment is now. Scores are appended to the workspace's scores table. Leads that cannot be scored
@@ -55,7 +58,14 @@ def score(
     if len(found.rejected):
         _show_rejected(found.rejected, out)
     if as_json:
-        print_json({"scored": len(found.records), "rejected": len(found.rejected), "out": out and str(out), "scores": found.records if out is None else None})
+        print_json(
+            {
+                "scored": len(found.records),
+                "rejected": len(found.rejected),
+                "out": out and str(out),
+                "scores": found.records if out is None else None,
+            }
+        )
     else:
         best = sorted(found.records, key=lambda record: -record["expected_value"])[:SHOWN]
         show_scores(f"Best {len(best)} of {len(found.records):,} leads by expected value", best)
@@ -72,7 +82,9 @@ def _show_rejected(rejected: Any, out: Path | None) -> None:
         path = out.with_name(out.stem + ".rejected.csv")
         from pages.safe_csv import write_csv
 
-        write_csv(path, ("lead_id", "as_of_us", "reason"), rejected[["lead_id", "as_of_us", "reason"]].to_numpy().tolist())
+        write_csv(
+            path, ("lead_id", "as_of_us", "reason"), rejected[["lead_id", "as_of_us", "reason"]].to_numpy().tolist()
+        )
         where = f" All of them are in {path}."
     click.echo(f"Not scored: {counts} (first: {first}).{where}", err=True)
 
@@ -99,7 +111,9 @@ def show_scores(title: str, records: list[dict[str, Any]]) -> None:
 
 
 @click.command()
-@click.option("--capacity", type=click.FloatRange(min=0, min_open=True), help="Leads that sales can start on in a week.")
+@click.option(
+    "--capacity", type=click.FloatRange(min=0, min_open=True), help="Leads that sales can start on in a week."
+)
 @click.option("--touch-cost", type=click.FloatRange(min=0), help="Cost of working one lead, workspace currency.")
 @click.option("--margin", type=click.FloatRange(min=0, min_open=True, max=1), help="Share of revenue that is kept.")
 @click.option("--save", is_flag=True, help="Put this line in force for the champion; without it nothing changes.")

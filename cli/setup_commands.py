@@ -47,7 +47,9 @@ def init(folder: Path, as_json: bool) -> int:
 
 
 @click.command()
-@click.option("--leads", type=click.IntRange(2_000, 200_000), default=DEMO_LEADS, show_default=True, help="Simulated leads.")
+@click.option(
+    "--leads", type=click.IntRange(2_000, 200_000), default=DEMO_LEADS, show_default=True, help="Simulated leads."
+)
 @click.option("--seed", type=int, default=DEMO_SEED, show_default=True, help="Seed of the simulation.")
 @click.option("--language", type=click.Choice(["en", "ja"]), default="en", show_default=True, help="Of reasons.")
 @command_options
@@ -129,7 +131,9 @@ def ui(folder: Path, as_json: bool, host: str, port: int) -> int:
     del as_json
     workspace = open_workspace(folder)
     if not (workspace.folder / "mlruns" / "mlflow.db").is_file():
-        raise RegistryError(found="no runs in this workspace", expected="a trained model", fix="run 'kizashi train' first")
+        raise RegistryError(
+            found="no runs in this workspace", expected="a trained model", fix="run 'kizashi train' first"
+        )
     print_paragraph(f"MLflow shows this workspace at http://{host}:{port} (stop with Ctrl-C).")
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", workspace.tracking_uri]
     command += ["--host", host, "--port", str(port), "--workers", "1"]

@@ -116,7 +116,9 @@ def retrain(folder: Path, as_json: bool, auto: bool, as_of: str | None) -> int:
     else:
         show_result(result)
         if not promoted:
-            why = "; ".join(verdict.reasons) or "promotion waits for a person: 'kizashi promote', or retrain with --auto"
+            why = (
+                "; ".join(verdict.reasons) or "promotion waits for a person: 'kizashi promote', or retrain with --auto"
+            )
             print_paragraph(f"Not promoted: {why}.")
     return DONE if promoted else ATTENTION
 
@@ -136,7 +138,10 @@ def promote(folder: Path, as_json: bool, version: str, force: bool, reason: str 
     if as_json:
         print_json({"version": outcome.version, "promoted": outcome.promoted, "reasons": list(outcome.verdict.reasons)})
     elif outcome.promoted:
-        print_paragraph(f"Version {outcome.version} is champion." + (f" It replaces version {outcome.replaced}." if outcome.replaced else ""))
+        print_paragraph(
+            f"Version {outcome.version} is champion."
+            + (f" It replaces version {outcome.replaced}." if outcome.replaced else "")
+        )
     else:
         print_paragraph(f"Version {outcome.version} was not promoted: {'; '.join(outcome.verdict.reasons)}.")
     return DONE if outcome.promoted else REFUSED

@@ -111,4 +111,3 @@ def blend_weights(logits: Matrix, happened: NDArray[np.bool_]) -> tuple[float, .
     share = outcomes / (outcomes + EQUAL_PULL)
     weights = share * softmax(found.x) + (1 - share) / count
     return tuple(float(weight) for weight in weights / weights.sum())
-

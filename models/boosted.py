@@ -173,9 +173,7 @@ class StumpsMember:
         return cls(steps, float(item["constant"]), int(item["features"]), int(item["rounds"]), offset)
 
 
-def _add_offset(
-    offset: LogisticMember | None, matrix: Matrix, parts: Matrix, base: Matrix
-) -> tuple[Matrix, Matrix]:
+def _add_offset(offset: LogisticMember | None, matrix: Matrix, parts: Matrix, base: Matrix) -> tuple[Matrix, Matrix]:
     if offset is None:
         return parts, base
     return parts + offset.contributions(matrix), base + offset.base
@@ -270,4 +268,3 @@ class ShallowMember:
         """Return the logit, shape (n,)."""
         trees = np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=1))
         return trees if self.offset is None else trees + self.offset.logit(matrix)
-

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ MIN_SLOPE = 0.05
 # Beta's two slopes stay within a factor of two: with rare outcomes one end of the scale is hardly seen, and a slope near 0
 # there would hold the best leads down.
 MAX_RATIO = 2.0
-LOGIT_RANGE = (-40.0, 40.0)
+LOGIT_RANGE = 40.0
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Calibrator:
     def inverse(self, probability: float) -> float:
         """Return the ``g`` whose probability this is."""
         wanted = float(np.log(probability) - np.log1p(-probability))
-        return float(brentq(lambda g: float(self.logit(np.array([g]))[0]) - wanted, -1_000.0, 1_000.0))
+        return _root(lambda g: float(self.logit(np.array([g]))[0]) - wanted, 1_000.0)
 
     def shifted_to(self, g: Matrix, mean: float) -> Calibrator:
         """Return the calibrator with its intercept moved until the mean probability over ``g`` is ``mean``."""
@@ -64,7 +64,7 @@ class Calibrator:
         def excess(intercept: float) -> float:
             return float(expit(raw + intercept).mean()) - mean
 
-        return Calibrator(self.kind, self.slope, self.slope_high, float(brentq(excess, *LOGIT_RANGE)))
+        return Calibrator(self.kind, self.slope, self.slope_high, _root(excess, LOGIT_RANGE))
 
     def to_json(self) -> dict[str, Any]:
         """Return the calibrator as plain JSON."""
@@ -76,7 +76,11 @@ class Calibrator:
         return cls(item["kind"], float(item["slope"]), float(item["slope_high"]), float(item["intercept"]))
 
 
-def fit_calibrator(g: Matrix, happened: NDArray[np.bool_]) -> Calibrator:
+def _root(function: Callable[[float], float], reach: float) -> float:
+    return float(cast(float, brentq(function, -reach, reach)))
+
+
+def fit_calibrator(g: Matrix, happened: NDArray[np.bool_], period: NDArray[np.int64] | None = None) -> Calibrator:
     """Fit on out-of-fold logits: intercept alone below 100 outcomes, Platt to 500, above it the better of Platt and beta.
 
     Parameters
@@ -85,32 +89,45 @@ def fit_calibrator(g: Matrix, happened: NDArray[np.bool_]) -> Calibrator:
         Time-forward out-of-fold logits, shape (n,).
     happened
         Labels, shape (n,).
+    period
+        Fold of each row, shape (n,). Each fold has a level of its own while the slopes are fitted: models of different
+        pasts differ in level, and a slope that made up for it would be wrong inside every fold. None for one level.
+
+    Returns
+    -------
+    Calibrator
+        With the slopes of the rows, and the level at which their mean probability is their rate.
     """
     outcomes = int(happened.sum())
+    plain = Calibrator("intercept", 1.0, 1.0, 0.0)
     if outcomes == 0 or outcomes == len(happened):
-        return Calibrator("intercept", 1.0, 1.0, 0.0)
+        return plain
+    rate = float(happened.mean())
     if outcomes < MIN_PLATT:
-        return Calibrator("intercept", 1.0, 1.0, 0.0).shifted_to(g, float(happened.mean()))
-    platt = _fit(g, happened, "platt")
-    if outcomes < MIN_BETA:
-        return platt
-    beta = _fit(g, happened, "beta")
-    # Beta has one parameter more; the Akaike criterion charges it one nat.
-    return beta if _loss(beta, g, happened) < _loss(platt, g, happened) - 1.0 else platt
+        return plain.shifted_to(g, rate)
+    _, level = np.unique(np.zeros(len(g)) if period is None else period, return_inverse=True)
+    platt, platt_loss = _fit(g, happened, level, "platt")
+    if outcomes >= MIN_BETA:
+        beta, beta_loss = _fit(g, happened, level, "beta")
+        # Beta has one parameter more; the Akaike criterion charges it one nat.
+        if beta_loss < platt_loss - 1.0:
+            return beta.shifted_to(g, rate)
+    return platt.shifted_to(g, rate)
 
 
-def _fit(g: Matrix, happened: NDArray[np.bool_], kind: Kind) -> Calibrator:
+def _fit(g: Matrix, happened: NDArray[np.bool_], level: NDArray[np.int64], kind: Kind) -> tuple[Calibrator, float]:
+    """Fit the slopes with one free level a period, and return them with the total log-loss in nats."""
+    slopes = 1 if kind == "platt" else 2
+
     def build(parameters: Matrix) -> Calibrator:
-        low, high, intercept = (parameters[0], parameters[0], parameters[1]) if kind == "platt" else parameters
-        low = max(float(low), MIN_SLOPE)
-        high = min(max(float(high), low / MAX_RATIO), low * MAX_RATIO)
-        return Calibrator(kind, low, high, float(intercept))
+        low = max(float(parameters[0]), MIN_SLOPE)
+        high = float(parameters[1]) if kind == "beta" else low
+        return Calibrator(kind, low, min(max(high, low / MAX_RATIO), low * MAX_RATIO), 0.0)
 
-    start = np.array([1.0, 0.0]) if kind == "platt" else np.array([1.0, 1.0, 0.0])
-    found = minimize(lambda p: _loss(build(p), g, happened) / len(g), start, method="Nelder-Mead", options={"maxiter": 2000, "xatol": 1e-6, "fatol": 1e-10})
-    return build(found.x)
+    def loss(parameters: Matrix) -> float:
+        z = build(parameters).logit(g) + parameters[slopes:][level]
+        return float(-np.where(happened, log_expit(z), log_expit(-z)).sum())
 
-
-def _loss(calibrator: Calibrator, g: Matrix, happened: NDArray[np.bool_]) -> float:
-    z = calibrator.logit(g)
-    return float(-np.where(happened, log_expit(z), log_expit(-z)).sum())
+    start = np.concatenate([np.ones(slopes), np.zeros(int(level.max()) + 1)])
+    found = minimize(lambda p: loss(p) / len(g), start, method="L-BFGS-B", options={"maxiter": 500})
+    return build(found.x), loss(found.x)

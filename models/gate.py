@@ -35,7 +35,7 @@ def decide_first(metrics: Mapping[str, Interval], base_log_loss: float, outcome:
         )
     if not loss.value < base_log_loss:
         reasons.append(
-            f"log-loss for {outcome} is {loss.value:.4f}, no better than {judged.base['log_loss']:.4f} of the base rate"
+            f"log-loss for {outcome} is {loss.value:.4f}, no better than {base_log_loss:.4f} of the base rate"
         )
     return Verdict(not reasons, tuple(reasons))
 

@@ -186,5 +186,3 @@ def set_price(replay: Replay, value: Matrix, capacity: float | None) -> tuple[fl
         return 0.0, shown
     # At the highest value nobody crosses, so some price always fits.
     return float(grid[np.flatnonzero(rates <= capacity)[0]]), shown
-
-

@@ -17,7 +17,9 @@ __all__ = ["LogisticMember", "Transform", "fit_logistic"]
 Matrix = NDArray[np.float64]
 MIN_SPREAD = 1e-9
 SKEWED = 2.0
-KNOTS = (0.5, 0.75, 0.9)
+KNOTS = (0.2, 0.4, 0.6, 0.75, 0.85, 0.95)
+# Features that are free of the penalty are scaled up so far that it no longer holds their weights back.
+FREE_SCALE = 10.0
 MIN_HINGE_ROWS = 200
 
 
@@ -103,8 +105,9 @@ class Transform:
     @classmethod
     def from_json(cls, item: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_json` wrote."""
-        kinds = {"is_log": np.bool_, "hinge_feature": np.int64}
-        return cls(**{key: np.asarray(value, dtype=kinds.get(key, np.float64)) for key, value in item.items()})
+        exact: dict[str, Any] = {"is_log": np.bool_, "hinge_feature": np.int64}
+        fields: dict[str, Any] = {key: np.asarray(value, dtype=exact.get(key, np.float64)) for key, value in item.items()}
+        return cls(**fields)
 
 
 def _learn_hinges(logged: Matrix, shapes: Sequence[Shape]) -> list[tuple[int, float, float, float]]:
@@ -217,6 +220,7 @@ def fit_logistic(
     *,
     penalty: float,
     only: NDArray[np.int64] | None = None,
+    free: NDArray[np.int64] | None = None,
 ) -> LogisticMember:
     """Fit one logistic member.
 
@@ -232,6 +236,8 @@ def fit_logistic(
         Inverse strength C of the L2 penalty, in scikit-learn's sense.
     only
         Numbers of the features that may have a weight; None for all.
+    free
+        Numbers of the features whose weights are not shrunk: those with few weights and much to say.
     """
     transform = Transform.learn(matrix, shapes)
     used = np.arange(matrix.shape[1]) if only is None else only
@@ -240,8 +246,10 @@ def fit_logistic(
     columns = np.hstack(
         [transform.standard(matrix)[:, used], transform.flags(matrix)[:, flagged], transform.hinges(matrix)[:, bent]]
     )
-    model = LogisticRegression(C=penalty, solver="newton-cholesky", max_iter=200).fit(columns, happened)
-    coefficients = model.coef_[0].astype(np.float64)
+    owner = np.concatenate([used, flagged, transform.hinge_feature[bent]])
+    scale = np.where(np.isin(owner, [] if free is None else free), FREE_SCALE, 1.0)
+    model = LogisticRegression(C=penalty, solver="newton-cholesky", max_iter=200).fit(columns * scale, happened)
+    coefficients = model.coef_[0].astype(np.float64) * scale
     weights, missing_weights = np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1])
     hinge_weights = np.zeros(len(transform.hinge_feature))
     weights[used], missing_weights[flagged], hinge_weights[bent] = np.split(

@@ -77,7 +77,10 @@ def signal_words(signal: str, language: Language) -> str:
     if signal.startswith("account_") and signal != "account_leads":
         kind = kind_words(signal.removeprefix("account_"), language)
         return f"{kind} by the account's others" if language == "en" else f"同じ企業の他の方の{kind}"
-    own = {"lead_age": ("age of the lead", "リードの経過日数"), "account_leads": ("leads of the account", "企業内のリード数")}
+    own = {
+        "lead_age": ("age of the lead", "リードの経過日数"),
+        "account_leads": ("leads of the account", "企業内のリード数"),
+    }
     if signal in own:
         return own[signal][0 if language == "en" else 1]
     return kind_words(signal, language)

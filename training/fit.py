@@ -24,6 +24,7 @@ PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 MANY_OUTCOMES = 300
 PENALTIES_OF_MANY = (0.01, 0.1, 1.0)  # the more outcomes, the flatter the choice, and the longer each fit
 OFFSET_PENALTY = 1.0
+MIN_SLOPE_OUTCOMES = 400
 MIN_SHALLOW = 100
 MAX_ROUNDS = 1000
 PATIENCE, PATIENCE_OF_MANY = 150, 50
@@ -121,7 +122,7 @@ def fit_endpoint(data: EndpointData, progress: Progress) -> FittedEndpoint:
         members = tuple(candidate.member for candidate in candidates)
         draft = Endpoint(data.outcome, data.horizon_days, members, weights, Calibrator("intercept", 1.0, 1.0, 0.0))
         # The slope comes from unseen periods; the level from every mature row, which has the most outcomes.
-        calibrator = fit_calibrator(blended, data.happened[rows])
+        calibrator = _fit_slope(blended, data)
         if 0 < data.happened.sum() < len(data.happened):
             calibrator = calibrator.shifted_to(draft.g(data.matrix), float(data.happened.mean()))
         step.note(", ".join(f"{kind} {weight:.2f}" for kind, weight in zip(kinds, weights, strict=True)))
@@ -135,9 +136,9 @@ def _fit_logistic(data: EndpointData) -> _Candidate:
     labels = np.concatenate([data.happened[fold.test] for fold in data.folds])
     for penalty in PENALTIES if data.happened.sum() < MANY_OUTCOMES else PENALTIES_OF_MANY:
         parts = [
-            fit_logistic(
-                data.matrix[fold.train], data.happened[fold.train], data.shapes, penalty=penalty
-            ).logit(data.matrix[fold.test])
+            fit_logistic(data.matrix[fold.train], data.happened[fold.train], data.shapes, penalty=penalty, free=data.ages).logit(
+                data.matrix[fold.test]
+            )
             for fold in data.folds
         ]
         logits = np.concatenate(parts)
@@ -145,7 +146,7 @@ def _fit_logistic(data: EndpointData) -> _Candidate:
         if best is None or loss < best[0]:
             best = (loss, penalty, logits)
     assert best is not None  # noqa: S101 - PENALTIES is not empty
-    return _Candidate(fit_logistic(data.matrix, data.happened, data.shapes, penalty=best[1]), best[2], None)
+    return _Candidate(fit_logistic(data.matrix, data.happened, data.shapes, penalty=best[1], free=data.ages), best[2], None)
 
 
 def _fit_boosted(data: EndpointData, is_stumps: bool) -> _Candidate:
@@ -174,7 +175,8 @@ def _fit_offset(data: EndpointData, rows: NDArray[np.int64]) -> LogisticMember |
     """
     if data.ages.size == 0:
         return None
-    return fit_logistic(data.matrix[rows], data.happened[rows], data.shapes, penalty=OFFSET_PENALTY, only=data.ages)
+    matrix, happened = data.matrix[rows], data.happened[rows]
+    return fit_logistic(matrix, happened, data.shapes, penalty=OFFSET_PENALTY, only=data.ages, free=data.ages)
 
 
 def _cross_validate(
@@ -227,6 +229,17 @@ def _dataset(
     )
 
 
+def _fit_slope(blended: Matrix, data: EndpointData) -> Calibrator:
+    """Fit the calibrator on the folds that had learned from the most, whose logits spread most like the final model's."""
+    labels = np.concatenate([data.happened[fold.test] for fold in data.folds])
+    period = np.concatenate([np.full(len(fold.test), number) for number, fold in enumerate(data.folds)])
+    for number in range(len(data.folds) - 1, -1, -1):
+        late = period >= number
+        if int(labels[late].sum()) >= MIN_SLOPE_OUTCOMES or number == 0:
+            return fit_calibrator(blended[late], labels[late], period[late])
+    return fit_calibrator(blended, labels, period)
+
+
 def _calibrate_forward(blended: Matrix, data: EndpointData) -> Matrix:
     """Calibrate each fold on the folds before it alone; the first one stays as it is."""
     answer = np.empty_like(blended)
@@ -240,4 +253,3 @@ def _calibrate_forward(blended: Matrix, data: EndpointData) -> Matrix:
             answer[start:end] = blended[start:end]
         start = end
     return answer
-

@@ -119,9 +119,7 @@ def _auc_of_rates(bins: NDArray[np.int64], happened: NDArray[np.bool_], halves: 
         scores[use] = ((wins + PRIOR_ROWS * base) / (rows + PRIOR_ROWS))[bins[use]]
     positives = int(happened.sum())
     ranks = rankdata(scores)
-    return float(
-        (ranks[happened].sum() - positives * (positives + 1) / 2) / (positives * (len(happened) - positives))
-    )
+    return float((ranks[happened].sum() - positives * (positives + 1) / 2) / (positives * (len(happened) - positives)))
 
 
 def _telling_value(columns: Matrix, happened: NDArray[np.bool_]) -> str:

@@ -206,8 +206,8 @@ def judge(data: TrainingData, fitted: FittedEndpoint, labels: Labels, *, seed: i
     group = data.snapshots.group[rows]
     judged = Judgement(probability, happened)
     metrics = dict(cluster_bootstrap(judged.measure, group, seed=seed))
-    null = ece_null(probability, seed=seed)
-    metrics["ece_null"] = Interval(null, null, null, null)
+    mean, high = ece_null(probability, seed=seed)
+    metrics["ece_null"] = Interval(mean, 0.0, high, 0.0)
     rate = np.full(len(happened), max(float(happened.mean()), 1e-9))
     plain = Judgement(rate, happened).measure(np.ones(len(happened)))
     return Judged(probability, happened, group, metrics, {key: plain[key] for key in ("log_loss", "brier")})

@@ -70,7 +70,9 @@ def settle_observation(tables: Tables, config: WorkspaceConfig, as_of: datetime 
     end = as_of or config.outcome.observed_until or tables.observed_until_recorded or newest_moment(tables)
     if end is None:
         raise PastOnlyError(
-            found="no recorded time in any table", expected="leads, touches or outcomes with times", fix="check the SELECTs"
+            found="no recorded time in any table",
+            expected="leads, touches or outcomes with times",
+            fix="check the SELECTs",
         )
     return observation(tables, config.outcome, end)
 

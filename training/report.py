@@ -18,6 +18,7 @@ from features.feature import Language
 from models.bundle import Bundle
 from models.line import Line
 from models.metrics import calibration_bins, deciles, gains
+from models.reasons import signal_words
 from models.scoring import LoadedModel, answers, score_matrix
 from pages.report_data import (
     AmountReport,
@@ -74,7 +75,7 @@ def data_digest(data: TrainingData) -> str:
 
 
 def build_report(parts: ReportParts, version: str, run_id: str, language: Language = "en") -> ModelReport:
-    """Gather the numbers of a report; ``language`` is that of the example reasons alone."""
+    """Gather the numbers of a report; ``language`` is that of the signals and of the example reasons."""
     data, config = parts.data, parts.workspace.config
     zone = ZoneInfo(config.workspace.timezone)
 
@@ -97,7 +98,9 @@ def build_report(parts: ReportParts, version: str, run_id: str, language: Langua
         snapshots=len(data.snapshots.as_of_us),
         features=len(data.features.features),
         score_outcome=parts.bundle.score_outcome,
-        tables=tuple(TableRow(name, c.read, c.kept, c.identical, c.quarantined) for name, c in parts.tables.counts.items()),
+        tables=tuple(
+            TableRow(name, c.read, c.kept, c.identical, c.quarantined) for name, c in parts.tables.counts.items()
+        ),
         quarantine_reasons=_reasons(parts.tables),
         refused_columns=tuple((a.name, a.refused) for a in parts.tables.attributes if a.refused),
         dropped_features=data.dropped,
@@ -106,7 +109,7 @@ def build_report(parts: ReportParts, version: str, run_id: str, language: Langua
         endpoints=tuple(_endpoint(parts, outcome) for outcome in ("sql", "won")),
         amount=_amount(parts),
         line=_line(parts),
-        signals=_signals(parts, model),
+        signals=_signals(parts, model, language),
         examples=_examples(parts, model, language),
         git_commit=code_commit(),
         kizashi_version=library_versions()["kizashi"],
@@ -159,7 +162,8 @@ def _endpoint(parts: ReportParts, outcome: str) -> EndpointReport:
             for b in calibration_bins(judged.probability, judged.happened)
         ),
         deciles=tuple(
-            DecileRow(d.decile, d.leads, d.outcomes, d.rate, d.lift) for d in deciles(judged.probability, judged.happened)
+            DecileRow(d.decile, d.leads, d.outcomes, d.rate, d.lift)
+            for d in deciles(judged.probability, judged.happened)
         ),
         gains=gains(judged.probability, judged.happened),
         members=members,
@@ -201,19 +205,21 @@ def _line(parts: ReportParts) -> LineReport:
         leads_at_risk=line.leads_at_risk,
         mqls_now=int((values > line.threshold).sum()),
         equivalent_p_won=line.equivalent_p_won,
-        curve=_thin(curve),
+        curve=_thin(curve, line.price),
         weekly=tuple(zip(replay.starts, (float(count) for count in weekly), strict=True)),
         values=tuple(float(v) for v in np.quantile(values, np.linspace(0, 1, 101))) if values.size else (),
         grades={grade: int((grades == grade).sum()) for grade in "ABCD"},
     )
 
 
-def _thin(curve: tuple[tuple[float, float], ...], points: int = 120) -> tuple[tuple[float, float], ...]:
-    step = max(len(curve) // points, 1)
-    return curve[::step]
+def _thin(curve: tuple[tuple[float, float], ...], price: float, points: int = 120) -> tuple[tuple[float, float], ...]:
+    """Keep every few points, both ends, and the two at the price."""
+    at_price = int(np.searchsorted([x for x, _ in curve], price))
+    kept = {*range(0, len(curve), max(len(curve) // points, 1)), len(curve) - 1, at_price - 1, at_price}
+    return tuple(curve[number] for number in sorted(kept) if 0 <= number < len(curve))
 
 
-def _signals(parts: ReportParts, model: LoadedModel) -> tuple[SignalRow, ...]:
+def _signals(parts: ReportParts, model: LoadedModel, language: Language) -> tuple[SignalRow, ...]:
     """Measure how much each signal moves the scores of judged leads."""
     data = parts.data
     rows = np.flatnonzero(data.snapshots.is_judged)[:: max(int(data.snapshots.is_judged.sum()) // SAMPLE, 1)]
@@ -222,23 +228,28 @@ def _signals(parts: ReportParts, model: LoadedModel) -> tuple[SignalRow, ...]:
     groups = {feature.signal: feature.group for feature in data.features.features}
     counts = np.bincount(data.features.signal_of, minlength=len(data.features.signals))
     found = [
-        SignalRow(signal, groups[signal], float(points), int(count))
+        SignalRow(signal_words(signal, language), groups[signal], float(points), int(count))
         for signal, points, count in zip(data.features.signals, centred, counts, strict=True)
     ]
     return tuple(sorted(found, key=lambda row: -row.mean_points))
 
 
 def _examples(parts: ReportParts, model: LoadedModel, language: Language) -> tuple[Mapping[str, Any], ...]:
-    """Show the best leads of the newest snapshots, each once."""
+    """Show leads of the newest snapshots, each once: the best half, the others spread over the rest."""
     data = parts.data
     newest: dict[int, int] = dict(zip(data.snapshots.lead.tolist(), range(len(data.snapshots.lead)), strict=True))
     recent = np.array(sorted(newest.values())[-SAMPLE:], dtype=np.int64)
     scores = score_matrix(model.bundle, model.line, data.matrix[recent])
-    best = np.argsort(-scores.expected_value, kind="stable")[:EXAMPLES]
-    rows = recent[best]
+    order = np.argsort(-scores.expected_value, kind="stable")
+    top = min(EXAMPLES // 2, len(order))
+    spread = np.geomspace(top, max(len(order) - 1, top), EXAMPLES - top).astype(np.int64)
+    chosen = np.unique(np.concatenate([np.arange(top), spread[spread < len(order)]]))
+    rows = recent[order[chosen]]
     shown = score_matrix(model.bundle, model.line, data.matrix[rows])
     ids = [str(data.snapshots.moments.column("lead_id")[int(row)]) for row in rows]
     keep = ("lead_id", "as_of", "score", "grade", "p_sql", "p_won", "expected_value", "is_mql", "reasons")
     records = answers(model, shown, ids, data.snapshots.as_of_us[rows], language)
     # MLflow's artifacts hold no lead ids (privacy): the examples are numbered instead.
-    return tuple({**{key: record[key] for key in keep}, "lead_id": f"#{n}"} for n, record in enumerate(records, start=1))
+    return tuple(
+        {**{key: record[key] for key in keep}, "lead_id": f"#{n}"} for n, record in enumerate(records, start=1)
+    )

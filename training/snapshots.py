@@ -117,7 +117,13 @@ def _moments(
             yield _at_ages(spells, _drawn_ages(spells, number, config.random_per_lead, longest))
     if config.touch_kinds and tables.has("touches"):
         touches = tables.table("touches")
-        yield _of_rows(touches.filter(touches.kind.isin(config.touch_kinds)).select("lead_id", as_of_us=touches.happened_us + 1).to_pyarrow().to_pandas(), spells)
+        yield _of_rows(
+            touches.filter(touches.kind.isin(config.touch_kinds))
+            .select("lead_id", as_of_us=touches.happened_us + 1)
+            .to_pyarrow()
+            .to_pandas(),
+            spells,
+        )
     if config.decisions:
         yield _decisions(tables, spells)
 

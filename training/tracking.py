@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,12 +15,12 @@ import pandas as pd
 
 from features.feature import Language
 from models.bundle import file_hashes, write_bundle
+from models.champions import note_champion
+from models.gate import Verdict
 from models.line import Line
 from models.registry import EXPERIMENT, MODEL, list_versions, model_folder, open_store, set_alias, tag_hashes
 from models.scoring import score_matrix
 from pages.model_report import render_model_report
-from models.champions import note_champion
-from models.gate import Verdict
 from training.report import ReportParts, build_report, data_digest
 from training.versions import code_commit
 
@@ -153,13 +154,16 @@ def _register(client: MlflowClient, parts: ReportParts, verdict: Verdict, bundle
     )
     from mlflow.models import infer_signature
 
-    info = mlflow.pyfunc.log_model(
-        name="model",
-        loader_module="models.pyfunc",
-        data_path=str(bundle),
-        signature=infer_signature(pd.DataFrame(sample, columns=names), outputs),
-        pip_requirements=[f"kizashi=={parts.bundle.versions['kizashi']}"],
-    )
+    with warnings.catch_warnings():
+        # MLflow would like an example row in the artifact; a row of features belongs to a lead, so there is none.
+        warnings.filterwarnings("ignore", category=UserWarning, module="mlflow")
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            loader_module="models.pyfunc",
+            data_path=str(bundle),
+            signature=infer_signature(pd.DataFrame(sample, columns=names), outputs),
+            pip_requirements=[f"kizashi=={parts.bundle.versions['kizashi']}"],
+        )
     if not any(model.name == MODEL for model in client.search_registered_models()):
         client.create_registered_model(MODEL, description="Lead scores: SQL, closed-won and what a win is worth.")
     created = client.create_model_version(

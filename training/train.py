@@ -22,9 +22,9 @@ from crm.scores import append_scores
 from crm.sources import open_source
 from crm.store import Tables
 from models.bundle import Bundle
+from models.gate import Verdict, decide_first
 from models.line import Line
 from models.scoring import LoadedModel, points_per_logit
-from models.gate import Verdict, decide_first
 from training.leaks import find_suspects, refuse_leaks
 from training.learn import Judged, judge, learn, make_bundle
 from training.prepare import TrainingData, prepare
@@ -94,9 +94,7 @@ class TrainResult:
 def open_tables(workspace: Workspace, now: datetime, progress: Progress) -> Tables:
     """Take in the tables of a workspace, and write what went to quarantine beside it."""
     with open_source(workspace) as source:
-        tables = take_in(
-            source, workspace.config, now=now, progress=progress, id_key=os.environ.get("KIZASHI_ID_KEY")
-        )
+        tables = take_in(source, workspace.config, now=now, progress=progress, id_key=os.environ.get("KIZASHI_ID_KEY"))
     workspace.tables_folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(tables.quarantine(), workspace.tables_folder / "quarantine.parquet")
     return tables
@@ -189,4 +187,3 @@ def _out_of_fold_rows(parts: ReportParts, model: LoadedModel) -> pa.Table:
             "is_mql": value > model.line.threshold,
         }
     )
-
