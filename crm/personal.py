@@ -36,7 +36,7 @@ EMAIL = r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}"
 _EMAIL = re.compile(EMAIL)
 # A date, an amount in groups of three, a range such as 1000-5000.
 _NO_PHONE = re.compile(r"^(\d{4}-\d{1,2}(-\d{1,2}.*)?|[1-9]\d{0,2}( \d{3})+|[1-9]\d* ?- ?\d+)$")
-_PHONE = re.compile(r"^\+?\d[\d\s().-]{7,16}\d$")
+_PHONE = re.compile(r"^\+?\(?\d[\d\s().-]{7,16}\d$")
 
 # L6 of methods 1.5: fields that sales or the system writes after the hand-off.
 _AFTER_HAND_OFF = re.compile(
