@@ -56,8 +56,7 @@ class Runtime:
 
     def start(self) -> None:
         """Read settings and model now, so that a service that cannot score does not start."""
-        self.settings.key_sha256  # noqa: B018 # pyright: ignore[reportUnusedExpression]
-        self.scorer  # noqa: B018 # pyright: ignore[reportUnusedExpression]
+        _ = self.settings, self.scorer
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:

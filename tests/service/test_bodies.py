@@ -6,15 +6,22 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from crm.known import to_micros
+from features.lead_features import AccountLeads, AttributeIs, AttributeNumber, LeadAge, StageAge
+from features.spec import FeatureSet
+from features.touch_features import CountIn, DistinctIn, Recency, SessionsIn, ValueIn
 from serving.bodies import BodyError, read_batch, read_score
 from serving.checks import wrong_fields
 from serving.lead_from_body import LeadToScore, lead_from_body
 from serving.problems import ProblemError
 from serving.reading import Reading
 from serving.strict_json import parse_json
+from tests.histories import config_of
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 READING = Reading(
@@ -304,3 +311,76 @@ def test_a_clock_a_little_ahead_is_forgiven() -> None:
 def test_hashed_ids_may_look_like_anything() -> None:
     reading = Reading({}, 0, 0, reads_account=False, reads_stages=False, takes_any_id=True)
     assert lead_of(reading, lead={"lead_id": "taro@example.com"}).lead_id == "taro@example.com"
+
+
+# --- whatever is sent ------------------------------------------------------------------------------------------------
+
+FEATURES = FeatureSet(
+    (
+        LeadAge(),
+        AccountLeads(),
+        StageAge("mql"),
+        AttributeNumber("employees"),
+        AttributeIs("industry", "Software"),
+        CountIn("visit", ("visit",), window_days=7),
+        CountIn("any", scope="account", window_days=7),
+        DistinctIn("any", window_days=30),
+        Recency("any"),
+        SessionsIn("any", window_days=30),
+        ValueIn("visit", ("visit",), window_days=30),
+    )
+)
+TEXTS = st.text(max_size=20) | st.sampled_from([at(1), at(-1), "L2", "visit", "mql", "lead", "2026-01-01T00:00Z"])
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | TEXTS
+ANYTHING = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3), max_leaves=8
+)
+FULL = {
+    "lead": {"lead_id": "L1", "created_at": at(100), "account_id": "A1", "employees": 3, "industry": "Software"},
+    "touches": [
+        {
+            "touch_id": "T1",
+            "happened_at": at(5),
+            "recorded_at": at(4),
+            "kind": "visit",
+            "actor": "lead",
+            "content_id": "c",
+            "value": 3,
+        },
+        {"happened_at": at(9), "kind": "visit", "lead_id": "L2"},
+    ],
+    "stages": [{"stage": "mql", "entered_at": at(3), "recorded_at": at(2)}],
+    "account_leads": [{"lead_id": "L2", "created_at": at(50)}],
+    "as_of": at(0),
+}
+
+
+def places(content: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
+    return [path, *(place for key, value in inner for place in places(value, (*path, key)))]
+
+
+def replaced(content: Any, path: tuple[str | int, ...], value: Any) -> Any:
+    if not path:
+        return value
+    copy = content.copy()
+    copy[path[0]] = replaced(content[path[0]], path[1:], value)
+    return copy
+
+
+@settings(max_examples=400, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(places(FULL)), ANYTHING)
+def test_whatever_is_sent_is_scored_or_refused(path: tuple[str | int, ...], value: Any) -> None:
+    reading = Reading.of(FEATURES, config_of())
+    content = replaced(FULL, path, value)
+    refused = wrong(content)
+    assert all(field == "" or field.startswith("/") for field in refused)
+    assert "cannot be understood" not in refused.values()
+    if refused:
+        return
+    body = read_score(content)
+    assert wrong_fields(body, reading, NOW) == []
+    lead = lead_from_body(body, reading, NOW)
+    row = FEATURES.row(lead.known, lead.as_of_us)
+    assert row.shape == (len(FEATURES.features),)
+    assert not np.isinf(row).any()

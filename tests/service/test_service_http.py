@@ -16,7 +16,7 @@ import pytest
 
 from crm.config import Workspace
 from serving.replies import BatchReply, ProblemReply, ScoreReply
-from tests.service.running import KEY, MAX_BATCH, MAX_BODY, SERVE, WORKSPACE_FILE, Server, environment, free_port
+from tests.service.running import KEY, MAX_BATCH, MAX_BODY, ROOT, SERVE, WORKSPACE_FILE, Server, environment, free_port
 
 SECRET = "taro.yamada@example.com"
 SQL = "L1'); DROP TABLE leads;--"
@@ -68,7 +68,8 @@ def test_a_lead_is_scored(client: httpx.Client) -> None:
     reply = ScoreReply.model_validate_json(answer.content)
     assert reply.lead_id == "L1"
     assert 0 <= reply.score <= 100
-    assert 0 < reply.p_won <= reply.p_sql < 1
+    assert 0 < reply.p_won < 1
+    assert 0 < reply.p_sql < 1
     assert reply.decision == ("hand_off" if reply.is_mql else "keep")
     assert reply.reasons
 
@@ -426,3 +427,15 @@ def test_a_taken_port_is_said_so(workspace: Workspace, server: Server) -> None:
     ended = start(workspace.folder, server.port, KIZASHI_API_KEY=KEY)
     assert ended.returncode == 1
     assert f"port {server.port} unusable" in ended.stderr
+
+
+# --- documentation ---------------------------------------------------------------------------------------------------
+
+
+def test_the_examples_of_the_page_are_true(client: httpx.Client) -> None:
+    page = (ROOT / "docs" / "how-to" / "score-from-a-crm.md").read_text(encoding="utf-8")
+    request, refusal = (json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL))
+    assert post(client, request).status_code == 200
+    request["touches"][3]["happened_at"] = request["touches"][3]["happened_at"].removesuffix("+09:00")
+    found = problem(post(client, request), 422).model_dump()
+    assert {**found, "instance": ""} == {**refusal, "instance": ""}
