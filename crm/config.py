@@ -417,7 +417,7 @@ def _line_of(place: tuple[str, ...], text: str) -> int | None:
         if header:
             section = tuple(part.strip().strip("\"'") for part in header[1].split("."))
             shorter = min(len(place), len(section))
-            if place[:shorter] == section[:shorter]:
+            if place[:shorter] == section[:shorter] and (best is None or len(section) <= len(place)):
                 best = number
             continue
         key = re.match(r"\s*([A-Za-z0-9_.\"'-]+)\s*=", line)
