@@ -24,10 +24,11 @@ PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 MANY_OUTCOMES = 300
 PENALTIES_OF_MANY = (0.01, 0.1, 1.0)  # the more outcomes, the flatter the choice, and the longer each fit
 OFFSET_PENALTY = 1.0
+MAX_GROWTH = 2.0
 MIN_SLOPE_OUTCOMES = 400
 MIN_SHALLOW = 100
 MAX_ROUNDS = 1000
-PATIENCE, PATIENCE_OF_MANY = 150, 50
+PATIENCE, PATIENCE_OF_MANY = 150, 30
 MANY_ROWS = 30_000
 
 
@@ -156,6 +157,7 @@ def _fit_boosted(data: EndpointData, is_stumps: bool) -> _Candidate:
     found = [_cross_validate(data, BoosterPlan(is_stumps, signs, len(data.happened)), offsets) for signs in trials]
     best = min(range(len(trials)), key=lambda number: found[number][0])
     _, rounds, logits = found[best]
+    rounds = round(rounds * _growth(data))
     plan = BoosterPlan(is_stumps, trials[best], len(data.happened))
     offset = _fit_offset(data, np.arange(len(data.happened)))
     rows = np.arange(len(data.happened))
@@ -165,6 +167,12 @@ def _fit_boosted(data: EndpointData, is_stumps: bool) -> _Candidate:
     else:
         member = ShallowMember(booster.model_to_string(), data.matrix.shape[1], rounds, offset)
     return _Candidate(member, logits, plan.directions is not None)
+
+
+def _growth(data: EndpointData) -> float:
+    """Give how much longer trees may grow on all rows than they did on the folds', which were fewer: by the square root."""
+    trained = float(np.mean([len(fold.train) for fold in data.folds]))
+    return min(float(np.sqrt(len(data.happened) / trained)), MAX_GROWTH)
 
 
 def _fit_offset(data: EndpointData, rows: NDArray[np.int64]) -> LogisticMember | None:
@@ -230,7 +238,13 @@ def _dataset(
 
 
 def _fit_slope(blended: Matrix, data: EndpointData) -> Calibrator:
-    """Fit the calibrator on the folds that had learned from the most, whose logits spread most like the final model's."""
+    """Fit the calibrator on the folds that had learned from the most, whose logits spread most like the final model's.
+
+    Where leads have several rows the folds learn from a third of what the final model does, and spread more than it: on the
+    simulator their slope came out at 0.88 where the truth asked for 1.1. There the level alone is fitted.
+    """
+    if data.ages.size:
+        return Calibrator("intercept", 1.0, 1.0, 0.0)
     labels = np.concatenate([data.happened[fold.test] for fold in data.folds])
     period = np.concatenate([np.full(len(fold.test), number) for number, fold in enumerate(data.folds)])
     for number in range(len(data.folds) - 1, -1, -1):
