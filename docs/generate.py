@@ -104,11 +104,7 @@ def described_names(model: type[BaseModel]) -> Mapping[str, str]:
         re.DOTALL,
     )
     entries = re.findall(r"^(\S.*)\n((?:[ ]+\S.*(?:\n|\Z)|\n)+)", found[1] if found else "", re.MULTILINE)
-    return {
-        name.strip(): to_markdown(" ".join(text.split()))
-        for names, text in entries
-        for name in names.split(",")
-    }
+    return {name.strip(): to_markdown(" ".join(text.split())) for names, text in entries for name in names.split(",")}
 
 
 def to_markdown(text: str) -> str:
@@ -137,9 +133,7 @@ def limit_words(checks: Iterable[Any]) -> str:
     """Say the bounds of a number."""
     flat = [part for check in checks for part in getattr(check, "metadata", [check])]
     signs = (("gt", "over"), ("ge", "from"), ("lt", "under"), ("le", "to"))
-    found = [
-        f"{word} {getattr(check, sign):,}" for sign, word in signs for check in flat if hasattr(check, sign)
-    ]
+    found = [f"{word} {getattr(check, sign):,}" for sign, word in signs for check in flat if hasattr(check, sign)]
     return f", {' '.join(found)}" if found else ""
 
 
@@ -183,9 +177,7 @@ def table_section(schema: TableSchema) -> str:
     """Return one table: what a row is, key, clocks, columns."""
     facts = [ROWS[schema.name], f"Key: {', '.join(f'`{name}`' for name in schema.key)}."]
     if schema.clock:
-        facts.append(
-            f"Own clock: `{schema.clock}`, {'a cause' if schema.moment == 'cause' else 'an outcome'}."
-        )
+        facts.append(f"Own clock: `{schema.clock}`, {'a cause' if schema.moment == 'cause' else 'an outcome'}.")
     if schema.versions:
         facts.append("Rows are versions: the newest one recorded by a moment is what is known then.")
     lines = [f"## `{schema.name}`", "", " ".join(facts), ""]

@@ -24,9 +24,7 @@ def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def _commands(
-    group: click.Group, path: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     for name, command in group.commands.items():
         if command.hidden:
             continue
@@ -72,9 +70,7 @@ def test_links_in_a_page_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("page", MARKDOWN, ids=_name)
 def test_commands_in_a_page_exist(page: Path, program: click.Group) -> None:
     known = {path[0] for path, _ in _commands(program)}
-    named = re.findall(
-        r"(?:`|^\s*\$ |\.venv/bin/)kizashi ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE
-    )
+    named = re.findall(r"(?:`|^\s*\$ |\.venv/bin/)kizashi ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(named) <= known
 
 

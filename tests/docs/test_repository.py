@@ -67,9 +67,7 @@ def _texts() -> list[tuple[str, str]]:
 
 
 def test_version_is_the_newest_entry_of_the_changelog() -> None:
-    headings = re.findall(
-        r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE
-    )
+    headings = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert headings[0] == PROJECT["project"]["version"]
 
 
@@ -102,9 +100,7 @@ def test_constraints_pin_every_requirement_inside_its_range(requirement: Require
 
 def test_no_dependency_is_under_a_copyleft_licence() -> None:
     said = {
-        name: " ".join(
-            [package.metadata.get("License-Expression", ""), *package.metadata.get_all("Classifier", [])]
-        )
+        name: " ".join([package.metadata.get("License-Expression", ""), *package.metadata.get_all("Classifier", [])])
         for package in distributions()
         if (name := canonicalize_name(package.metadata["Name"])) in PINS
     }
