@@ -67,7 +67,10 @@ def run_server(settings: Settings, key: str, *, host: str, port: int, when_ready
             backlog=BACKLOG,
         )
         server = uvicorn.Server(config)
-        server.run(sockets=[listener])
+        try:
+            server.run(sockets=[listener])
+        finally:
+            gc.unfreeze()  # else libraries take what is frozen at exit for leaks, and say so at length
         if not server.started:
             raise StartError(
                 found="a service that did not start",

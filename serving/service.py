@@ -75,6 +75,10 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:
             gc.collect()
             gc.freeze()  # full collections over the model's heap stall answers for 150 to 450 ms
 
+        @bentoml.on_shutdown
+        def thaw(self) -> None:
+            gc.unfreeze()  # else libraries take what is frozen at exit for leaks, and say so at length
+
         @bentoml.api(route="/v1/score", input_spec=_UnreadScore, output_spec=cast(Any, ScoreReply))
         def score(self, body: bytes, /, ctx: bentoml.Context) -> Response:
             return _answer(ctx, watch, partial(runtime.scorer.score, body))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,7 +18,18 @@ import pytest
 
 from crm.config import Workspace
 from serving.replies import BatchReply, ProblemReply, ScoreReply
-from tests.service.running import KEY, MAX_BATCH, MAX_BODY, ROOT, SERVE, WORKSPACE_FILE, Server, environment, free_port
+from tests.service.running import (
+    KEY,
+    MAX_BATCH,
+    MAX_BODY,
+    ROOT,
+    SERVE,
+    WORKSPACE_FILE,
+    Server,
+    environment,
+    free_port,
+    wait_until_ready,
+)
 
 SECRET = "taro.yamada@example.com"
 SQL = "L1'); DROP TABLE leads;--"
@@ -415,7 +428,7 @@ def test_without_a_key_the_service_refuses_to_start(
     assert "Traceback" not in ended.stderr
 
 
-def test_without_a_champion_the_service_refuses_to_start(tmp_path: Any) -> None:
+def test_without_a_champion_the_service_refuses_to_start(tmp_path: Path) -> None:
     (tmp_path / "kizashi.toml").write_text(WORKSPACE_FILE, encoding="utf-8")
     ended = start(tmp_path, free_port(), KIZASHI_API_KEY=KEY)
     assert ended.returncode == 1
@@ -427,6 +440,26 @@ def test_a_taken_port_is_said_so(workspace: Workspace, server: Server) -> None:
     ended = start(workspace.folder, server.port, KIZASHI_API_KEY=KEY)
     assert ended.returncode == 1
     assert f"port {server.port} unusable" in ended.stderr
+
+
+def test_a_service_that_is_interrupted_stops_quietly(workspace: Workspace, tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log.txt"
+    # A shell that starts it in the background has it ignore interrupts; duckdb is what the whole command line loads.
+    script = f"import signal, duckdb\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{SERVE}"
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-c", script, str(workspace.folder), str(port)],
+            env=environment(KIZASHI_API_KEY=KEY),
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        wait_until_ready(port, process, log)
+    finally:
+        process.send_signal(signal.SIGINT)
+        code = process.wait(timeout=20)
+    assert code == 0
+    assert log.read_text().splitlines()[-1] == "Stopped."
 
 
 # --- documentation ---------------------------------------------------------------------------------------------------
