@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -25,7 +25,7 @@ class Progress(Protocol):
     """Where long work reports."""
 
     @contextmanager
-    def step(self, label: str, total: int | None = None) -> Iterator[Step]:
+    def step(self, label: str, total: int | None = None) -> Generator[Step]:
         """Announce a piece of work; ``total`` units when they can be counted."""
         yield SilentStep()
 
@@ -44,7 +44,7 @@ class Silent:
     """Progress for callers that show none (tests, the service)."""
 
     @contextmanager
-    def step(self, label: str, total: int | None = None) -> Iterator[Step]:
+    def step(self, label: str, total: int | None = None) -> Generator[Step]:
         """Yield a step that nobody watches."""
         del label, total
         yield SilentStep()

@@ -4,6 +4,8 @@ Training writes time-forward out-of-fold rows, ``kizashi score`` batch rows. Ali
 model gave to rows it had learned from.
 """
 
+# pyarrow publishes no types.
+# pyright: reportUnknownParameterType=false
 from __future__ import annotations
 
 from datetime import datetime

@@ -1,8 +1,8 @@
 """What a win brings: the amount given a win, in workspace currency.
 
-Two parts: the probability of winning is the endpoint's; here is ``E[amount | won] = share * exp(mu(x) + s^2 / 2) * scale``
-with ``mu`` from ridge regression of the log amount over the winners, ``s^2`` their residual variance out of fold, ``share``
-the part of wins that brought anything, and ``scale`` the rescaling check of methods 3.
+Two parts: the probability of winning is the endpoint's; here is ``E[amount | won] = share * exp(mu(x) + s^2 / 2) *
+scale`` with ``mu`` from ridge regression of the log amount over the winners, ``s^2`` their residual variance out of
+fold, ``share`` the part of wins that brought anything, and ``scale`` the rescaling check of methods 3.
 """
 
 from __future__ import annotations

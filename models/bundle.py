@@ -1,7 +1,7 @@
 """A model as files: one JSON document, LightGBM's own text for the shallow members, and the line. No pickle.
 
-The registry records the SHA-256 of every file of a version (and their HMAC when ``KIZASHI_SIGNING_KEY`` is set). Loading
-reads the bytes, compares, and only then parses.
+The registry records the SHA-256 of every file of a version (and their HMAC when ``KIZASHI_SIGNING_KEY`` is set).
+Loading reads the bytes, compares, and only then parses.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ Kind = Literal["intercept", "platt", "beta"]
 MIN_PLATT = 100
 MIN_BETA = 500
 MIN_SLOPE = 0.05
-# Beta's two slopes stay within a factor of two: with rare outcomes one end of the scale is hardly seen, and a slope near 0
-# there would hold the best leads down.
+# Beta's two slopes stay within a factor of two: with rare outcomes one end of the scale is hardly seen, and a slope
+# near 0 there would hold the best leads down.
 MAX_RATIO = 2.0
 LOGIT_RANGE = 40.0
 
@@ -28,8 +28,8 @@ LOGIT_RANGE = 40.0
 class Calibrator:
     """A strictly rising map from logit to probability.
 
-    ``logit p = slope * g + intercept`` (intercept only: slope 1; Platt: slope fitted), or for ``beta`` (Kull et al. 2017)
-    ``logit p = a * ln q - b * ln(1 - q) + intercept`` with ``q = sigmoid(g)`` and a, b > 0.
+    ``logit p = slope * g + intercept`` (intercept only: slope 1; Platt: slope fitted), or for ``beta`` (Kull et al.
+    2017) ``logit p = a * ln q - b * ln(1 - q) + intercept`` with ``q = sigmoid(g)`` and a, b > 0.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def _root(function: Callable[[float], float], reach: float) -> float:
 
 
 def fit_calibrator(g: Matrix, happened: NDArray[np.bool_], period: NDArray[np.int64] | None = None) -> Calibrator:
-    """Fit on out-of-fold logits: intercept alone below 100 outcomes, Platt to 500, above it the better of Platt and beta.
+    """Fit on out-of-fold logits: the level below 100 outcomes, Platt to 500, above it the better of Platt and beta.
 
     Parameters
     ----------

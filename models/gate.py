@@ -23,8 +23,8 @@ class Verdict:
 def decide_first(metrics: Mapping[str, Interval], base_log_loss: float, outcome: str) -> Verdict:
     """Judge a version by itself: it must rank unseen leads better than chance.
 
-    The lower end of the 95% interval of its time-forward AUC must lie above 0.5, so that a model of noise stays out, and
-    its log-loss must be below that of predicting the base rate.
+    The lower end of the 95% interval of its time-forward AUC must lie above 0.5, so that a model of noise stays out,
+    and its log-loss must be below that of predicting the base rate.
     """
     reasons: list[str] = []
     auc, loss = metrics["auc"], metrics["log_loss"]

@@ -1,7 +1,7 @@
 """The MQL line: the price of a salesperson's hour, set so that the queue fits the capacity.
 
-``lambda`` is the smallest price at which replaying the last weeks gives on average at most ``capacity`` first crossings a
-week among leads at risk. It needs no labels, so the newest weeks serve.
+``lambda`` is the smallest price at which replaying the last weeks gives on average at most ``capacity`` first
+crossings a week among leads at risk. It needs no labels, so the newest weeks serve.
 """
 
 from __future__ import annotations
@@ -137,8 +137,8 @@ class Replay:
 def crossings(replay: Replay, value: Matrix, price: float) -> NDArray[np.int64]:
     """Count first crossings by week at a price, shape (weeks,).
 
-    A lead crosses in the first week in which its expected value is above ``max(price, 0)``; leads that were above before
-    the replay began do not cross again.
+    A lead crosses in the first week in which its expected value is above ``max(price, 0)``; leads that were above
+    before the replay began do not cross again.
 
     Parameters
     ----------

@@ -27,8 +27,8 @@ MIN_HINGE_ROWS = 200
 class Transform:
     """How raw features become the logistic member's columns.
 
-    Counts and ages go through ``log(1 + x)``, as do skewed non-negative numbers; values are kept inside the range seen in
-    training, so that an outlier does not run away with a score; missing values take the mean and are flagged.
+    Counts and ages go through ``log(1 + x)``, as do skewed non-negative numbers; values are kept inside the range
+    seen in training, so that an outlier does not run away with a score; missing values take the mean and are flagged.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ class Transform:
     missing_share
         Share of missing values in training.
     hinge_feature, hinge_knot, hinge_center, hinge_scale
-        Shape (n_hinges,): ages bend, as a lead that has been silent for a year is not twice as cold as after half of one.
-        Each hinge is ``max(value - knot, 0)`` of one feature's (logged) value, standardised.
+        Shape (n_hinges,): ages bend, as a lead that has been silent for a year is not twice as cold as after half of
+        one. Each hinge is ``max(value - knot, 0)`` of one feature's (logged) value, standardised.
     """
 
     is_log: NDArray[np.bool_]
@@ -106,8 +106,7 @@ class Transform:
     def from_json(cls, item: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_json` wrote."""
         exact: dict[str, Any] = {"is_log": np.bool_, "hinge_feature": np.int64}
-        fields: dict[str, Any] = {key: np.asarray(value, dtype=exact.get(key, np.float64)) for key, value in item.items()}
-        return cls(**fields)
+        return cls(**{key: np.asarray(value, dtype=exact.get(key, np.float64)) for key, value in item.items()})
 
 
 def _learn_hinges(logged: Matrix, shapes: Sequence[Shape]) -> list[tuple[int, float, float, float]]:

@@ -70,7 +70,7 @@ class Judgement:
         self.ends = np.append(np.flatnonzero(np.diff(self.p)), len(self.p) - 1)
 
     def measure(self, weights: Matrix) -> Mapping[str, float]:
-        """Return auc, average_precision, log_loss, brier, ece, observed_over_expected, calibration_slope, lift_at_10."""
+        """Return every measure by name, from ``auc`` to ``lift_at_10``; NaN where all rows have one label."""
         w = weights[self.order]
         positives, total = float((w * self.y).sum()), float(w.sum())
         if positives == 0 or positives == total:
@@ -182,7 +182,7 @@ def gains(probability: Matrix, happened: NDArray[np.bool_], points: int = 50) ->
 
 
 def normalised_gini(predicted: Matrix, amount: Matrix, weights: Matrix) -> float:
-    """Return the Gini of amounts ordered by prediction over that of the perfect order (Wang et al. 2019); 1 is perfect."""
+    """Return the Gini of amounts in predicted order over that in perfect order (Wang et al. 2019); 1 is perfect."""
 
     def gini(order: NDArray[np.int64]) -> float:
         w, a = weights[order], (weights * amount)[order]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,7 @@ class ModelVersion:
 
 
 @contextmanager
-def open_store(workspace: Workspace) -> Iterator[MlflowClient]:
+def open_store(workspace: Workspace) -> Generator[MlflowClient]:
     """Open the workspace's MLflow store, made on first use.
 
     MLflow is imported here because it takes seconds, and its telemetry is switched off before that.
@@ -182,7 +182,7 @@ def model_folder(client: MlflowClient, workspace: Workspace, version: str) -> Pa
         raise BundleError(
             found=f"no folder '{folder}'",
             expected="the files of the registered model",
-            fix="restore mlruns/artifacts from a backup, roll back, or train again; a moved workspace must be trained again",
+            fix="restore mlruns/artifacts, roll back, or train again (a moved workspace must be trained again)",
         )
     return folder
 

@@ -88,7 +88,7 @@ def points_per_logit() -> float:
 
 
 def probabilities(bundle: Bundle, matrix: Matrix) -> tuple[Matrix, Matrix]:
-    """Return p_sql and p_won, each of shape (n,); a win passes through SQL, so p_won never exceeds it at its horizon."""
+    """Return p_sql and p_won, each of shape (n,); a win passes through SQL, so p_won is never above it."""
     p_sql, p_won = bundle.sql.probability(matrix), bundle.won.probability(matrix)
     if bundle.sql.horizon_days >= bundle.won.horizon_days:
         p_won = np.minimum(p_won, p_sql)

@@ -58,8 +58,8 @@ class EndpointReport:
 
     ``metrics`` has the keys auc, average_precision, log_loss, brier, ece, ece_null, observed_over_expected,
     calibration_slope, lift_at_10; ``base`` the same log_loss and brier of predicting the base rate. ``gains`` are pairs
-    (share of leads worked, share of outcomes found), best leads first. ``members`` maps a member's name to its weight and
-    its own log-loss. ``folds`` has one sentence a fold on what was trained and tested when.
+    (share of leads worked, share of outcomes found), best leads first. ``members`` maps a member's name to its weight
+    and its own log-loss. ``folds`` has one sentence a fold on what was trained and tested when.
     """
 
     outcome: str

@@ -1,4 +1,4 @@
-"""Fitting one endpoint: members chosen and weighed by what they said, fold after fold, about a future they had not seen."""
+"""Fitting one endpoint: members chosen and weighed by what they said about a future that they had not seen."""
 
 from __future__ import annotations
 
@@ -137,9 +137,9 @@ def _fit_logistic(data: EndpointData) -> _Candidate:
     labels = np.concatenate([data.happened[fold.test] for fold in data.folds])
     for penalty in PENALTIES if data.happened.sum() < MANY_OUTCOMES else PENALTIES_OF_MANY:
         parts = [
-            fit_logistic(data.matrix[fold.train], data.happened[fold.train], data.shapes, penalty=penalty, free=data.ages).logit(
-                data.matrix[fold.test]
-            )
+            fit_logistic(
+                data.matrix[fold.train], data.happened[fold.train], data.shapes, penalty=penalty, free=data.ages
+            ).logit(data.matrix[fold.test])
             for fold in data.folds
         ]
         logits = np.concatenate(parts)
@@ -147,7 +147,8 @@ def _fit_logistic(data: EndpointData) -> _Candidate:
         if best is None or loss < best[0]:
             best = (loss, penalty, logits)
     assert best is not None  # noqa: S101 - PENALTIES is not empty
-    return _Candidate(fit_logistic(data.matrix, data.happened, data.shapes, penalty=best[1], free=data.ages), best[2], None)
+    member = fit_logistic(data.matrix, data.happened, data.shapes, penalty=best[1], free=data.ages)
+    return _Candidate(member, best[2], None)
 
 
 def _fit_boosted(data: EndpointData, is_stumps: bool) -> _Candidate:
@@ -170,7 +171,7 @@ def _fit_boosted(data: EndpointData, is_stumps: bool) -> _Candidate:
 
 
 def _growth(data: EndpointData) -> float:
-    """Give how much longer trees may grow on all rows than they did on the folds', which were fewer: by the square root."""
+    """Give how much longer trees may grow on all rows than on the fewer ones of a fold: by the square root."""
     trained = float(np.mean([len(fold.train) for fold in data.folds]))
     return min(float(np.sqrt(len(data.happened) / trained)), MAX_GROWTH)
 
@@ -240,8 +241,8 @@ def _dataset(
 def _fit_slope(blended: Matrix, data: EndpointData) -> Calibrator:
     """Fit the calibrator on the folds that had learned from the most, whose logits spread most like the final model's.
 
-    Where leads have several rows the folds learn from a third of what the final model does, and spread more than it: on the
-    simulator their slope came out at 0.88 where the truth asked for 1.1. There the level alone is fitted.
+    Where leads have several rows the folds learn from a third of what the final model does, and spread more than it:
+    on the simulator their slope came out at 0.88 where the truth asked for 1.1. There the level alone is fitted.
     """
     if data.ages.size:
         return Calibrator("intercept", 1.0, 1.0, 0.0)

@@ -1,7 +1,7 @@
-"""The leak sentinel: does any single signal know the outcome?
+"""The leak sentinel, which asks of every single signal whether it knows the outcome.
 
-Real leads scored before sales speaks to them are ranked with an AUC of 0.6 to 0.85 by everything together; one column that
-reaches 0.9 alone was almost surely filled in afterwards (methods 1.5, L5).
+Real leads scored before sales speaks to them are ranked with an AUC of 0.6 to 0.85 by everything together; one column
+that reaches 0.9 alone was almost surely filled in afterwards (methods 1.5, L5).
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def refuse_leaks(suspects: tuple[Suspect, ...]) -> None:
         found=f"{len(suspects)} column{'s' if len(suspects) > 1 else ''} that tell the outcome: {listed}",
         expected="columns whose values were set before sales worked the lead",
         fix=(
-            f"add {', '.join(repr(s.signal) for s in suspects)} to [columns] ignore, or give their history in lead_changes "
-            "so that the value at the moment of scoring is used"
+            f"add {', '.join(repr(s.signal) for s in suspects)} to [columns] ignore, or give their history in "
+            "lead_changes so that the value at the moment of scoring is used"
         ),
     )
 

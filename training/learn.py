@@ -179,7 +179,7 @@ def _learn_amount(data: TrainingData, config: WorkspaceConfig, progress: Progres
 
 
 def make_bundle(data: TrainingData, learned: Learned, config: WorkspaceConfig, versions: Mapping[str, str]) -> Bundle:
-    """Put what was learned into one bundle, with the score's anchor: 50 points are a probability of 1% in every version."""
+    """Put what was learned into one bundle; 50 points stand for a probability of 1% in every version."""
     outcome = "won" if data.outcomes(data.won) >= MIN_SCORE_WINS else "sql"
     endpoint = learned.won.endpoint if outcome == "won" else learned.sql.endpoint
     moments = data.snapshots.as_of_us[data.sql.is_mature | data.won.is_mature]

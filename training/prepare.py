@@ -123,7 +123,10 @@ def _refuse_too_few(data: TrainingData, config: WorkspaceConfig) -> None:
         return
     mature = int(data.sql.is_mature.sum())
     raise TooFewOutcomesError(
-        found=f"{found} leads with an SQL inside {config.outcome.sql_horizon_days:g} days, among {mature:,} mature snapshots",
+        found=(
+            f"{found} leads with an SQL inside {config.outcome.sql_horizon_days:g} days, "
+            f"among {mature:,} mature snapshots"
+        ),
         expected=f"at least {MIN_OUTCOMES}; {MIN_OUTCOMES - found} more are needed",
         fix=(
             "keep the points rule for now and train again when more outcomes are recorded, give a longer history, "

@@ -1,5 +1,7 @@
 """What a run has to say for itself, gathered for the report page and for MLflow."""
 
+# pyarrow publishes no types.
+# pyright: reportAttributeAccessIssue=false
 from __future__ import annotations
 
 import hashlib

@@ -1,9 +1,12 @@
 """At which moments leads are scored for training, and in which spells they are at risk.
 
-A snapshot is taken while its lead is at risk: before a hand-off or a decision. Whether a moment is taken never depends on
-what the lead does later, else leads that convert fast would be over-represented among the young (docs/adr/0003).
+A snapshot is taken while its lead is at risk: before a hand-off or a decision. Whether a moment is taken never
+depends on what the lead does later, else leads that convert fast would be over-represented among the young
+(docs/adr/0003).
 """
 
+# Ibis gives every column of a table the type Column, which has no operators.
+# pyright: reportOperatorIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -24,8 +27,8 @@ from features.known import DAY_US
 __all__ = ["Snapshots", "scoring_moments", "take_snapshots"]
 
 RANDOM_PER_LEAD = 6
-# Half of the ages are drawn evenly in log age while leads are young and their signs change by the hour, half evenly over
-# all later ages, where most leads at risk lie dormant and the model has to learn how little they are worth.
+# Half of the ages are drawn evenly in log age while leads are young and their signs change by the hour, half evenly
+# over all later ages, where most leads at risk lie dormant and the model has to learn how little they are worth.
 YOUNGEST_DAYS = 0.1
 YOUNG_DAYS = 60.0
 HASH_KEY = "kizashi-snapshot"
@@ -47,8 +50,8 @@ class Snapshots:
     lead
         Lead number of each row, shape (n,).
     is_judged
-        Shape (n,): at most one row a lead, on which quality is reported. Which one is drawn before anything is known of the
-        lead's future; a lead that has left before its row has none, as it would not be scored then.
+        Shape (n,): at most one row a lead, on which quality is reported. Which one is drawn before anything is known
+        of the lead's future; a lead that has left before its row has none, as it would not be scored then.
     """
 
     moments: pa.Table

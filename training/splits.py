@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,10 +49,11 @@ def time_forward_folds(
 ) -> tuple[Fold, ...]:
     """Cut the rows into four test periods, each after its training rows.
 
-    Training rows end a horizon before the test period begins, so that their labels were known by then; where that leaves
-    fewer than 25 outcomes, they end where it begins, and the fold says so. No account is on both sides: where each lead has
-    one row, accounts that were trained on are not tested. Where leads have several, that would leave no older lead to test;
-    there a half of the accounts is tested, and trained on the others (both halves in turn while rows are few).
+    Training rows end a horizon before the test period begins, so that their labels were known by then; where that
+    leaves fewer than 25 outcomes, they end where it begins, and the fold says so. No account is on both sides: where
+    each lead has one row, accounts that were trained on are not tested. Where leads have several, that would leave no
+    older lead to test; there a half of the accounts is tested, and trained on the others (both halves in turn while
+    rows are few).
 
     Parameters
     ----------
@@ -74,7 +76,7 @@ def time_forward_folds(
     edges = np.quantile(as_of_us, np.linspace(FIRST_TEST_SHARE, 1.0, FOLDS + 1)).astype(np.int64)
     edges[-1] += 1
     folds: list[Fold] = []
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         test = np.flatnonzero((as_of_us >= start) & (as_of_us < end))
         halves = [test] if is_once else _halves(groups, test, few=len(as_of_us) < MANY_ROWS)
         found = (_fold(_Rows(as_of_us, happened, groups, is_once), half, int(start), horizon_us) for half in halves)
@@ -83,7 +85,7 @@ def time_forward_folds(
 
 
 def _halves(groups: NDArray[np.int64], test: NDArray[np.int64], *, few: bool) -> list[NDArray[np.int64]]:
-    """Part the test rows by account: a period touches most accounts, and taking all of them out would train on a rest."""
+    """Part the test rows by account: a period touches most accounts, and without all of them little is left."""
     half = (groups[test] * HASH_STEP % HASH_SIZE) % 2
     return [test[half == number] for number in ((0, 1) if few else (0,))]
 

@@ -66,6 +66,7 @@ def log_run(
     with open_store(parts.workspace) as client:
         import mlflow
 
+        version, is_champion = "", False
         mlflow.set_experiment(EXPERIMENT)
         with mlflow.start_run(run_name=f"train {parts.data.seen.observed_until:%Y-%m-%d}") as run:
             mlflow.log_params(_parameters(parts))

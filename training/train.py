@@ -1,5 +1,7 @@
 """One training run, from the workspace's tables to a registered version."""
 
+# pyarrow publishes no types.
+# pyright: reportUnknownParameterType=false
 from __future__ import annotations
 
 import os
