@@ -347,8 +347,8 @@ class DecayedSum(TouchFeature):
         if not value > 0:
             return self._none(language)
         if language == "ja":
-            return f"{self._what(language)}の最近の活発さ {value:.1f}"
-        return f"recent weight of {self._what(language)} {value:.1f}"
+            return f"最近の{self._what(language)}(新しさで加重 {value:.1f}回)"
+        return f"recent {self._what(language)} ({value:.1f}, weighted by freshness)"
 
 
 @dataclass(frozen=True)
