@@ -49,8 +49,8 @@ def find_attributes(
     Returns
     -------
     attributes, notes
-        Every column of ``leads`` beyond the contract's and every field of ``lead_changes``, each with the reason when it
-        is refused; and a sentence for each entry of ``[columns]`` that names no column.
+        Every column of ``leads`` beyond the contract's and every field of ``lead_changes``, each with the reason when
+        it is refused; and a sentence for each entry of ``[columns]`` that names no column.
     """
     declared = {"source", "account_id", *TABLES["leads"].column_names, "created_us", "recorded_us"}
     columns = {row[0]: str(row[1]) for row in connection.execute("DESCRIBE leads").fetchall()}
@@ -117,9 +117,7 @@ def _retype(connection: duckdb.DuckDBPyConnection, facts: _Facts) -> AttributeTy
         return _type_of_changes(connection, name)
     if facts.has_history and facts.raw_type != "BOOLEAN" and _is_empty(connection, name):
         kind = _type_of_changes(connection, name)
-        connection.execute(
-            f"ALTER TABLE leads ALTER {column} TYPE {'DOUBLE' if kind == 'number' else 'VARCHAR'}"
-        )
+        connection.execute(f"ALTER TABLE leads ALTER {column} TYPE {'DOUBLE' if kind == 'number' else 'VARCHAR'}")
         return kind
     if facts.raw_type == "BOOLEAN":
         return "boolean"

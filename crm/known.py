@@ -1,8 +1,8 @@
 """What is known as of a moment: the one place where both clocks are compared.
 
-A touch or stage is known iff it happened before ``as_of`` and was recorded by then; a lead iff it was created by then; a
-merge or a change of an attribute iff it was recorded by then. Everything here takes *moments*, a table of ``row_id``,
-``lead_id`` and ``as_of_us`` (microseconds since 1970, UTC), and gives back what each row may see.
+A touch or stage is known iff it happened before ``as_of`` and was recorded by then; a lead iff it was created by
+then; a merge or a change of an attribute iff it was recorded by then. Everything here takes *moments*, a table of
+``row_id``, ``lead_id`` and ``as_of_us`` (microseconds since 1970, UTC), and gives back what each row may see.
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ def from_micros(micros: int) -> datetime:
 
 def moments_table(tables: Tables, moments: pa.Table) -> ir.Table:
     """Put moments (row_id, lead_id, as_of_us) into the engine of ``tables``."""
-    return tables.backend.create_table(
-        "moments", moments.select(["row_id", "lead_id", "as_of_us"]), overwrite=True
-    )
+    return tables.backend.create_table("moments", moments.select(["row_id", "lead_id", "as_of_us"]), overwrite=True)
 
 
 def merge_paths(tables: Tables) -> pa.Table:
@@ -114,9 +112,7 @@ def touches_known(tables: Tables, members: ir.Table) -> ir.Table:
             touches.happened_us < members.as_of_us,
             touches.recorded_us <= members.as_of_us,
         ],
-    ).select(
-        members.row_id, members.as_of_us, touches.happened_us, touches.kind, touches.content_id, touches.value
-    )
+    ).select(members.row_id, members.as_of_us, touches.happened_us, touches.kind, touches.content_id, touches.value)
 
 
 def account_leads_known(tables: Tables, moments: ir.Table, members: ir.Table) -> ir.Table:
@@ -181,8 +177,8 @@ def stages_known(tables: Tables, moments: ir.Table, stage: str) -> ir.Table:
 def attributes_known(tables: Tables, moments: ir.Table) -> ir.Table:
     """Return each moment's attributes as known then: row_id, as_of_us, created_us, account_id and one column each.
 
-    The newest change recorded by then rules, a cleared value included; without any, the value at creation for attributes
-    that are known at creation, and missing for the others.
+    The newest change recorded by then rules, a cleared value included; without any, the value at creation for
+    attributes that are known at creation, and missing for the others.
     """
     leads = tables.table("leads")
     wanted = [attribute.name for attribute in tables.used_attributes if attribute.name in leads.columns]

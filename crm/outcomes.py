@@ -1,9 +1,9 @@
 """What became of a lead: SQL, won, amount. The one definition, and the only module that looks past a cutoff.
 
-SQL is the earliest of the stages sql, opportunity and closed_won, and of an opportunity's ``created_at``: skipped stages
-count as passed. Where the workspace has opportunities, they rule won and amount. The outcome of a snapshot is the first
-after its ``as_of``; it counts iff ``as_of <= entered_at < as_of + horizon``. A label is mature iff the whole horizon was
-observed, otherwise it is censored: unknown, never negative.
+SQL is the earliest of the stages sql, opportunity and closed_won, and of an opportunity's ``created_at``: skipped
+stages count as passed. Where the workspace has opportunities, they rule won and amount. The outcome of a snapshot is
+the first after its ``as_of``; it counts iff ``as_of <= entered_at < as_of + horizon``. A label is mature iff the
+whole horizon was observed, otherwise it is censored: unknown, never negative.
 """
 
 from __future__ import annotations
@@ -60,9 +60,7 @@ class Observation:
         >>> seen.is_mature(datetime(2026, 1, 2, tzinfo=UTC), timedelta(days=90))
         False
         """
-        return cutoff + horizon <= self.observed_until and (
-            self.observed_from is None or cutoff >= self.observed_from
-        )
+        return cutoff + horizon <= self.observed_until and (self.observed_from is None or cutoff >= self.observed_from)
 
 
 def observation(tables: Tables, config: OutcomeConfig, as_of: datetime) -> Observation:
@@ -86,7 +84,8 @@ class Labels:
     is_mature
         Shape (n,): the label can be trusted. Where False, ``happened`` says nothing.
     amount
-        Shape (n,): sum of the wins closed inside the horizon, workspace currency; 0 without, NaN where no amount is known.
+        Shape (n,): sum of the wins closed inside the horizon, workspace currency; 0 without, NaN where no amount is
+        known.
     """
 
     outcome: Outcome
@@ -185,9 +184,7 @@ def _opportunity_events(tables: Tables, known: int) -> pd.DataFrame:
     opened = _events(direct["lead_id"], "sql", direct["created_us"])
     won = direct[direct["is_won"].fillna(False).astype(bool)]
     closed = won["closed_us"].fillna(won["recorded_us"]).astype("int64")
-    wins = _events(
-        won["lead_id"], "won", closed, won["amount"].astype(float) * won["share"], won["opportunity_id"]
-    )
+    wins = _events(won["lead_id"], "won", closed, won["amount"].astype(float) * won["share"], won["opportunity_id"])
     passed = _events(won["lead_id"], "sql", closed)
     return pd.concat([opened, wins, passed], ignore_index=True)
 
@@ -243,11 +240,7 @@ def label_moments(
             right.at_us < left.as_of_us + horizon_us,
         ],
     )
-    found = (
-        inside.group_by("row_id")
-        .aggregate(amount=inside.amount.sum(), known=inside.amount.count())
-        .to_pyarrow()
-    )
+    found = inside.group_by("row_id").aggregate(amount=inside.amount.sum(), known=inside.amount.count()).to_pyarrow()
     rows = found.column("row_id").to_numpy()
     happened = np.zeros(moments.num_rows, dtype=bool)
     happened[rows] = True
@@ -269,9 +262,7 @@ def risk_spells(tables: Tables, as_of: datetime) -> pd.DataFrame:
     """
     known = to_micros(as_of)
     leads = tables.table("leads")
-    leads = _frame(
-        leads.filter(leads["created_us"] <= known).select("lead_id", "account_id", start_us="created_us")
-    )
+    leads = _frame(leads.filter(leads["created_us"] <= known).select("lead_id", "account_id", start_us="created_us"))
     starts = [leads.assign(first_end_us=leads["start_us"])]
     if tables.has("stages"):
         stages = _recorded(tables, "stages", known).rename(columns={"entered_us": "start_us"})
@@ -306,9 +297,7 @@ def _spell_ends(tables: Tables, as_of: datetime) -> pd.DataFrame:
         hand_offs = _newest(_recorded(tables, "hand_offs", known), "hand_off_id")
         ends.append(hand_offs.rename(columns={"handed_off_us": "at_us"})[["lead_id", "at_us"]])
     merges = merge_paths(tables).to_pandas()
-    merges = merges[merges["merged_us"] <= known].rename(
-        columns={"from_lead_id": "lead_id", "merged_us": "at_us"}
-    )
+    merges = merges[merges["merged_us"] <= known].rename(columns={"from_lead_id": "lead_id", "merged_us": "at_us"})
     ends.append(merges[["lead_id", "at_us"]])
     found = pd.concat(ends, ignore_index=True).astype({"lead_id": object, "at_us": "int64"})
     return found.assign(end_us=found["at_us"].astype("float64")).sort_values("at_us", kind="stable")
@@ -317,9 +306,7 @@ def _spell_ends(tables: Tables, as_of: datetime) -> pd.DataFrame:
 def newest_moment(tables: Tables) -> datetime | None:
     """Return the newest ``recorded_at`` of leads and touches, for workspaces without outcomes; None without rows."""
     newest = [
-        tables.table(name).recorded_us.max().to_pyarrow().as_py()
-        for name in ("leads", "touches")
-        if tables.has(name)
+        tables.table(name).recorded_us.max().to_pyarrow().as_py() for name in ("leads", "touches") if tables.has(name)
     ]
     values = [int(value) for value in newest if value is not None]
     return from_micros(max(values)) if values else None

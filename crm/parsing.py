@@ -1,7 +1,7 @@
 """How one raw column becomes a typed one, as SQL for the local DuckDB.
 
-Only names from our own schemas, quoted, are put into the text; values never are. The session's time zone is the source's
-while these expressions run, so that a time without a zone means what the source meant by it.
+Only names from our own schemas, quoted, are put into the text; values never are. The session's time zone is the
+source's while these expressions run, so that a time without a zone means what the source meant by it.
 """
 
 from __future__ import annotations

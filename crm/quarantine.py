@@ -60,10 +60,7 @@ class Staging:
 
     def has(self, table: str) -> bool:
         """Tell whether a clean table was taken in already."""
-        return (
-            count_of(self.connection, f"SELECT count(*) FROM duckdb_tables() WHERE table_name = '{table}'")
-            > 0
-        )
+        return count_of(self.connection, f"SELECT count(*) FROM duckdb_tables() WHERE table_name = '{table}'") > 0
 
 
 def count_of(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
@@ -124,18 +121,14 @@ def _mark_ids(staging: Staging, schema: TableSchema) -> None:
         known = "SELECT lead_id FROM leads"
         if staging.has("lead_merges"):
             known += " UNION SELECT from_lead_id FROM lead_merges"
-        staging.mark(
-            "'unknown lead: ' || left(lead_id, 40)", f"lead_id IS NOT NULL AND lead_id NOT IN ({known})"
-        )
+        staging.mark("'unknown lead: ' || left(lead_id, 40)", f"lead_id IS NOT NULL AND lead_id NOT IN ({known})")
 
 
 def _mark_times(staging: Staging, schema: TableSchema) -> None:
     latest = (staging.now + TOLERANCE).astimezone(UTC).isoformat()
     for name in (column.name for column in schema.columns if column.type == "time"):
         shown = f"CAST({quote(name)} AS VARCHAR)"
-        staging.mark(
-            f"'{name} lies in the future: ' || {shown}", f"{quote(name)} > CAST(? AS TIMESTAMPTZ)", [latest]
-        )
+        staging.mark(f"'{name} lies in the future: ' || {shown}", f"{quote(name)} > CAST(? AS TIMESTAMPTZ)", [latest])
         staging.mark(
             f"'{name} lies before 1970: ' || {shown}",
             f"{quote(name)} < TIMESTAMPTZ '1970-01-01 00:00:00+00'",

@@ -1,8 +1,8 @@
 """The tables that kizashi reads, as typed schemas.
 
 Every time is timezone-aware UTC once a table has been taken in (:mod:`crm.intake`). Two clocks run beside each other:
-the table's own clock (``happened_at``, ``entered_at``, ...) tells when something was so, ``recorded_at`` when the system
-knew it.
+the table's own clock (``happened_at``, ``entered_at``, ...) tells when something was so, ``recorded_at`` when the
+system knew it.
 """
 
 from __future__ import annotations
@@ -89,9 +89,7 @@ class TableSchema:
         raise KeyError(name)
 
 
-def _text(
-    name: str, *, required: bool = False, choices: tuple[str, ...] = (), default: str | None = None
-) -> Column:
+def _text(name: str, *, required: bool = False, choices: tuple[str, ...] = (), default: str | None = None) -> Column:
     return Column(name, "text", required=required, choices=choices, default=default)
 
 

@@ -51,12 +51,8 @@ def build_features(tables: Tables, moments: pa.Table, features: FeatureSet) -> N
     return matrix
 
 
-def _fill(
-    matrix: NDArray[np.float64], source: ir.Table, numbers: Sequence[int], features: Sequence[Feature]
-) -> None:
-    columns = {
-        f"f{number}": feature.column(source) for number, feature in zip(numbers, features, strict=True)
-    }
+def _fill(matrix: NDArray[np.float64], source: ir.Table, numbers: Sequence[int], features: Sequence[Feature]) -> None:
+    columns = {f"f{number}": feature.column(source) for number, feature in zip(numbers, features, strict=True)}
     if features[0].reads == "attributes":
         answer = source.select(row_id=source.row_id, **columns)
     else:

@@ -22,8 +22,8 @@ Shape = Literal["count", "days", "number", "flag"]
 class Feature(ABC):
     """One named number of a lead as of a moment.
 
-    A subclass gives the number twice: :meth:`column` for a table of snapshots, :meth:`value` for one lead in memory. The
-    two must agree for every history; a hypothesis test draws histories and holds them to it.
+    A subclass gives the number twice: :meth:`column` for a table of snapshots, :meth:`value` for one lead in memory.
+    The two must agree for every history; a hypothesis test draws histories and holds them to it.
     """
 
     available: ClassVar[str]

@@ -1,6 +1,7 @@
 """What the two computations of a feature read: tables for many rows, arrays for one lead.
 
-Both hold the same facts under the same rule of :mod:`crm.known`; ``tests/unit/features/test_parity.py`` holds them to it.
+Both hold the same facts under the same rule of :mod:`crm.known`; ``tests/unit/features/test_parity.py`` holds them to
+it.
 """
 
 from __future__ import annotations

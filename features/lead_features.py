@@ -300,22 +300,12 @@ class StageAge(Feature):
     def value(self, known: KnownLead, as_of_us: int) -> float:
         """Take the smallest age; NaN if never."""
         entries = known.mql if self.stage == "mql" else known.recycled
-        return (
-            float((as_of_us - entries.happened_us.max()) / DAY_US)
-            if entries.happened_us.size
-            else float("nan")
-        )
+        return float((as_of_us - entries.happened_us.max()) / DAY_US) if entries.happened_us.size else float("nan")
 
     def words(self, value: float, language: Language) -> str | None:
         """Say 'MQL by the old rule for 3 days'."""
-        what = {"mql": ("MQL by the old rule", "旧ルールでMQL化"), "recycled": ("recycled", "リサイクル")}[
-            self.stage
-        ]
+        what = {"mql": ("MQL by the old rule", "旧ルールでMQL化"), "recycled": ("recycled", "リサイクル")}[self.stage]
         if np.isnan(value):
             return f"never {what[0]}" if language == "en" else f"{what[1]}なし"
-        days = (
-            f"{value:.0f} day{'s' if round(value) != 1 else ''} ago"
-            if language == "en"
-            else f"から{value:.0f}日"
-        )
+        days = f"{value:.0f} day{'s' if round(value) != 1 else ''} ago" if language == "en" else f"から{value:.0f}日"
         return f"{what[0]} {days}" if language == "en" else f"{what[1]}{days}"

@@ -1,4 +1,4 @@
-"""Which features a workspace's data can carry: kinds of touches and levels of attributes are learned, not hard-coded."""
+"""Which features a workspace's data can carry: kinds of touches and levels are learned, not hard-coded."""
 
 from __future__ import annotations
 
@@ -116,18 +116,14 @@ def _account_features() -> Iterator[Feature]:
 
 def _has_accounts(tables: Tables) -> bool:
     leads = tables.table("leads")
-    sizes = (
-        leads.filter(leads.account_id.notnull()).group_by("account_id").aggregate(size=lambda t: t.count())
-    )
+    sizes = leads.filter(leads.account_id.notnull()).group_by("account_id").aggregate(size=lambda t: t.count())
     largest = sizes["size"].max().to_pyarrow().as_py()
     return largest is not None and int(largest) > 1
 
 
 def _has_stage(tables: Tables, stage: str, as_of_us: int) -> bool:
     stages = tables.table("stages")
-    found = (
-        stages.filter((stages.stage == stage) & (stages.recorded_us <= as_of_us)).count().to_pyarrow().as_py()
-    )
+    found = stages.filter((stages.stage == stage) & (stages.recorded_us <= as_of_us)).count().to_pyarrow().as_py()
     return int(found) >= MIN_LEVEL_ROWS
 
 

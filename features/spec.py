@@ -143,8 +143,6 @@ def feature_from_json(item: Mapping[str, Any]) -> Feature:
             fix="score with the version of kizashi that trained this model, or train again",
         )
     fields = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in item.items()
-        if key != "feature"
+        key: tuple(value) if isinstance(value, list) else value for key, value in item.items() if key != "feature"
     }
     return kind(**fields)
