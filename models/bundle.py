@@ -214,19 +214,27 @@ def parse_bundle(contents: Mapping[str, bytes], *, fingerprint: str, prefix: str
             expected=f"{fingerprint[:12]}, with which the model was trained",
             fix="score with the version of kizashi that trained it, or train again",
         )
-    bundle = Bundle(
-        features,
-        _endpoint_from_json(document["sql"], contents, prefix),
-        _endpoint_from_json(document["won"], contents, prefix),
-        AmountModel.from_json(document["amount"]),
-        str(document["score_outcome"]),
-        float(document["g50"]),
-        str(document["currency"]),
-        str(document["trained_from"]),
-        str(document["trained_until"]),
-        document["versions"],
-    )
-    return bundle, Line.model_validate_json(contents[prefix + LINE])
+    try:
+        bundle = Bundle(
+            features,
+            _endpoint_from_json(document["sql"], contents, prefix),
+            _endpoint_from_json(document["won"], contents, prefix),
+            AmountModel.from_json(document["amount"]),
+            str(document["score_outcome"]),
+            float(document["g50"]),
+            str(document["currency"]),
+            str(document["trained_from"]),
+            str(document["trained_until"]),
+            document["versions"],
+        )
+        line = Line.model_validate_json(contents[prefix + LINE])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(
+            found=f"a bundle whose parts do not fit together ({type(error).__name__}: {str(error)[:120]})",
+            expected=f"a bundle written by this version of kizashi (format {FORMAT})",
+            fix="score with the version of kizashi that trained it, or train again",
+        ) from error
+    return bundle, line
 
 
 def _endpoint_from_json(item: Mapping[str, Any], contents: Mapping[str, bytes], prefix: str) -> Endpoint:
