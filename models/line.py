@@ -23,6 +23,7 @@ __all__ = ["Line", "Replay", "crossings", "set_price"]
 
 Matrix = NDArray[np.float64]
 QUANTILES = 101
+SHOWN_PRICES = 400
 
 
 class Line(BaseModel):
@@ -178,11 +179,27 @@ def set_price(replay: Replay, value: Matrix, capacity: float | None) -> tuple[fl
     above = np.unique(value[value > 0])
     if above.size == 0:
         return 0.0, ((0.0, 0.0),)
-    grid = np.unique(np.quantile(above, np.linspace(0.0, 1.0, 400)))
-    rates = np.array([crossings(replay, value, price).sum() / replay.weeks for price in grid])
-    start = crossings(replay, value, 0.0).sum() / replay.weeks
-    shown = ((0.0, float(start)), *((float(a), float(b)) for a, b in zip(grid, rates, strict=True)))
-    if capacity is None or start <= capacity:
+    grid = np.append(0.0, np.unique(np.quantile(above, np.linspace(0.0, 1.0, SHOWN_PRICES))))
+    before, best = _heights(replay, value)
+    shown = tuple((float(c), float(_count(before, best, c)) / replay.weeks) for c in grid)
+    if capacity is None:
         return 0.0, shown
     # At the highest value nobody crosses, so some price always fits.
-    return float(grid[np.flatnonzero(rates <= capacity)[0]]), shown
+    prices = np.unique(np.append(0.0, best))
+    return float(prices[_count(before, best, prices) / replay.weeks <= capacity][0]), shown
+
+
+def _heights(replay: Replay, value: Matrix) -> tuple[Matrix, Matrix]:
+    """Return the highest value before and inside the replay of each lead that crosses at some price from 0 on."""
+    count = int(replay.lead.max()) + 1
+    before, best = np.zeros(count), np.zeros(count)
+    early = replay.week == 0
+    np.maximum.at(before, replay.lead[early], value[early])
+    np.maximum.at(best, replay.lead[~early], value[~early])
+    crosses = best > before
+    return np.sort(before[crosses]), np.sort(best[crosses])
+
+
+def _count(before: Matrix, best: Matrix, price: Matrix | float) -> NDArray[np.int64]:
+    """Count the leads that were not above a price before the replay and were above it inside."""
+    return np.searchsorted(before, price, side="right") - np.searchsorted(best, price, side="right")
