@@ -7,29 +7,18 @@ keeps what they held out of messages, logs and MLflow.
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from crm.config_problems import describe_problems
+from crm.config_values import Capacity, Currency, Days, Flag, Moment, Real, Select, TableName, Whole, Zone
 from crm.errors import ConfigError
-from crm.tables import TABLES
 
 __all__ = [
     "ColumnsConfig",
@@ -49,82 +38,26 @@ FILE_NAME = "kizashi.toml"
 MAX_FILE_BYTES = 1_000_000
 
 
-def _check_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ValueError(f"{name!r} is no time zone; expected an IANA name such as 'Asia/Tokyo'") from error
-    return name
-
-
-def _check_currency(code: str) -> str:
-    if not re.fullmatch(r"[A-Z]{3}", code):
-        raise ValueError(f"{code!r} is no currency; expected three capital letters such as 'JPY'")
-    return code
-
-
-def _check_select(sql: str) -> str:
-    head = re.sub(r"(--[^\n]*\n|/\*.*?\*/|\s)*", "", sql, count=1, flags=re.DOTALL)[:6].upper()
-    if not head.startswith(("SELECT", "WITH", "FROM", "(")):
-        raise ValueError(f"expected one SELECT, found a text that starts with {sql.strip()[:20]!r}")
-    if "${" in sql:
-        raise ValueError("variables are not allowed in SQL; use them in [source] url")
-    return sql
-
-
-def _to_moment(value: object) -> object:
-    """Read a TOML date or date-time; without a zone it is UTC, a date is its 00:00 UTC."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            raise ValueError("expected a date such as 2026-01-31 or a date-time") from None
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    if value is not None:
-        raise ValueError("expected a date such as 2026-01-31 or a date-time")
-    return value
-
-
-def _check_table(name: str) -> str:
-    if name not in TABLES:
-        close = get_close_matches(name, TABLES, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(TABLES)}"
-        raise ValueError(f"unknown table; {hint}")
-    return name
-
-
-def _check_capacity(value: object) -> object:
-    teams = value.values() if isinstance(value, dict) else (value,)
-    for number in teams:
-        is_number = isinstance(number, int | float) and not isinstance(number, bool)
-        if value is not None and not (is_number and 0 < number < math.inf):
-            raise ValueError("expected a number above 0, or a table with such a number for each team")
-    if value == {}:
-        raise ValueError("expected a number above 0, or at least one team")
-    return value
-
-
-Zone = Annotated[str, AfterValidator(_check_zone)]
-Currency = Annotated[str, AfterValidator(_check_currency)]
-Select = Annotated[str, AfterValidator(_check_select)]
-TableName = Annotated[str, AfterValidator(_check_table)]
-Moment = Annotated[datetime, BeforeValidator(_to_moment)]
-Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Whole = Annotated[int, Field(strict=True)]
-Flag = Annotated[bool, Field(strict=True)]
-Positive = Annotated[float, Field(gt=0)]
-Days = Annotated[Real, Field(gt=0, le=3650)]
-
-
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class WorkspaceSection(_Section):
-    """``[workspace]``: what holds for the whole workspace."""
+    """``[workspace]``: what holds for the whole workspace.
+
+    Attributes
+    ----------
+    name
+        What reports and the model's card call the workspace.
+    timezone
+        Zone of the business: its days and weeks, and of times without one where the source names none.
+    currency
+        Currency of every amount shown; others are brought to it by ``fx_rates``.
+    language
+        Language of reports, reasons and the board.
+    hash_ids
+        Replace ids of leads and accounts by a hash keyed with ``KIZASHI_ID_KEY``.
+    """
 
     name: str = "kizashi"
     timezone: Zone = "UTC"
@@ -136,8 +69,18 @@ class WorkspaceSection(_Section):
 class SourceConfig(_Section):
     """``[source]``: where the raw tables are, and one SELECT a table in that engine's dialect.
 
-    ``lag`` is, per table, the hours between an event and its recording where the source does not store ``recorded_at``.
-    ``order_only`` says that the data has no dates and that its times are positions in an order, nothing more.
+    Attributes
+    ----------
+    url
+        ``dir:FOLDER`` (relative to the workspace), ``demo://`` or a database's URL.
+    timezone
+        Zone of times that carry none; the workspace's unless given.
+    lag
+        Hours between an event and its recording, by table, where the source stores no ``recorded_at``.
+    tables
+        One SELECT a table, in the source's own SQL.
+    order_only
+        The data has no dates: its times are positions in an order, nothing more.
     """
 
     url: str
@@ -157,6 +100,15 @@ class ColumnsConfig(_Section):
     """``[columns]``: which attributes of a lead may be used.
 
     An attribute without history in ``lead_changes`` is used only if ``known_at_creation`` lists it.
+
+    Attributes
+    ----------
+    known_at_creation
+        Columns of ``leads`` that hold the value at creation, not today's.
+    ignore
+        Columns that are never used.
+    allow_personal
+        Columns whose name or values look personal and are not.
     """
 
     known_at_creation: tuple[str, ...] = ()
@@ -165,7 +117,19 @@ class ColumnsConfig(_Section):
 
 
 class OutcomeConfig(_Section):
-    """``[outcome]``: horizons in days, and the span in which outcomes were recorded."""
+    """``[outcome]``: horizons in days, and the span in which outcomes were recorded.
+
+    Attributes
+    ----------
+    sql_horizon_days
+        Days after a snapshot in which an SQL counts.
+    won_horizon_days
+        Days after a snapshot in which a win counts.
+    observed_from
+        Outcomes before this moment were not recorded; earlier snapshots do not train.
+    observed_until
+        Last moment at which outcomes were recorded; the newest recorded outcome unless given.
+    """
 
     sql_horizon_days: Days = 30
     won_horizon_days: Days = 90
@@ -183,6 +147,21 @@ class SnapshotsConfig(_Section):
     """``[snapshots]``: at which moments leads are scored for training.
 
     Without any key: at creation, at each MQL, and at six ages drawn by a hash of the lead, while it is at risk.
+
+    Attributes
+    ----------
+    creation
+        When the lead is created or recycled.
+    after_days
+        So many days after that.
+    touch_kinds
+        At each touch of these kinds.
+    weekly
+        Each week at the hour at which the observed span ends.
+    decisions
+        At each MQL, or at each hand-off where the data has no MQLs.
+    random_per_lead
+        At so many ages, drawn by a hash of the lead.
     """
 
     creation: Flag = False
@@ -199,11 +178,23 @@ class SnapshotsConfig(_Section):
 
 
 class ValueConfig(_Section):
-    """``[value]``: what a win is worth and what working a lead costs, in workspace currency."""
+    """``[value]``: what a win is worth and what working a lead costs, in workspace currency.
+
+    Attributes
+    ----------
+    margin
+        Share of the revenue of a win that is earned.
+    touch_cost
+        Cost of working one lead.
+    capacity_per_week
+        Leads that sales can start on in a week, one number or one a team.
+    default_amount
+        Amount of a win where the data has none.
+    """
 
     margin: Annotated[Real, Field(gt=0, le=1)] = 1.0
     touch_cost: Annotated[Real, Field(ge=0)] = 0.0
-    capacity_per_week: Annotated[Positive | Mapping[str, Positive] | None, BeforeValidator(_check_capacity)] = None
+    capacity_per_week: Capacity = None
     default_amount: Annotated[Real, Field(gt=0)] | None = None
 
     @property
@@ -215,13 +206,29 @@ class ValueConfig(_Section):
 
 
 class OldRuleConfig(_Section):
-    """``[old_rule]``: the MQL definition to be replaced; by default the stage ``mql`` in the data."""
+    """``[old_rule]``: the MQL definition to be replaced; by default the stage ``mql`` in the data.
+
+    Attributes
+    ----------
+    stage
+        The stage that the old rule sets.
+    """
 
     stage: Literal["mql"] = "mql"
 
 
 class ServeConfig(_Section):
-    """``[serve]``: limits of the HTTP service."""
+    """``[serve]``: limits of the HTTP service.
+
+    Attributes
+    ----------
+    port
+        Port that it listens on.
+    max_body_bytes
+        Largest body of a request.
+    max_batch
+        Most leads in one request.
+    """
 
     port: Annotated[Whole, Field(ge=1, le=65535)] = 3000
     max_body_bytes: Annotated[Whole, Field(ge=1_000, le=100_000_000)] = 4_000_000
@@ -315,8 +322,8 @@ def load_workspace(folder: Path, *, environ: Mapping[str, str] = os.environ) -> 
     try:
         config = WorkspaceConfig.model_validate(raw)
     except ValidationError as error:
-        found = sorted((_problem(dict(item), text) for item in error.errors(include_url=False)), key=_by_line)
-        raise ConfigError(path=str(path), problems=[*problems, *found]) from None
+        problems += describe_problems(error, text, WorkspaceConfig)
+        raise ConfigError(path=str(path), problems=problems) from None
     if problems:
         raise ConfigError(path=str(path), problems=problems)
     return Workspace(folder=folder.resolve(), config=config, secrets=tuple(secrets))
@@ -351,7 +358,8 @@ def _read(path: Path) -> str:
 
 def _expand(url: str, environ: Mapping[str, str], secrets: list[str], problems: list[str]) -> str:
     def value(match: re.Match[str]) -> str:
-        name, default = match["name"], match["default"]
+        name: str = match["name"]
+        default: str | None = match["default"]
         found = environ.get(name, default)
         if found is None:
             problems.append(f"source.url: environment variable {name} is not set; set it or write ${{{name}:-default}}")
@@ -361,68 +369,3 @@ def _expand(url: str, environ: Mapping[str, str], secrets: list[str], problems: 
         return found
 
     return re.sub(r"\$\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}", value, url)
-
-
-_WANTED = {
-    "missing": "this key is required and missing",
-    "model_type": "expected a table",
-    "dict_type": "expected a table",
-    "mapping_type": "expected a table",
-    "tuple_type": "expected a list",
-    "string_type": "expected a text",
-    "bool_type": "expected true or false",
-    "float_type": "expected a number",
-    "int_type": "expected a whole number",
-    "finite_number": "expected a finite number",
-}
-
-
-def _problem(item: dict[str, Any], text: str) -> str:
-    parts = (str(part) for part in item["loc"])
-    place = tuple(part for part in parts if part != "[key]" and not part.startswith(("function-", "constrained-")))
-    name = ".".join(place)
-    line = _line_of(place, text)
-    where = f"line {line}, {name}" if line else name
-    if item["type"] == "extra_forbidden":
-        return f"{where}: unknown key{_suggestion(place)}"
-    message = _WANTED.get(item["type"], str(item["msg"]).removeprefix("Value error, "))
-    message = message[0].lower() + message[1:].replace("Input should", "should")
-    message = message.replace("input should be", "expected")
-    shown = repr(item["input"]) if isinstance(item["input"], str | int | float) else ""
-    is_said = shown in message or "did you mean" in message or place == ("source", "url")
-    return f"{where}: {message}" if is_said or len(shown) > 40 else f"{where}: {message}, found {shown}"
-
-
-def _by_line(problem: str) -> tuple[int, str]:
-    number = re.match(r"line (\d+)", problem)
-    return (int(number[1]), "") if number else (0, "")
-
-
-def _suggestion(place: tuple[str, ...]) -> str:
-    model: Any = WorkspaceConfig
-    for part in place[:-1]:
-        field = model.model_fields.get(part) if hasattr(model, "model_fields") else None
-        model = field.annotation if field else None
-    names = list(model.model_fields) if hasattr(model, "model_fields") else []
-    close = get_close_matches(place[-1], names, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; expected one of {', '.join(names)}" if names else ""
-
-
-def _line_of(place: tuple[str, ...], text: str) -> int | None:
-    """Find the line of a key; TOML parsers keep no positions, and a place without a line is half an answer."""
-    section: tuple[str, ...] = ()
-    best: int | None = None
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]+", line)
-        if header:
-            section = tuple(part.strip().strip("\"'") for part in header[1].split("."))
-            shorter = min(len(place), len(section))
-            if place[:shorter] == section[:shorter] and (best is None or len(section) <= len(place)):
-                best = number
-            continue
-        key = re.match(r"\s*([A-Za-z0-9_.\"'-]+)\s*=", line)
-        if key:
-            full = (*section, *(part.strip("\"'") for part in key[1].split(".")))
-            if place[: len(full)] == full:
-                return number
-    return best

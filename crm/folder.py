@@ -1,16 +1,17 @@
-# pyright: reportUnknownParameterType=false
-# pyarrow publishes no types.
 """A folder of files as a source: the analyst's SELECTs run in DuckDB, which sees this folder and nothing else.
 
 File names in a SELECT are relative to the folder. DuckDB would look for them in the current directory, so each is found
 in the syntax tree that DuckDB itself gives and replaced by its full path before the SELECT runs.
 """
 
+# pyarrow publishes no types.
+# pyright: reportUnknownParameterType=false
+
 from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -102,7 +103,7 @@ class Folder:
 
 
 @contextmanager
-def open_folder(path: Path) -> Iterator[Folder]:
+def open_folder(path: Path) -> Generator[Folder]:
     """Open a folder for reading, with everything outside it shut: no other file, no network, no extension.
 
     Raises

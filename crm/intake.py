@@ -1,9 +1,10 @@
-# pyright: reportUnknownParameterType=false
-# pyarrow publishes no types.
 """Taking raw tables in: types, two clocks, quarantine, keys, currencies.
 
 Nothing is dropped silently: rows read = rows kept + identical copies + rows in quarantine, for every table.
 """
+
+# pyarrow publishes no types.
+# pyright: reportUnknownParameterType=false
 
 from __future__ import annotations
 

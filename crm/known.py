@@ -5,6 +5,10 @@ then; a merge or a change of an attribute iff it was recorded by then. Everythin
 ``row_id``, ``lead_id`` and ``as_of_us`` (microseconds since 1970, UTC), and gives back what each row may see.
 """
 
+# Ibis types a column as its widest class, which knows neither arithmetic nor the methods of its own kind.
+# pyarrow publishes no types.
+# pyright: reportOperatorIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportUnknownParameterType=false
+
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta

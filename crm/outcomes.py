@@ -6,6 +6,11 @@ the first after its ``as_of``; it counts iff ``as_of <= entered_at < as_of + hor
 whole horizon was observed, otherwise it is censored: unknown, never negative.
 """
 
+# Ibis types a column as its widest class, which knows neither arithmetic nor the methods of its own kind.
+# pandas-stubs types a column of a frame as all that it may be.
+# pyarrow publishes no types.
+# pyright: reportOperatorIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportUnknownParameterType=false, reportReturnType=false
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -3,9 +3,13 @@
 A source is asked for one table at a time, by the SELECT that the workspace gives for it. Nothing is written to it.
 """
 
+# pyarrow publishes no types.
+# Ibis declares what every backend has on the backends only.
+# pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +17,7 @@ from typing import Protocol
 import ibis
 import pyarrow as pa
 import sqlglot
+from sqlglot import exp
 
 from crm.config import Workspace, mask_secrets
 from crm.errors import SourceError
@@ -22,8 +27,8 @@ from crm.tables import TABLES
 __all__ = ["Source", "open_source"]
 
 _WRITING = (
-    *(sqlglot.exp.Insert, sqlglot.exp.Update, sqlglot.exp.Delete, sqlglot.exp.Merge, sqlglot.exp.Into),
-    *(sqlglot.exp.Create, sqlglot.exp.Drop, sqlglot.exp.Alter, sqlglot.exp.Copy, sqlglot.exp.Command),
+    *(exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into),
+    *(exp.Create, exp.Drop, exp.Alter, exp.Copy, exp.Command),
 )
 
 
@@ -42,7 +47,7 @@ class Source(Protocol):
 
 
 @contextmanager
-def open_source(workspace: Workspace) -> Iterator[Source]:
+def open_source(workspace: Workspace) -> Generator[Source]:
     """Open the source that ``[source] url`` names, and close it afterwards.
 
     ``dir:FOLDER`` (relative to the workspace), ``demo://`` or any URL of Ibis.
@@ -120,7 +125,7 @@ def _query_runner(backend: ibis.BaseBackend) -> Callable[[str], pa.Table]:
         writes = [
             statement for statement in statements if statement is None or next(statement.find_all(*_WRITING), None)
         ]
-        if len(statements) != 1 or writes or not isinstance(statements[0], sqlglot.exp.Query):
+        if len(statements) != 1 or writes or not isinstance(statements[0], exp.Query):
             raise SourceError(
                 found=f"{len(statements)} statement(s), not all of them SELECT",
                 expected="one SELECT, which cannot write",

@@ -1,5 +1,8 @@
 """Clean tables in a local DuckDB, with what was left out of them and why."""
 
+# pyarrow publishes no types.
+# pyright: reportUnknownParameterType=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping

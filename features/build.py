@@ -1,5 +1,8 @@
 """Features of many snapshots at once."""
 
+# pyarrow publishes no types.
+# pyright: reportUnknownParameterType=false
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -42,9 +45,9 @@ def build_features(tables: Tables, moments: pa.Table, features: FeatureSet) -> N
     known = KnownTables(tables, moments_table(tables, moments))
     matrix = np.full((moments.num_rows, len(features.features)), np.nan)
     numbered = sorted(enumerate(features.features), key=lambda item: item[1].reads)
-    for reads, items in groupby(numbered, key=lambda item: item[1].reads):
+    for _, items in groupby(numbered, key=lambda item: item[1].reads):
         group = list(items)
-        source = known.relation(reads)
+        source = known.relation(group[0][1].reads)
         for start in range(0, len(group), SLICE):
             part = group[start : start + SLICE]
             _fill(matrix, source, [number for number, _ in part], [feature for _, feature in part])

@@ -1,6 +1,7 @@
-# pyright: reportOperatorIssue=false, reportAttributeAccessIssue=false
-# Ibis types a column as its widest class, which promises neither arithmetic nor the methods of its own kind.
 """Leads of a workspace, in memory: the same facts as :class:`features.known.KnownTables` reads for a table of rows."""
+
+# Ibis types a column as its widest class, which knows neither arithmetic nor the methods of its own kind.
+# pyright: reportOperatorIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false
 
 from __future__ import annotations
 

@@ -4,6 +4,9 @@ Ages are counted back from ``as_of`` in days; a window of *w* days holds touches
 formulas: methods 1.3 (windows, recency, exponential decay ``sum 2^(-age / half-life)``, velocity ``n7 / (n30 + 1)``).
 """
 
+# Ibis types a column as its widest class, which knows neither arithmetic nor the methods of its own kind.
+# pyright: reportOperatorIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 from abc import abstractmethod
