@@ -17,7 +17,7 @@ Matrix = NDArray[np.float64]
 Kind = Literal["intercept", "platt", "beta"]
 MIN_PLATT = 100
 MIN_BETA = 500
-MIN_SLOPE = 0.05
+MIN_SLOPE, MAX_SLOPE = 0.05, 20.0
 # Beta's two slopes stay within a factor of two: with rare outcomes one end of the scale is hardly seen, and a slope
 # near 0 there would hold the best leads down.
 MAX_RATIO = 2.0
@@ -120,14 +120,17 @@ def _fit(g: Matrix, happened: NDArray[np.bool_], level: NDArray[np.int64], kind:
     slopes = 1 if kind == "platt" else 2
 
     def build(parameters: Matrix) -> Calibrator:
-        low = max(float(parameters[0]), MIN_SLOPE)
-        high = float(parameters[1]) if kind == "beta" else low
-        return Calibrator(kind, low, min(max(high, low / MAX_RATIO), low * MAX_RATIO), 0.0)
+        low = float(np.exp(parameters[0]))
+        return Calibrator(kind, low, low * float(np.exp(parameters[1])) if kind == "beta" else low, 0.0)
 
     def loss(parameters: Matrix) -> float:
         z = build(parameters).logit(g) + parameters[slopes:][level]
         return float(-np.where(happened, log_expit(z), log_expit(-z)).sum())
 
-    start = np.concatenate([np.ones(slopes), np.zeros(int(level.max()) + 1)])
-    found = minimize(lambda p: loss(p) / len(g), start, method="L-BFGS-B", options={"maxiter": 500})
+    levels = int(level.max()) + 1
+    # Slope and ratio in logs, inside bounds that the search knows: where a clipped slope is flat, it would stop.
+    ratio = float(np.log(MAX_RATIO))
+    bounds = [(float(np.log(MIN_SLOPE)), float(np.log(MAX_SLOPE))), (-ratio, ratio)][:slopes] + [(None, None)] * levels
+    start = np.zeros(slopes + levels)
+    found = minimize(lambda p: loss(p) / len(g), start, method="L-BFGS-B", bounds=bounds, options={"maxiter": 500})
     return build(found.x), loss(found.x)
