@@ -52,12 +52,13 @@ def find_attributes(
         Every column of ``leads`` beyond the contract's and every field of ``lead_changes``, each with the reason when
         it is refused; and a sentence for each entry of ``[columns]`` that names no column.
     """
-    declared = {"source", "account_id", *TABLES["leads"].column_names, "created_us", "recorded_us"}
-    columns = {row[0]: str(row[1]) for row in connection.execute("DESCRIBE leads").fetchall()}
+    declared = {*TABLES["leads"].column_names, "created_us", "recorded_us"} - {"source"}
+    described = connection.execute("DESCRIBE leads").fetchall()
+    columns = {row[0]: str(row[1]) for row in described if row[0] not in declared}
     history: set[str] = set()
     if has_changes:
         history = {row[0] for row in connection.execute("SELECT DISTINCT field FROM lead_changes").fetchall()}
-    names = ["source", *(name for name in columns if name not in declared), *sorted(history - set(columns))]
+    names = [*columns, *sorted(history - set(columns))]
     found: list[Attribute] = []
     for name in names:
         if name in config.columns.ignore:
@@ -67,7 +68,7 @@ def find_attributes(
         is_creation = name == "source" or name in creation
         facts = _Facts(name, columns.get(name), is_creation, name in history)
         found.append(_attribute(connection, config, facts, taken=names[: names.index(name)]))
-    unknown = (set(config.columns.known_at_creation) | set(config.columns.ignore)) - set(columns) - history
+    unknown = (set(config.columns.known_at_creation) | set(config.columns.ignore)) - set(columns) - history - declared
     notes = tuple(f"[columns] names '{name}', which no table has." for name in sorted(unknown))
     return tuple(found), notes
 
