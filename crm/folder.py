@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from crm.errors import SourceError
 
-__all__ = ["Folder", "open_folder"]
+__all__ = ["Folder", "check_one_select", "more_than_a_select", "open_folder"]
 
 MAX_FILE_BYTES = 50_000_000_000
 DATA_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".jsonl", ".ndjson", ".json", ".csv.gz", ".jsonl.gz")
@@ -43,13 +43,7 @@ class Folder:
         SourceError
             When it is anything but one SELECT, or names a file that is missing, empty or no regular file.
         """
-        statements = duckdb.extract_statements(sql)
-        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise SourceError(
-                found=f"{len(statements)} statement(s), not all of them SELECT",
-                expected="one SELECT, which cannot write",
-                fix="keep only the SELECT in kizashi.toml",
-            )
+        check_one_select(sql)
         return self._connection.sql(self._with_full_paths(sql)).to_arrow_table()
 
     def _with_full_paths(self, sql: str) -> str:
@@ -100,6 +94,22 @@ class Folder:
 
     def _files(self) -> list[str]:
         return [path.name for path in sorted(self._path.iterdir()) if path.name.lower().endswith(DATA_SUFFIXES)][:20]
+
+
+def check_one_select(sql: str) -> None:
+    """Refuse whatever is anything but one SELECT in DuckDB's SQL."""
+    statements = duckdb.extract_statements(sql)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise more_than_a_select(len(statements))
+
+
+def more_than_a_select(count: int) -> SourceError:
+    """Return the error for a text of ``count`` statements that is not one SELECT."""
+    return SourceError(
+        found=f"{count} statement(s), not all of them SELECT",
+        expected="one SELECT, which cannot write",
+        fix="keep only the SELECT in kizashi.toml",
+    )
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+import duckdb
 import ibis
 import pyarrow as pa
 import sqlglot
@@ -21,7 +22,7 @@ from sqlglot import exp
 
 from crm.config import Workspace, mask_secrets
 from crm.errors import SourceError
-from crm.folder import open_folder
+from crm.folder import check_one_select, more_than_a_select, open_folder
 from crm.tables import TABLES
 
 __all__ = ["Source", "open_source"]
@@ -66,10 +67,18 @@ def open_source(workspace: Workspace) -> Generator[Source]:
     elif config.url.startswith("dir:"):
         with open_folder(workspace.folder / config.url.removeprefix("dir:").removeprefix("//")) as folder:
             yield _SqlSource(config.tables, folder.run, workspace.secrets)
-    else:
-        backend = _connect(config.url, workspace)
+    elif config.url.startswith("duckdb://"):  # not through ibis 12, whose backend.sql() fails with duckdb 2
+        with _reach(workspace):
+            connection = duckdb.connect(_file_of(config.url, workspace.folder), read_only=True)
         try:
-            yield _SqlSource(config.tables, _query_runner(backend), workspace.secrets)
+            yield _SqlSource(config.tables, lambda sql: _query_duckdb(connection, sql), workspace.secrets)
+        finally:
+            connection.close()
+    else:
+        with _reach(workspace):
+            backend = _connect(config.url, workspace.folder)
+        try:
+            yield _SqlSource(config.tables, lambda sql: _query_ibis(backend, sql), workspace.secrets)
         finally:
             backend.disconnect()
 
@@ -117,31 +126,27 @@ def _hint(message: str, table: str) -> str:
     return f"correct [source.tables] {table} in kizashi.toml"
 
 
-def _query_runner(backend: ibis.BaseBackend) -> Callable[[str], pa.Table]:
-    """Return what runs one SELECT in a database, and refuses whatever could write to it."""
-
-    def run(sql: str) -> pa.Table:
-        statements = sqlglot.parse(sql, dialect=backend.dialect)
-        writes = [
-            statement for statement in statements if statement is None or next(statement.find_all(*_WRITING), None)
-        ]
-        if len(statements) != 1 or writes or not isinstance(statements[0], exp.Query):
-            raise SourceError(
-                found=f"{len(statements)} statement(s), not all of them SELECT",
-                expected="one SELECT, which cannot write",
-                fix="keep only the SELECT in kizashi.toml",
-            )
-        return backend.sql(sql).to_pyarrow()
-
-    return run
+def _query_duckdb(connection: duckdb.DuckDBPyConnection, sql: str) -> pa.Table:
+    check_one_select(sql)
+    return connection.sql(sql).to_arrow_table()
 
 
-def _connect(url: str, workspace: Workspace) -> ibis.BaseBackend:
+def _query_ibis(backend: ibis.BaseBackend, sql: str) -> pa.Table:
+    statements = sqlglot.parse(sql, dialect=backend.dialect)
+    writes = [part for part in statements if part is None or next(part.find_all(*_WRITING), None)]
+    if len(statements) != 1 or writes or not isinstance(statements[0], exp.Query):
+        raise more_than_a_select(len(statements))
+    return backend.sql(sql).to_pyarrow()
+
+
+@contextmanager
+def _reach(workspace: Workspace) -> Generator[None]:
+    """Turn whatever goes wrong while a database is opened into one error without secrets."""
     try:
-        return ibis.connect(_resolve_file_url(url, workspace.folder))
+        yield
     except Exception as error:  # every engine has its own errors; all mean that it could not be reached
         message = mask_secrets(" ".join(str(error).split())[:400], workspace.secrets)
-        shown = mask_secrets(url, workspace.secrets)
+        shown = mask_secrets(workspace.config.source.url, workspace.secrets)
         raise SourceError(
             found=f"no connection to '{shown}': {message}",
             expected="'dir:FOLDER', 'demo://' or a URL that Ibis can open (duckdb, sqlite, postgres, ...)",
@@ -149,12 +154,13 @@ def _connect(url: str, workspace: Workspace) -> ibis.BaseBackend:
         ) from error
 
 
-def _resolve_file_url(url: str, folder: Path) -> str:
-    """Make the path of a DuckDB or SQLite file absolute, read-only for DuckDB."""
-    for scheme in ("duckdb://", "sqlite://"):
-        if url.startswith(scheme):
-            path = folder / url.removeprefix(scheme)
-            if not path.is_file():
-                raise FileNotFoundError(f"no file {path}")
-            return f"{scheme}{path}" + ("?read_only=True" if scheme == "duckdb://" else "")
-    return url
+def _connect(url: str, folder: Path) -> ibis.BaseBackend:
+    return ibis.connect(f"sqlite://{_file_of(url, folder)}" if url.startswith("sqlite://") else url)
+
+
+def _file_of(url: str, folder: Path) -> str:
+    """Return the full path of a database file; opening one that is missing would make it."""
+    path = folder / url.partition("://")[2]
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    return str(path)
