@@ -146,7 +146,7 @@ class OutcomeConfig(_Section):
 class SnapshotsConfig(_Section):
     """``[snapshots]``: at which moments leads are scored for training.
 
-    Without any key: at creation, at each MQL, and at six ages drawn by a hash of the lead, while it is at risk.
+    Without any key: at creation and at six ages drawn by a hash of the lead, while it is at risk.
 
     Attributes
     ----------

@@ -69,14 +69,14 @@ def take_snapshots(tables: Tables, config: SnapshotsConfig, seen: Observation) -
     tables
         The workspace's tables.
     config
-        Which moments; by default creation, each MQL, and six drawn ages.
+        Which moments; by default creation and six drawn ages.
     seen
         Snapshots lie inside its span.
     """
     spells = risk_spells(tables, seen.as_of)
     chosen = config
     if config.is_default:
-        chosen = SnapshotsConfig(creation=True, decisions=True, random_per_lead=RANDOM_PER_LEAD)
+        chosen = SnapshotsConfig(creation=True, random_per_lead=RANDOM_PER_LEAD)
     return _arrange(_at_risk(_gather(tables, spells, chosen, seen), spells, seen))
 
 
