@@ -107,8 +107,9 @@ def _fold(rows: _Rows, test: NDArray[np.int64], start: int, horizon_us: int) -> 
         else:
             train = np.flatnonzero(before & ~np.isin(rows.groups, rows.groups[test]))
             tested = test
-        happened = rows.happened[tested]
-        if int(rows.happened[train].sum()) >= MIN_TRAIN_OUTCOMES and happened.any() and not happened.all():
+        learned, happened = rows.happened[train], rows.happened[tested]
+        both = happened.any() and not happened.all() and not learned.all()
+        if int(learned.sum()) >= MIN_TRAIN_OUTCOMES and both:
             return Fold(train, tested, gap > 0, _sentence(rows, train, tested, gap > 0))
     return None
 
