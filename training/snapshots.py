@@ -194,7 +194,7 @@ def _at_risk(found: pd.DataFrame, spells: pd.DataFrame, seen: Observation) -> pd
     found = found[found["as_of_us"] <= to_micros(seen.observed_until)]
     if seen.observed_from is not None:
         found = found[found["as_of_us"] >= to_micros(seen.observed_from)]
-    found = found.astype({"as_of_us": "int64", "is_judged": bool})
+    found = found.astype({"lead_id": object, "as_of_us": "int64", "is_judged": bool})
     found = found.sort_values("is_judged", ascending=False, kind="stable").drop_duplicates(["lead_id", "as_of_us"])
     found = found.sort_values("as_of_us", kind="stable")
     starts = spells[["lead_id", "start_us", "end_us"]].sort_values("start_us", kind="stable")
