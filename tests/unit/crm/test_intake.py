@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
@@ -267,7 +267,13 @@ class TestContentIds:
 
 
 class TestMoney:
-    deal = {"opportunity_id": "o", "lead_id": "a", "created_at": START, "closed_at": START + 10 * DAY, "is_won": True}  # noqa: RUF012
+    deal: ClassVar[Any] = {
+        "opportunity_id": "o",
+        "lead_id": "a",
+        "created_at": START,
+        "closed_at": START + 10 * DAY,
+        "is_won": True,
+    }
 
     def amounts(self, deals: list[Row], rates: list[Row] | None = None) -> tuple[list[float | None], list[str]]:
         rows: dict[str, list[Row]] = {"leads": [LEAD], "opportunities": [{**self.deal, **deal} for deal in deals]}
@@ -384,8 +390,8 @@ class TestVersions:
 
 
 class TestIds:
-    mails = [{"lead_id": f"user{n}@example.com", "created_at": START} for n in range(3)]  # noqa: RUF012
-    hashed = {"workspace": {"hash_ids": True}}  # noqa: RUF012
+    mails: ClassVar[Any] = [{"lead_id": f"user{n}@example.com", "created_at": START} for n in range(3)]
+    hashed: ClassVar[Any] = {"workspace": {"hash_ids": True}}
 
     def test_ids_that_are_mail_addresses_are_refused(self) -> None:
         with pytest.raises(
