@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Test processes at a time.
+# Test processes at a time; a file stays in one of them, so that what its tests share is made once.
 JOBS = 2
 # The workspace that `make ui` and `make serve` open.
 WORKSPACE = demo
@@ -31,7 +31,7 @@ demo: $(VENV)/.run-time  ## Build a workspace with simulated leads in ./demo, tr
 	@$(BIN)/kizashi demo
 
 test: $(VENV)/.development  ## Run the fast tests
-	@$(BIN)/python -m pytest -n $(JOBS) -m 'not slow and not browser'
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'not slow and not browser'
 
 check: $(VENV)/.development  ## Run every check and every test, as CI does
 	@git status --porcelain > $(VENV)/status-before
@@ -41,7 +41,7 @@ check: $(VENV)/.development  ## Run every check and every test, as CI does
 	@$(call step,imports,$(BIN)/lint-imports --no-cache)
 	@$(call step,dependencies,$(BIN)/python -m pip check)
 	@$(call step,reference pages,$(BIN)/python docs/generate.py --check)
-	@$(BIN)/python -m pytest -n $(JOBS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 	@$(call step,nothing left behind,git status --porcelain | diff $(VENV)/status-before -)
 
 fix: $(VENV)/.development  ## Mend what ruff can mend, format, write the reference pages anew, show what remains
