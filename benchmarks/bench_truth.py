@@ -1,7 +1,7 @@
 """Train on the simulator and compare with its true probabilities, not with drawn outcomes.
 
-For each seed and population (all leads at risk at the end; all leads at the age of seven days): mean predicted over mean
-true, slope of the truth on the predicted logit, and Spearman's rank correlation.
+For each seed and population (all leads at risk at the end; all leads at the age of seven days): mean predicted over
+mean true, slope of the truth on the predicted logit, and Spearman's rank correlation.
 
     python benchmarks/bench_truth.py [LEADS [SEED ...]]      default: 20000 1 2 3
 """

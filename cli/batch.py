@@ -1,5 +1,7 @@
 """Scoring many leads from the workspace's tables."""
 
+# pyarrow publishes no types.
+# pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -74,7 +76,8 @@ def score_leads(
 ) -> BatchScores:
     """Score rows of lead_id and as_of_us, each as known at its own moment, and append them to the scores table.
 
-    Leads that no table has, or that did not exist yet at their moment, are rejected with a reason; the others are scored.
+    Leads that no table has, or that did not exist yet at their moment, are rejected with a reason; the others are
+    scored.
     """
     created = tables.table("leads").select("lead_id", "created_us").to_pyarrow().to_pandas()
     created_us = asked["lead_id"].map(created.set_index("lead_id")["created_us"])

@@ -1,5 +1,7 @@
 """Whether a workspace's tables can carry a model, and what to do where they cannot."""
 
+# pyarrow publishes no types.
+# pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
@@ -102,7 +104,10 @@ def _readiness(data: TrainingData) -> tuple[str, ...]:
     for labels, enough in ((data.sql, 50), (data.won, 100)):
         found = data.outcomes(labels)
         mature = int(labels.is_mature.sum())
-        text = f"{labels.outcome}: {found:,} leads with a mature outcome inside {labels.horizon_days:g} days, {mature:,} mature snapshots"
+        text = (
+            f"{labels.outcome}: {found:,} leads with a mature outcome inside {labels.horizon_days:g} days, "
+            f"{mature:,} mature snapshots"
+        )
         if found < enough:
             missing = "the score will speak of SQL until then" if labels.outcome == "won" else "training is refused"
             text += f"; {enough - found} more are needed for {enough} ({missing})"
@@ -116,7 +121,8 @@ def _attribute_warnings(attributes: tuple[Attribute, ...]) -> list[str]:
         return []
     shown = ", ".join(unlisted[:8]) + (" and others" if len(unlisted) > 8 else "")
     return [
-        f"Not used, for lack of a history: {shown}. List those whose value at creation is kept in [columns] known_at_creation."
+        f"Not used, for lack of a history: {shown}. List those whose value at creation is kept in [columns] "
+        "known_at_creation."
     ]
 
 

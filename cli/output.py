@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,7 +47,7 @@ class TerminalProgress:
         self._console = Console(stderr=True, highlight=False)
 
     @contextmanager
-    def step(self, label: str, total: int | None = None) -> Iterator[Step]:
+    def step(self, label: str, total: int | None = None) -> Generator[Step]:
         """Show one piece of work."""
         if self._quiet:
             yield _PlainStep()

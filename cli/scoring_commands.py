@@ -119,7 +119,7 @@ def show_scores(title: str, records: list[dict[str, Any]]) -> None:
 @click.option("--save", is_flag=True, help="Put this line in force for the champion; without it nothing changes.")
 @as_of_option
 @command_options
-def line(
+def line(  # noqa: PLR0913 - one parameter an option
     folder: Path,
     as_json: bool,
     capacity: float | None,
@@ -160,7 +160,8 @@ def show_line(drawn: Line) -> None:
     print_paragraph(
         f"The MQL line\n"
         f"  a lead is an MQL when its expected value is above {drawn.threshold:,.2f} {drawn.currency}{equivalent}\n"
-        f"  first crossings {drawn.crossings_per_week:.1f} a week over {drawn.weeks} weeks; sales capacity: {capacity}\n"
+        f"  first crossings {drawn.crossings_per_week:.1f} a week over {drawn.weeks} weeks; "
+        f"sales capacity: {capacity}\n"
         f"  margin {drawn.margin:.0%}, cost of working one lead {drawn.touch_cost:,.2f} {drawn.currency}; "
         f"{drawn.leads_at_risk:,} leads at risk on {drawn.set_as_of:%Y-%m-%d}"
     )

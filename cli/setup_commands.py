@@ -116,8 +116,8 @@ Open the model report:  {command} ui --workspace {folder}
 Call the service:       export KIZASHI_API_KEY=$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')
                         {command} serve --workspace {folder}
                         curl -H "Authorization: Bearer $KIZASHI_API_KEY" -H 'Content-Type: application/json' \\
-                          -d '{{"lead": {{"lead_id": "new-1", "created_at": "2026-06-29T09:00:00Z"}}, "touches": []}}' \\
-                          http://127.0.0.1:3000/v1/score
+                        -d '{{"lead": {{"lead_id": "new-1", "created_at": "2026-06-29T09:00:00Z"}}, "touches": []}}' \\
+                        http://127.0.0.1:3000/v1/score
 Score every lead:       {command} score --workspace {folder} --as-of 2026-07-01 --out scores.csv"""
     )
 

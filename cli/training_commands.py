@@ -12,6 +12,7 @@ from cli.options import ATTENTION, DONE, REFUSED, as_of_option, command_options,
 from cli.output import TerminalProgress, print_json, print_paragraph, print_table
 from cli.scoring_commands import show_line
 from models.champions import promote_version, roll_back
+from models.intervals import Interval
 from training.train import TrainResult
 from training.train import train as run_training
 
@@ -24,7 +25,8 @@ __all__ = ["check", "promote", "retrain", "rollback", "show_result", "train"]
 def check(folder: Path, as_json: bool, as_of: str | None) -> int:
     """Tell whether the tables can carry a model: quarantine, readiness, leaks.
 
-    Exit code 0 when they can, 1 when training would be refused, 3 when rows went to quarantine or a setting has no effect.
+    Exit code 0 when they can, 1 when training would be refused, 3 when rows went to quarantine or a setting has no
+    effect.
     """
     workspace = open_workspace(folder)
     progress = TerminalProgress(quiet=as_json)
@@ -57,6 +59,10 @@ def train(folder: Path, as_json: bool, as_of: str | None) -> int:
     return DONE
 
 
+def _interval_words(interval: Interval) -> str:
+    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+
+
 def show_result(result: TrainResult) -> None:
     """Print what a training run came to."""
     names = (
@@ -69,10 +75,7 @@ def show_result(result: TrainResult) -> None:
     rows = [
         (
             label,
-            *(
-                f"{result.judged[o].metrics[name].value:.3f} ({result.judged[o].metrics[name].low:.3f} to {result.judged[o].metrics[name].high:.3f})"
-                for o in ("sql", "won")
-            ),
+            *(_interval_words(result.judged[outcome].metrics[name]) for outcome in ("sql", "won")),
         )
         for name, label in names
     ]

@@ -39,23 +39,17 @@ def draw_aftermath(rng: np.random.Generator, world: World, difficulty: Difficult
     parts = (
         calls,
         _after_sql(rng, world, np.repeat(buyers, rng.poisson(_MEETINGS, len(buyers))), "meeting", difficulty),
-        _after_sql(
-            rng, world, np.repeat(buyers, rng.poisson(_DEAL_VISITS, len(buyers))), "visit", difficulty
-        ),
+        _after_sql(rng, world, np.repeat(buyers, rng.poisson(_DEAL_VISITS, len(buyers))), "visit", difficulty),
     )
     return join_touches(parts)
 
 
-def _after_sql(
-    rng: np.random.Generator, world: World, lead: Ints, kind: str, difficulty: Difficulty
-) -> Touches:
+def _after_sql(rng: np.random.Generator, world: World, lead: Ints, kind: str, difficulty: Difficulty) -> Touches:
     happened = world.outcomes.sql_at[lead] + rng.exponential(_DEAL_DAYS / 2.0, len(lead))
     return _touches(rng, lead, happened, kind, difficulty)
 
 
-def _touches(
-    rng: np.random.Generator, lead: Ints, happened: Floats, kind: str, difficulty: Difficulty
-) -> Touches:
+def _touches(rng: np.random.Generator, lead: Ints, happened: Floats, kind: str, difficulty: Difficulty) -> Touches:
     is_visit = kind == "visit"
     size = len(lead)
     names = [item.name for item in difficulty.content]

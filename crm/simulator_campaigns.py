@@ -18,9 +18,7 @@ from crm.simulator_world import World
 __all__ = ["CAMPAIGN_NAMES", "campaign_tables"]
 
 CAMPAIGN_NAMES: tuple[str, ...] = tuple(
-    f"{channel.replace('_', '-')}-{quarter + 1}"
-    for channel in CAMPAIGN_CHANNELS
-    for quarter in range(QUARTERS)
+    f"{channel.replace('_', '-')}-{quarter + 1}" for channel in CAMPAIGN_CHANNELS for quarter in range(QUARTERS)
 )
 _COUNT = len(CAMPAIGN_NAMES)
 _COST_PER_LEAD = (55.0, 70.0, 60.0, 180.0, 35.0, 5.0)
@@ -33,9 +31,7 @@ _SILENT = 0.25  # share of campaigns for which sales registers nothing
 _TITLE_WORDS = str.maketrans("-", " ")
 
 
-def campaign_tables(
-    rng: np.random.Generator, world: World, difficulty: Difficulty = DIFFICULTY
-) -> dict[str, pa.Table]:
+def campaign_tables(rng: np.random.Generator, world: World, difficulty: Difficulty = DIFFICULTY) -> dict[str, pa.Table]:
     """Return ``campaigns``, ``expectations`` and ``content``."""
     leads = _lead_counts(world)
     return {

@@ -65,36 +65,20 @@ CONTENT: tuple[ContentItem, ...] = (
     ContentItem("ebook-basics", "ebook", "practice", "awareness", "marketing", 7000, "download", 22, 3),
     ContentItem("ebook-trends", "ebook", "trends", "awareness", "marketing", 8000, "download", 20, 3),
     ContentItem("report-benchmark", "report", "trends", "awareness", "marketing", 15000, "download", 16, 6),
-    ContentItem(
-        "template-plan", "template", "practice", "consideration", "marketing", 2500, "download", 12, 8, 0.25
-    ),
+    ContentItem("template-plan", "template", "practice", "consideration", "marketing", 2500, "download", 12, 8, 0.25),
     ContentItem("template-budget", "template", "price", "consideration", "marketing", 2500, "download", 9, 9),
-    ContentItem(
-        "whitepaper-method", "whitepaper", "practice", "consideration", "marketing", 9000, "download", 10, 8
-    ),
-    ContentItem(
-        "case-manufacturing", "case_study", "proof", "decision", "sales", 3000, "download", 3, 12, 0.45
-    ),
+    ContentItem("whitepaper-method", "whitepaper", "practice", "consideration", "marketing", 9000, "download", 10, 8),
+    ContentItem("case-manufacturing", "case_study", "proof", "decision", "sales", 3000, "download", 3, 12, 0.45),
     ContentItem("case-finance", "case_study", "proof", "decision", "sales", 3000, "download", 3, 10),
     ContentItem("case-retail", "case_study", "proof", "decision", "marketing", 5000, "download", 3, 8),
     ContentItem("guide-comparison", "guide", "product", "decision", "sales", 1500, "download", 2, 13, 0.4),
-    ContentItem(
-        "calculator-return", "calculator", "price", "decision", "sales", 6000, "download", 2, 11, 0.35
-    ),
-    ContentItem(
-        "datasheet-product", "datasheet", "product", "consideration", "sales", 1200, "download", 3, 9
-    ),
+    ContentItem("calculator-return", "calculator", "price", "decision", "sales", 6000, "download", 2, 11, 0.35),
+    ContentItem("datasheet-product", "datasheet", "product", "consideration", "sales", 1200, "download", 3, 9),
     ContentItem("mail-newsletter", "email", "brand", "awareness", "marketing", 400, "email_click", 45, 15),
     ContentItem("mail-invitation", "email", "practice", "awareness", "marketing", 400, "email_click", 25, 15),
-    ContentItem(
-        "mail-nurture-basics", "email", "practice", "consideration", "marketing", 1200, "email_click", 20, 25
-    ),
-    ContentItem(
-        "mail-nurture-proof", "email", "proof", "consideration", "marketing", 1200, "email_click", 10, 45
-    ),
-    ContentItem(
-        "webinar-trends", "webinar", "trends", "awareness", "marketing", 6000, "webinar_attend", 45, 10
-    ),
+    ContentItem("mail-nurture-basics", "email", "practice", "consideration", "marketing", 1200, "email_click", 20, 25),
+    ContentItem("mail-nurture-proof", "email", "proof", "consideration", "marketing", 1200, "email_click", 10, 45),
+    ContentItem("webinar-trends", "webinar", "trends", "awareness", "marketing", 6000, "webinar_attend", 45, 10),
     ContentItem(
         "webinar-practice",
         "webinar",
@@ -106,16 +90,10 @@ CONTENT: tuple[ContentItem, ...] = (
         35,
         25,
     ),
-    ContentItem(
-        "webinar-live-demo", "webinar", "product", "decision", "marketing", 4000, "webinar_attend", 8, 45, 0.4
-    ),
-    ContentItem(
-        "webinar-questions", "webinar", "product", "decision", "sales", 1500, "webinar_attend", 7, 20
-    ),
+    ContentItem("webinar-live-demo", "webinar", "product", "decision", "marketing", 4000, "webinar_attend", 8, 45, 0.4),
+    ContentItem("webinar-questions", "webinar", "product", "decision", "sales", 1500, "webinar_attend", 7, 20),
     ContentItem("video-brand", "video", "brand", "awareness", "marketing", 18000, "video_view", 60, 10),
-    ContentItem(
-        "video-product-tour", "video", "product", "consideration", "marketing", 9000, "video_view", 25, 50
-    ),
+    ContentItem("video-product-tour", "video", "product", "consideration", "marketing", 9000, "video_view", 25, 50),
     ContentItem("video-customer", "video", "proof", "decision", "sales", 5000, "video_view", 15, 40),
     ContentItem("fair-stand", "event", "brand", "awareness", "marketing", 30000, "event_attend", 100, 100),
 )

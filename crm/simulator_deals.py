@@ -42,9 +42,7 @@ class _Deals:
     dropped_at: Floats
 
 
-def deal_tables(
-    rng: np.random.Generator, world: World, difficulty: Difficulty = DIFFICULTY
-) -> dict[str, pa.Table]:
+def deal_tables(rng: np.random.Generator, world: World, difficulty: Difficulty = DIFFICULTY) -> dict[str, pa.Table]:
     """Return ``stages``, ``hand_offs`` and ``opportunities``."""
     deals = _draw_deals(rng, world, difficulty)
     return {

@@ -50,9 +50,7 @@ class _Field:
     words: tuple[str, ...]
 
 
-def lead_tables(
-    rng: np.random.Generator, world: World, difficulty: Difficulty = DIFFICULTY
-) -> dict[str, pa.Table]:
+def lead_tables(rng: np.random.Generator, world: World, difficulty: Difficulty = DIFFICULTY) -> dict[str, pa.Table]:
     """Return ``leads``, ``lead_changes`` and ``lead_merges``."""
     people = world.people
     fields = _enter_fields(rng, world, difficulty)

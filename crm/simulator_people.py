@@ -67,9 +67,7 @@ def draw_codes(rng: np.random.Generator, weights: Floats, size: int) -> Ints:
     return np.minimum(np.searchsorted(bounds, rng.random(size), side="right"), len(weights) - 1)
 
 
-def draw_people(
-    rng: np.random.Generator, leads: int, *, drift: bool, difficulty: Difficulty = DIFFICULTY
-) -> People:
+def draw_people(rng: np.random.Generator, leads: int, *, drift: bool, difficulty: Difficulty = DIFFICULTY) -> People:
     """Draw the leads of a world.
 
     Parameters
@@ -88,9 +86,7 @@ def draw_people(
     industry = draw_codes(rng, level_values(difficulty.industries, "weight"), firms)[firm]
     size_of_firm = draw_codes(rng, level_values(difficulty.sizes, "weight"), firms)
     bounds = np.log(np.array(difficulty.size_employees))
-    log_employees = bounds[size_of_firm] + rng.random(firms) * (
-        bounds[size_of_firm + 1] - bounds[size_of_firm]
-    )
+    log_employees = bounds[size_of_firm] + rng.random(firms) * (bounds[size_of_firm + 1] - bounds[size_of_firm])
     country = draw_codes(rng, level_values(difficulty.countries, "weight"), firms)[firm]
     firm_effect = rng.normal(0.0, difficulty.account_effect_sd, firms)[firm]
     scanner = (rng.random(firms) < difficulty.scanner_share)[firm]

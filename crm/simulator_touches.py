@@ -113,9 +113,7 @@ class Touches:
 
 def join_touches(parts: Sequence[Touches]) -> Touches:
     """Put parts one after the other."""
-    return Touches(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in Touches.__dataclass_fields__)
-    )
+    return Touches(*(np.concatenate([getattr(part, name) for part in parts]) for name in Touches.__dataclass_fields__))
 
 
 def draw_touches(rng: np.random.Generator, people: People, difficulty: Difficulty = DIFFICULTY) -> Touches:
@@ -196,9 +194,7 @@ def _opens(rng: np.random.Generator, people: People, difficulty: Difficulty) -> 
 
 def _scans(rng: np.random.Generator, people: People, difficulty: Difficulty) -> Touches:
     """Mail scanners click every link within seconds, whoever the reader is."""
-    mails = np.repeat(
-        np.arange(people.count), rng.poisson(difficulty.scan_count, people.count) * people.scanner
-    )
+    mails = np.repeat(np.arange(people.count), rng.poisson(difficulty.scan_count, people.count) * people.scanner)
     sent = people.created[mails] + rng.exponential(difficulty.mail_mean, len(mails))
     links = rng.integers(1, 4, len(mails))
     lead = np.repeat(mails, links)

@@ -162,9 +162,7 @@ def _names(lead: Ints) -> list[str]:
     return [f"L{place:06d}" for place in lead.tolist()]
 
 
-def _moments(
-    world: World, as_of: datetime | None, snapshots: pa.Table | pd.DataFrame | None
-) -> tuple[Ints, Floats]:
+def _moments(world: World, as_of: datetime | None, snapshots: pa.Table | pd.DataFrame | None) -> tuple[Ints, Floats]:
     """Return positions of leads and days since the start of the world."""
     if as_of is not None and snapshots is not None:
         raise ValueError("as_of and snapshots exclude each other: give one")
@@ -186,9 +184,7 @@ def _micros_of(moment: datetime) -> int:
 
 
 def _positions(names: list[str], count: int) -> Ints:
-    lead = np.array(
-        [int(name[1:]) if name[:1] == "L" and name[1:].isdigit() else -1 for name in names], np.int64
-    )
+    lead = np.array([int(name[1:]) if name[:1] == "L" and name[1:].isdigit() else -1 for name in names], np.int64)
     unknown = np.flatnonzero((lead < 0) | (lead >= count))
     if len(unknown):
         raise KeyError(f"no lead {names[int(unknown[0])]!r} in this world of {count:,} leads")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Promotion", "note_champion", "promote_version", "roll_back"]
 
 HISTORY = "kizashi.champions"
+ROLLED_BACK = "rolled back from version"
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,30 @@ def roll_back(workspace: Workspace, now: datetime) -> tuple[str, str]:
     """
     with open_store(workspace) as client:
         current = find_version(client, "champion")
-        earlier = [item["version"] for item in _history(client) if item["version"] != current.version]
-        if not earlier:
+        earlier = _before(_history(client), current.version)
+        if earlier is None:
             raise RegistryError(
                 found=f"version {current.version} as the only champion so far",
                 expected="a champion before it",
                 fix="promote another version by its number instead: 'kizashi promote N'",
             )
-        set_alias(client, "champion", earlier[-1])
-        note_champion(client, earlier[-1], now, f"rolled back from version {current.version}")
-    return str(earlier[-1]), current.version
+        set_alias(client, "champion", earlier)
+        note_champion(client, earlier, now, f"{ROLLED_BACK} {current.version}")
+    return earlier, current.version
+
+
+def _before(history: Sequence[Mapping[str, Any]], current: str) -> str | None:
+    """Find the champion before the current one; rolling back takes a champion out of the line for good."""
+    line: list[str] = []
+    for item in history:
+        version = str(item["version"])
+        if str(item["reason"]).startswith(ROLLED_BACK) and version in line:
+            del line[len(line) - line[::-1].index(version) :]
+        elif not line or line[-1] != version:
+            line.append(version)
+    while line and line[-1] == current:
+        line.pop()
+    return line[-1] if line else None
 
 
 def note_champion(client: MlflowClient, version: str, now: datetime, reason: str) -> None:

@@ -54,9 +54,10 @@ def decide_next(challenger: Mapping[str, float], champion: Mapping[str, float]) 
             f"its own time-forward AUC has a lower 95% bound of {challenger.get('auc_low_95', float('nan')):.3f}; "
             "it must lie above 0.5, and its log-loss below that of the base rate"
         )
-    if champion and challenger.get("auc", 0.0) < champion.get("auc_low", 0.0):
+    auc = challenger.get("auc", 0.0)
+    if champion and auc < champion.get("auc_low", 0.0):
         reasons.append(
-            f"its time-forward AUC of {challenger['auc']:.3f} lies below the champion's 90% interval, "
+            f"its time-forward AUC of {auc:.3f} lies below the champion's 90% interval, "
             f"which starts at {champion['auc_low']:.3f}"
         )
     return Verdict(not reasons, tuple(reasons))

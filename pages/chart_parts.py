@@ -46,8 +46,7 @@ MARK = "#c24e00"
 FIT = "#e69f00"
 
 FONTS = (
-    'system-ui, -apple-system, "Segoe UI", "Noto Sans CJK JP", "Noto Sans JP", "Hiragino Sans", "Yu Gothic", '
-    "sans-serif"
+    'system-ui, -apple-system, "Segoe UI", "Noto Sans CJK JP", "Noto Sans JP", "Hiragino Sans", "Yu Gothic", sans-serif'
 )
 TEXT_SIZE = 13
 WIDTH = 372
@@ -111,21 +110,15 @@ def log_ticks(low: float, high: float) -> list[float]:
 def tick_axis(at: Sequence[float], labels: Sequence[str], title: str | None, **options: Any) -> alt.Axis:
     """Return an axis with exactly these ticks and labels."""
     expression = f"({json.dumps(list(labels))})[indexof({json.dumps(list(at))}, datum.value)]"
-    return alt.Axis(
-        values=list(at), labelExpr=expression, title=title, labelOverlap=False, labelFlush=False, **options
-    )
+    return alt.Axis(values=list(at), labelExpr=expression, title=title, labelOverlap=False, labelFlush=False, **options)
 
 
 def value_axis(at: Sequence[float], labels: Sequence[str]) -> alt.Axis:
     """Return the vertical axis of a chart: labels and grid alone, as wide in every chart."""
-    return tick_axis(
-        at, labels, None, domain=False, ticks=False, minExtent=LABEL_SPACE, maxExtent=LABEL_SPACE
-    )
+    return tick_axis(at, labels, None, domain=False, ticks=False, minExtent=LABEL_SPACE, maxExtent=LABEL_SPACE)
 
 
-def layered(
-    layers: Sequence[alt.Chart], title: str, *, width: float = WIDTH, height: float = HEIGHT
-) -> alt.LayerChart:
+def layered(layers: Sequence[alt.Chart], title: str, *, width: float = WIDTH, height: float = HEIGHT) -> alt.LayerChart:
     """Return layers on one pair of axes; ``title`` says what is measured upwards."""
     return alt.LayerChart(layer=list(layers), width=width, height=height, title=title)
 

@@ -81,12 +81,8 @@ def calibration_chart(endpoint: EndpointReport, formats: Formats) -> str:
     y = alt.Y("observed:Q").scale(scale.altair()).axis(value_axis(scale.ticks, scale.labels(formats)))
     rows = [scale.row(group) for group in bins]
     ends = [{"predicted": end, "observed": end} for end in scale.domain]
-    diagonal = (
-        alt.Chart(data(ends)).mark_line(color=MARK, strokeWidth=1.5, strokeDash=[5, 3]).encode(x=x, y=y)
-    )
-    bars = (
-        alt.Chart(data(rows)).mark_rule(color=MODEL, strokeWidth=2).encode(x=x, y=alt.Y("low:Q"), y2="high:Q")
-    )
+    diagonal = alt.Chart(data(ends)).mark_line(color=MARK, strokeWidth=1.5, strokeDash=[5, 3]).encode(x=x, y=y)
+    bars = alt.Chart(data(rows)).mark_rule(color=MODEL, strokeWidth=2).encode(x=x, y=alt.Y("low:Q"), y2="high:Q")
     points = (
         alt.Chart(data([row for row in rows if row["seen"]]))
         .mark_point(size=64, filled=True, fill=MODEL, opacity=1)

@@ -78,9 +78,7 @@ class Formats:
         """Return an amount in workspace currency, in full."""
         if amount is None or not math.isfinite(amount):
             return self.words("common.none")
-        has_cents = (
-            self.currency not in _WHOLE_UNITS and abs(amount) < 100 and round(amount, 2) != round(amount)
-        )
+        has_cents = self.currency not in _WHOLE_UNITS and abs(amount) < 100 and round(amount, 2) != round(amount)
         cents = 2 if has_cents else 0
         return _signed(self._with_currency(f"{abs(amount):,.{cents}f}"), round(amount, cents))
 
@@ -119,10 +117,7 @@ class Formats:
 
     def _scales(self) -> list[tuple[int, str]]:
         powers = self.words("number.powers").split()
-        return [
-            (int(power), scale)
-            for power, scale in zip(powers, self.words("number.scales").split(), strict=True)
-        ]
+        return [(int(power), scale) for power, scale in zip(powers, self.words("number.scales").split(), strict=True)]
 
     def _with_currency(self, amount: str) -> str:
         key = f"currency.{self.currency}"

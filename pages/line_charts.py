@@ -50,20 +50,14 @@ def price_chart(line: LineReport, formats: Formats) -> str:
     most = max([1.0, line.crossings_per_week, line.capacity or 0.0, *(count for _, count in shown)])
     x_ticks = [tick for tick in linear_ticks(low, high, 4) if low <= tick <= high]
     y_ticks = linear_ticks(0.0, most * 1.12, 4, whole=True)
-    x_axis = tick_axis(
-        x_ticks, [formats.compact_money(tick) for tick in x_ticks], words("line.curve_x"), grid=False
-    )
+    x_axis = tick_axis(x_ticks, [formats.compact_money(tick) for tick in x_ticks], words("line.curve_x"), grid=False)
     x = alt.X("price:Q").scale(domain=[low, high], nice=False).axis(x_axis)
     y = _counts(y_ticks, formats)
     curve = [{"price": price, "count": count} for price, count in shown]
     per_week = formats.count(line.crossings_per_week)
     text = words("line.curve_price", price=formats.compact_money(at), n=per_week)
-    chosen = data(
-        [{"price": at, "count": line.crossings_per_week, "top": y_ticks[-1], "zero": 0, "text": text}]
-    )
-    side: dict[str, Any] = (
-        {"align": "left", "dx": 7} if at <= (low + high) / 2 else {"align": "right", "dx": -7}
-    )
+    chosen = data([{"price": at, "count": line.crossings_per_week, "top": y_ticks[-1], "zero": 0, "text": text}])
+    side: dict[str, Any] = {"align": "left", "dx": 7} if at <= (low + high) / 2 else {"align": "right", "dx": -7}
     top = alt.Y("top:Q")
     layers = [
         alt.Chart(chosen).mark_rule(color=INK, strokeWidth=1.5).encode(x=x, y=top, y2="zero:Q"),
@@ -95,11 +89,7 @@ def weekly_chart(line: LineReport, formats: Formats) -> str:
     above = alt.Chart(data([row for row in rows if not row["is_tall"]])).mark_text(dy=-8, fontSize=12)
     layers = [
         alt.Chart(data(rows)).mark_bar(color=MODEL, width=alt.RelativeBandSize(0.72)).encode(x=x, y=y),
-        *(
-            [inside.encode(x=x, y=alt.value(HEIGHT - 10), text="text:N")]
-            if len(rows) <= MOST_LABELLED
-            else []
-        ),
+        *([inside.encode(x=x, y=alt.value(HEIGHT - 10), text="text:N")] if len(rows) <= MOST_LABELLED else []),
         *([above.encode(x=x, y=y, text="text:N")] if len(rows) <= MOST_LABELLED else []),
         *_capacity_line(line, y),
     ]
@@ -177,9 +167,7 @@ def _counts(ticks: Sequence[float], formats: Formats) -> alt.Y:
 def _capacity_line(line: LineReport, y: alt.Y) -> list[alt.Chart]:
     if line.capacity is None:
         return []
-    rule = alt.Chart(data([{"count": line.capacity}])).mark_rule(
-        color=MARK, strokeWidth=1.5, strokeDash=[5, 3]
-    )
+    rule = alt.Chart(data([{"count": line.capacity}])).mark_rule(color=MARK, strokeWidth=1.5, strokeDash=[5, 3])
     return [rule.encode(y=y)]
 
 
@@ -187,9 +175,7 @@ def _capacity_note(line: LineReport, formats: Formats, y: alt.Y) -> list[alt.Cha
     if line.capacity is None:
         return []
     text = formats.words("line.curve_capacity", n=formats.count(line.capacity))
-    note = alt.Chart(data([{"count": line.capacity, "text": text}])).mark_text(
-        align="left", dy=-8, color=MARK
-    )
+    note = alt.Chart(data([{"count": line.capacity, "text": text}])).mark_text(align="left", dy=-8, color=MARK)
     return [note.encode(x=alt.value(6), y=y, text="text:N")]
 
 

@@ -31,10 +31,7 @@ def data_tables(context: Context) -> tuple[tuple[Table, ...], tuple[str, ...]]:
             make_table(
                 words("data.reasons_caption"),
                 columns(words, "data", "table", "reason:w", "rows:n"),
-                [
-                    (table, phrase(why), context.formats.number(rows))
-                    for table, why, rows in report.quarantine_reasons
-                ],
+                [(table, phrase(why), context.formats.number(rows)) for table, why, rows in report.quarantine_reasons],
             ),
             words("data.quarantine_none"),
         ),
@@ -63,9 +60,7 @@ def data_tables(context: Context) -> tuple[tuple[Table, ...], tuple[str, ...]]:
 
 def model_parts(context: Context) -> tuple[ModelPart, ...]:
     """Return what each endpoint's model is made of; one that repeats SQL is left out."""
-    return tuple(
-        _model_part(endpoint, context) for endpoint in context.report.endpoints if not endpoint.same_as_sql
-    )
+    return tuple(_model_part(endpoint, context) for endpoint in context.report.endpoints if not endpoint.same_as_sql)
 
 
 def missing_table(context: Context) -> Table:
@@ -151,9 +146,7 @@ def _model_part(endpoint: EndpointReport, context: Context) -> ModelPart:
     if base is not None:
         rows.append((words("model.base"), "", formats.number(base, 4)))
     heads = columns(words, "model", "member", "weight:n", "log_loss:n")
-    calibrator = words(
-        "model.calibrator", name=words.known(f"calibrator.{endpoint.calibrator}", endpoint.calibrator)
-    )
+    calibrator = words("model.calibrator", name=words.known(f"calibrator.{endpoint.calibrator}", endpoint.calibrator))
     return ModelPart(
         make_table(words("model.members_caption", name=name), heads, rows),
         calibrator,

@@ -37,9 +37,7 @@ def amount_table(context: Context) -> tuple[str, Table]:
     """Return how amounts are estimated, in a sentence, and their figures."""
     words, formats, amount = context.words, context.formats, context.report.amount
     key = f"amount.{amount.method}" if f"amount.{amount.method}" in words.texts else "amount.other"
-    sentence = words(
-        key, wins=formats.number(amount.wins), with_amount=formats.number(amount.wins_with_amount)
-    )
+    sentence = words(key, wins=formats.number(amount.wins), with_amount=formats.number(amount.wins_with_amount))
     rows = [
         (words("amount.mean_amount"), formats.money(amount.mean_amount), ""),
         (words("amount.median_amount"), formats.money(amount.median_amount), ""),
@@ -150,9 +148,7 @@ def _weekly_figure(context: Context) -> Figure:
     words, formats, line = context.words, context.formats, context.report.line
     rows = [(formats.moment(start), formats.count(count)) for start, count in line.weekly]
     numbers = make_table(words("line.weekly_table"), columns(words, "line", "week", "crossings:n"), rows)
-    return Figure(
-        words("line.weekly_title"), weekly_chart(line, formats), words("line.weekly_caption"), numbers
-    )
+    return Figure(words("line.weekly_title"), weekly_chart(line, formats), words("line.weekly_caption"), numbers)
 
 
 def _grades_table(context: Context) -> Table:
@@ -181,6 +177,4 @@ def _values_table(context: Context) -> Table:
         )
         for at in QUANTILES_SHOWN
     ]
-    return make_table(
-        words("line.values_caption"), columns(words, "line", "values_position", "values_value:n"), rows
-    )
+    return make_table(words("line.values_caption"), columns(words, "line", "values_position", "values_value:n"), rows)

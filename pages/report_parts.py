@@ -101,8 +101,6 @@ def columns(words: Words, section: str, *names: str) -> tuple[Column, ...]:
     return tuple(Column(words(f"{section}.{name}"), kinds[kind]) for name, _, kind in parts)
 
 
-def make_table(
-    caption: str, heads: Sequence[Column], rows: Iterable[Sequence[Cell]], *, stacks: bool = False
-) -> Table:
+def make_table(caption: str, heads: Sequence[Column], rows: Iterable[Sequence[Cell]], *, stacks: bool = False) -> Table:
     """Return a table of these rows."""
     return Table(caption, tuple(heads), tuple(tuple(row) for row in rows), stacks)

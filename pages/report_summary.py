@@ -84,9 +84,7 @@ def _rate_tile(metric: str, key: str, endpoint: EndpointReport, context: Context
     if not has_interval(estimate):
         sentence = words(f"summary.{key}_plain", n=hundredth, **named)
     else:
-        ends = (
-            formats.number(100 * round(end, 2)) for end in (estimate.low, estimate.high) if end is not None
-        )
+        ends = (formats.number(100 * round(end, 2)) for end in (estimate.low, estimate.high) if end is not None)
         sentence = words(f"summary.{key}", n=hundredth, interval=formats.interval(*ends), **named)
     verdict, tone = verdict_of(metric, endpoint, words)
     value = formats.number(estimate.value, 2)

@@ -73,7 +73,5 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Value]]
         writer.writerow([safe_cell(name) for name in header])
         for number, row in enumerate(rows, start=1):
             if len(row) != len(header):
-                raise ValueError(
-                    f"Found {len(row)} cells in row {number}; expected {len(header)} as in the header."
-                )
+                raise ValueError(f"Found {len(row)} cells in row {number}; expected {len(header)} as in the header.")
             writer.writerow([safe_cell(cell) for cell in row])

@@ -83,9 +83,7 @@ def load_words(language: Language) -> Words:
     if language not in ("en", "ja"):
         raise ValueError(f"Found language '{language}'; expected 'en' or 'ja'.")
     folder = Path(__file__).parent / "words"
-    return Words(
-        language, _flat(_read(folder / f"{language}.toml"), ""), _phrases(folder / f"phrases_{language}.toml")
-    )
+    return Words(language, _flat(_read(folder / f"{language}.toml"), ""), _phrases(folder / f"phrases_{language}.toml"))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -52,11 +52,7 @@ def _see(settings: SimulatorSettings) -> Seen:
         if name in ("leads", "stages", "opportunities", "hand_offs")
     }
     stages, deals = frames["stages"], frames["opportunities"]
-    reached = (
-        stages[stages["stage"].isin(["sql", "opportunity", "closed_won"])]
-        .groupby("lead_id")["entered_at"]
-        .min()
-    )
+    reached = stages[stages["stage"].isin(["sql", "opportunity", "closed_won"])].groupby("lead_id")["entered_at"].min()
     opened = deals.groupby("lead_id")["created_at"].min()
     won = deals[deals["is_won"].fillna(False).astype(bool)].groupby("lead_id")["closed_at"].min()
     leads = frames["leads"].set_index("lead_id")
@@ -151,9 +147,7 @@ class TestCalibration:
             reference, scale = plan.reference[lead], plan.sql_scale[lead]
             end = min(created[lead] + WON_DAYS, last_sql_at(plan)[lead]) - reference
 
-            def density(
-                wait: float, lead: int = lead, reference: float = reference, scale: float = scale
-            ) -> float:
+            def density(wait: float, lead: int = lead, reference: float = reference, scale: float = scale) -> float:
                 scaled = wait / scale
                 left = created[lead] + WON_DAYS - reference - wait
                 sql = shape / scale * scaled ** (shape - 1.0) * np.exp(-(scaled**shape))
@@ -249,9 +243,7 @@ class TestTruth:
             assert (answered["p_won"] <= answered["p_sql"]).all()
 
     def test_longer_horizons_hold_more(self) -> None:
-        parts = [
-            truth(self.SETTINGS, sql_horizon_days=days, won_horizon_days=days) for days in (10, 30, 90, 1_000)
-        ]
+        parts = [truth(self.SETTINGS, sql_horizon_days=days, won_horizon_days=days) for days in (10, 30, 90, 1_000)]
         for shorter, longer in pairwise(parts):
             assert (shorter["p_sql"] <= longer["p_sql"] + 1e-12).all()
             assert (shorter["p_won"] <= longer["p_won"] + 1e-9).all()
@@ -278,11 +270,7 @@ class TestTruth:
         pd.testing.assert_frame_equal(answered, truth(self.SETTINGS, snapshots=asked.to_pandas()))
 
     def test_creation_is_the_snapshot_at_created_at(self) -> None:
-        leads = (
-            simulate(self.SETTINGS)["leads"]
-            .rename_columns({"created_at": "as_of"})
-            .select(["lead_id", "as_of"])
-        )
+        leads = simulate(self.SETTINGS)["leads"].rename_columns({"created_at": "as_of"}).select(["lead_id", "as_of"])
         at_creation = truth(self.SETTINGS)
         pd.testing.assert_frame_equal(truth(self.SETTINGS, snapshots=leads), at_creation, rtol=1e-6)
 
@@ -349,11 +337,7 @@ class TestEffects:
         touches, plan = world.touches, world.plan
         effects = np.array([item.effect for item in CONTENT])
         item = int(np.argmax(effects))
-        rows = (
-            (touches.content == item)
-            & (touches.actor == 0)
-            & (touches.happened < plan.reference[touches.lead])
-        )
+        rows = (touches.content == item) & (touches.actor == 0) & (touches.happened < plan.reference[touches.lead])
         lead = np.unique(touches.lead[rows])
         happened = np.isfinite(draw_outcomes(np.random.default_rng(0), plan).sql_at[lead]).sum()
         odds = plan.p_sql[lead] / (1.0 - plan.p_sql[lead]) * np.exp(-effects[item])
@@ -365,13 +349,9 @@ class TestDrift:
     def test_the_last_months_differ_and_the_others_do_not(self) -> None:
         steady = truth(SimulatorSettings(leads=20_000, seed=3), sql_horizon_days=365)
         drifted = truth(SimulatorSettings(leads=20_000, seed=3, drift=True), sql_horizon_days=365)
-        is_late = [
-            part["as_of"] >= OBSERVED_UNTIL - DIFFICULTY.drift_days * DAY for part in (steady, drifted)
-        ]
+        is_late = [part["as_of"] >= OBSERVED_UNTIL - DIFFICULTY.drift_days * DAY for part in (steady, drifted)]
         late = [part.loc[rows, "p_sql"].mean() for part, rows in zip((steady, drifted), is_late, strict=True)]
-        early = [
-            part.loc[~rows, "p_sql"].mean() for part, rows in zip((steady, drifted), is_late, strict=True)
-        ]
+        early = [part.loc[~rows, "p_sql"].mean() for part, rows in zip((steady, drifted), is_late, strict=True)]
         assert late[1] < 0.75 * late[0]
         assert early[1] == pytest.approx(early[0], rel=0.05)
 

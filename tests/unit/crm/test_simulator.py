@@ -127,9 +127,7 @@ class TestTables:
         assert set(frames["touches"]["campaign_id"].dropna()) <= set(frames["campaigns"]["campaign_id"])
         assert set(frames["expectations"]["campaign_id"]) <= set(frames["campaigns"]["campaign_id"])
 
-    def test_ids_and_values_name_nobody(
-        self, tables: Mapping[str, pa.Table], frames: dict[str, pd.DataFrame]
-    ) -> None:
+    def test_ids_and_values_name_nobody(self, tables: Mapping[str, pa.Table], frames: dict[str, pd.DataFrame]) -> None:
         assert frames["leads"]["lead_id"].str.fullmatch(r"L\d{6}").all()
         assert frames["leads"]["account_id"].dropna().str.fullmatch(r"A\d{5}").all()
         for name in set(tables["leads"].column_names) - set(TABLES["leads"].column_names):
@@ -218,9 +216,7 @@ class TestCauses:
         both = stages["closed_won"].dropna().to_frame("stage_at").join(won.rename("deal_at"), how="inner")
         assert len(both) > 0.9 * len(won)
         assert (both["stage_at"] == both["deal_at"]).all()
-        opened = (
-            deals.groupby("lead_id")["created_at"].min().to_frame("deal_at").join(stages["sql"], how="inner")
-        )
+        opened = deals.groupby("lead_id")["created_at"].min().to_frame("deal_at").join(stages["sql"], how="inner")
         assert (opened["sql"].isna() | (opened["sql"] <= opened["deal_at"])).all()
         assert opened["sql"].isna().any(), "some SQLs skip their stage"
 
@@ -242,9 +238,7 @@ class TestCauses:
 
     def test_outcomes_do_not_reach_back_into_the_touches(self) -> None:
         world = draw_world(500, 3, drift=False)
-        other = draw_world(
-            500, 3, drift=False, difficulty=replace(DIFFICULTY, sql_intercept=2.0, win_intercept=2.0)
-        )
+        other = draw_world(500, 3, drift=False, difficulty=replace(DIFFICULTY, sql_intercept=2.0, win_intercept=2.0))
         assert np.isfinite(other.outcomes.won_at).sum() > np.isfinite(world.outcomes.won_at).sum()
         for name in ("lead", "happened", "recorded", "kind", "content"):
             np.testing.assert_array_equal(getattr(world.touches, name), getattr(other.touches, name))
@@ -258,9 +252,7 @@ class TestSameWorld:
             assert table.equals(again[name]), name
 
     @pytest.mark.parametrize("other", [replace(SETTINGS, seed=12), replace(SETTINGS, drift=True)])
-    def test_other_settings_give_other_tables(
-        self, tables: Mapping[str, pa.Table], other: SimulatorSettings
-    ) -> None:
+    def test_other_settings_give_other_tables(self, tables: Mapping[str, pa.Table], other: SimulatorSettings) -> None:
         assert not tables["touches"].equals(simulate(other)["touches"])
 
     @pytest.mark.parametrize("drift", [False, True])

@@ -43,9 +43,7 @@ def _endpoint(
     for factor, count in zip(spread, reversed(counts), strict=True):
         seen = count / tenth
         sd = (max(seen, 0.5 / tenth) / tenth) ** 0.5
-        bins.append(
-            CalibrationBin(rate * factor, seen, max(0.00002, seen - 1.5 * sd), seen + 1.9 * sd, tenth)
-        )
+        bins.append(CalibrationBin(rate * factor, seen, max(0.00002, seen - 1.5 * sd), seen + 1.9 * sd, tenth))
     found, gains = 0.0, [(0.0, 0.0)]
     for place, lift in enumerate(lifts, start=1):
         for part in range(1, 6):
@@ -151,8 +149,7 @@ def make_report() -> ModelReport:
             equivalent_p_won=0.0519,
             curve=curve,
             weekly=tuple(
-                (f"2026-{week}", float(n))
-                for week, n in zip(weeks, (35, 29, 41, 38, 44, 36, 47, 39), strict=True)
+                (f"2026-{week}", float(n)) for week, n in zip(weeks, (35, 29, 41, 38, 44, 36, 47, 39), strict=True)
             ),
             values=values,
             grades={"A": 155, "B": 156, "C": 2_480, "D": 3_427},

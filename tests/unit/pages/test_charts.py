@@ -48,9 +48,7 @@ def test_a_group_without_outcomes_is_said_to_have_none(report: ModelReport) -> N
 
 
 def test_predictions_inside_their_intervals_are_counted() -> None:
-    assert (
-        interval_hits([CalibrationBin(0.1, 0.2, 0.05, 0.3, 9), CalibrationBin(0.5, 0.2, 0.05, 0.3, 9)]) == 1
-    )
+    assert interval_hits([CalibrationBin(0.1, 0.2, 0.05, 0.3, 9), CalibrationBin(0.5, 0.2, 0.05, 0.3, 9)]) == 1
 
 
 def test_gains_are_read_between_points(report: ModelReport) -> None:
@@ -67,12 +65,8 @@ def test_the_price_chart_names_the_line_and_the_capacity(report: ModelReport) ->
     assert "capacity" not in texts(price_chart(replace(report.line, capacity=None), formats()))
 
 
-@pytest.mark.parametrize(
-    "curve", [(), ((0.0, 0.0),), ((0.0, 5.0), (10.0, 5.0)), ((-50.0, 9.0), (100.0, 0.0))]
-)
-def test_the_price_chart_survives_short_curves(
-    report: ModelReport, curve: tuple[tuple[float, float], ...]
-) -> None:
+@pytest.mark.parametrize("curve", [(), ((0.0, 0.0),), ((0.0, 5.0), (10.0, 5.0)), ((-50.0, 9.0), (100.0, 0.0))])
+def test_the_price_chart_survives_short_curves(report: ModelReport, curve: tuple[tuple[float, float], ...]) -> None:
     assert "line" in texts(price_chart(replace(report.line, curve=curve, price=-3.0), formats()))
 
 
@@ -84,9 +78,7 @@ def test_weeks_are_counted_in_their_bars(report: ModelReport) -> None:
     said = texts(weekly_chart(report.line, formats("ja")))
     assert "47" in said
     assert "8月3日" in said
-    quiet = replace(
-        report.line, weekly=tuple((f"2026-01-{day:02}", 0.0) for day in range(1, 29)), capacity=None
-    )
+    quiet = replace(report.line, weekly=tuple((f"2026-01-{day:02}", 0.0) for day in range(1, 29)), capacity=None)
     assert texts(weekly_chart(quiet, formats()))
 
 

@@ -93,15 +93,9 @@ def test_the_headline_says_it_in_plain_words(report: ModelReport) -> None:
 
 
 def test_the_japanese_page_is_japanese(report: ModelReport) -> None:
-    given = {row.signal for row in report.signals} | {
-        str(reason) for e in report.examples for reason in e["reasons"]
-    }  # type: ignore[attr-defined]
-    said = [
-        line.strip() for text in Page(render_model_report(report, "ja")).text for line in text.split("\n")
-    ]
-    english = [
-        line for line in said if re.search(r"[a-z]+ [a-z]+ [a-z]+", line) and not JAPANESE.search(line)
-    ]
+    given = {row.signal for row in report.signals} | {str(reason) for e in report.examples for reason in e["reasons"]}  # type: ignore[attr-defined]
+    said = [line.strip() for text in Page(render_model_report(report, "ja")).text for line in text.split("\n")]
+    english = [line for line in said if re.search(r"[a-z]+ [a-z]+ [a-z]+", line) and not JAPANESE.search(line)]
     assert [line for line in english if line not in given] == []
 
 
@@ -110,9 +104,7 @@ def test_the_english_page_is_english(report: ModelReport) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_wins_that_are_sqls_are_not_shown_twice(
-    single_outcome_report: ModelReport, language: Language
-) -> None:
+def test_wins_that_are_sqls_are_not_shown_twice(single_outcome_report: ModelReport, language: Language) -> None:
     page = Page(render_model_report(single_outcome_report, language))
     assert page.tags["svg"] == 6
     said = "one and the same recorded outcome" if language == "en" else "同じ一つの成果"
@@ -165,9 +157,7 @@ def test_a_report_with_almost_nothing_still_renders(report: ModelReport, languag
         for endpoint in report.endpoints
     )
     line = replace(report.line, curve=((0.0, 0.0),), weekly=(), values=(), grades={}, equivalent_p_won=None)
-    nothing = replace(
-        report, endpoints=bare, line=line, signals=(), examples=(), tables=(), observed_from=None
-    )
+    nothing = replace(report, endpoints=bare, line=line, signals=(), examples=(), tables=(), observed_from=None)
     page = Page(render_model_report(nothing, language))
     assert "nan" not in page.words.lower().replace("finan", "")
 

@@ -30,9 +30,7 @@ def test_english_has_no_japanese_and_japanese_leaves_no_english_sentence() -> No
     assert not [key for key, text in load_words("en").texts.items() if JAPANESE.search(text)]
     bare = {key: re.sub(r"\{\w+\}", "", text) for key, text in load_words("ja").texts.items()}
     assert not [
-        key
-        for key, text in bare.items()
-        if not JAPANESE.search(text) and re.search(r"[a-z]+ [a-z]+ [a-z]+", text)
+        key for key, text in bare.items() if not JAPANESE.search(text) and re.search(r"[a-z]+ [a-z]+ [a-z]+", text)
     ]
 
 
@@ -45,17 +43,13 @@ def test_every_word_is_used() -> None:
     code = "".join(path.read_text() for path in [*PAGES.glob("*.py"), *PAGES.glob("templates/*.html")])
     literal = set(re.findall(r'"([a-z_]+(?:\.\w+)+)"|\'([a-z_]+(?:\.\w+)+)\'', code))
     used = {key for pair in literal for key in pair if key}
-    stems = tuple(re.findall(r'"((?:[a-z_]+\.)+)\{', code)) + tuple(
-        re.findall(r'"(verdict\.[a-z]*_?)\{', code)
-    )
+    stems = tuple(re.findall(r'"((?:[a-z_]+\.)+)\{', code)) + tuple(re.findall(r'"(verdict\.[a-z]*_?)\{', code))
     columns = {
         f"{section}.{name.partition(':')[0]}"
         for section, names in re.findall(r'columns\(\s*(?:context\.)?words,\s*"(\w+)",([^)]*)\)', code)
         for name in re.findall(r'"([\w:]+)"', names)
     }
-    unused = [
-        key for key in load_words("en").texts if key not in used | columns and not key.startswith(stems)
-    ]
+    unused = [key for key in load_words("en").texts if key not in used | columns and not key.startswith(stems)]
     assert unused == []
 
 

@@ -1,0 +1,282 @@
+"""The registry: nothing but what was registered is loaded, and champions come and go by the book."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from crm.errors import BundleError, RegistryError
+from models import registry
+from models.bundle import file_hashes
+from models.champions import note_champion, promote_version, roll_back
+from models.registry import find_version, list_versions, load_model, open_store, set_alias
+from tests.model.conftest import KEY, Copy, Trained
+
+NOW = datetime(2026, 9, 2, tzinfo=UTC)
+pytestmark = pytest.mark.slow  # all of them need the trained workspace
+SIGNED = {"KIZASHI_SIGNING_KEY": KEY}
+
+
+@pytest.fixture
+def never_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever comes through to the parser is too late to refuse."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("parsed before it was verified")
+
+    monkeypatch.setattr(registry, "parse_bundle", fail)
+
+
+def append(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+def change_tree(copy: Copy) -> None:
+    append(next(copy.bundle.glob("shallow-*.txt")))
+
+
+def change_one_leaf(copy: Copy) -> None:
+    path = next(copy.bundle.glob("shallow-*.txt"))
+    text = path.read_text(encoding="utf-8")
+    at = text.index("leaf_value=") + len("leaf_value=")
+    path.write_text(text[:at] + "9" + text[at + 1 :], encoding="utf-8")
+
+
+def change_mlmodel(copy: Copy) -> None:
+    append(copy.model / "MLmodel")
+
+
+def change_line(copy: Copy) -> None:
+    path = copy.bundle / "line.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "price": 0.0}), encoding="utf-8")
+
+
+def add_file(copy: Copy) -> None:
+    (copy.bundle / "extra.pkl").write_bytes(b"x")
+
+
+def add_link(copy: Copy) -> None:
+    (copy.model / "link").symlink_to(copy.bundle / "line.json")
+
+
+def remove_file(copy: Copy) -> None:
+    next(copy.bundle.glob("shallow-*.txt")).unlink()
+
+
+def break_document(copy: Copy) -> None:
+    (copy.bundle / "model.json").write_text("{", encoding="utf-8")
+
+
+def change_fingerprint_and_its_hash(copy: Copy) -> None:
+    """Make the folder consistent in itself: its own fingerprint, and its own list of hashes."""
+    path = copy.bundle / "model.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["features"] = document["features"][:-1]
+    document["fingerprint"] = hashlib.sha256(b"another").hexdigest()
+    path.write_text(json.dumps(document), encoding="utf-8")
+    (copy.bundle / "hashes.json").write_text(json.dumps(file_hashes(copy.bundle)), encoding="utf-8")
+
+
+DAMAGES = (
+    change_tree,
+    change_one_leaf,
+    change_mlmodel,
+    change_line,
+    add_file,
+    add_link,
+    remove_file,
+    break_document,
+    change_fingerprint_and_its_hash,
+)
+
+
+def test_a_good_version_loads_by_alias_and_number(copy: Copy) -> None:
+    for name in ("champion", "challenger", "1"):
+        found = load_model(copy.workspace, alias=name, environ=SIGNED)
+        assert found.version == "1"
+        assert found.line.model_version == "1"
+    assert load_model(copy.workspace, environ={}).version == "1"  # without the key the hashes suffice
+
+
+@pytest.mark.usefixtures("never_parsed")
+@pytest.mark.parametrize("environ", [{}, SIGNED], ids=["unsigned", "signed"])
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_changed_files_are_refused_before_anything_is_parsed(
+    copy: Copy, damage: Callable[[Copy], None], environ: dict[str, str]
+) -> None:
+    damage(copy)
+    with pytest.raises(BundleError, match="do not use this model"):
+        load_model(copy.workspace, environ=environ)
+
+
+def recompute_hashes(copy: Copy) -> None:
+    copy.set_tag("kizashi.files", file_hashes(copy.model))
+
+
+def test_another_fingerprint_is_refused_even_where_all_hashes_were_recomputed(copy: Copy) -> None:
+    change_fingerprint_and_its_hash(copy)
+    recompute_hashes(copy)
+    with pytest.raises(BundleError, match="fingerprint"):
+        load_model(copy.workspace, environ={})
+
+
+@pytest.mark.usefixtures("never_parsed")
+def test_recomputed_hashes_do_not_pass_the_signature(copy: Copy) -> None:
+    change_line(copy)
+    recompute_hashes(copy)
+    with pytest.raises(BundleError, match="another signature"):
+        load_model(copy.workspace, environ=SIGNED)
+
+
+@pytest.mark.usefixtures("never_parsed")
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("kizashi.signature", "0" * 64, "another signature"),
+        ("kizashi.signature", None, "no signature"),
+        ("kizashi.fingerprint", "0" * 64, "another signature"),
+        ("kizashi.files", {}, "another signature"),
+    ],
+)
+def test_changed_tags_are_refused_where_there_is_a_key(copy: Copy, name: str, value: Any, message: str) -> None:
+    copy.set_tag(name, value)
+    with pytest.raises(BundleError, match=message):
+        load_model(copy.workspace, environ=SIGNED)
+
+
+@pytest.mark.usefixtures("never_parsed")
+def test_another_key_is_refused(copy: Copy) -> None:
+    with pytest.raises(BundleError, match="another signature"):
+        load_model(copy.workspace, environ={"KIZASHI_SIGNING_KEY": "another key"})
+
+
+@pytest.mark.usefixtures("never_parsed")
+@pytest.mark.parametrize("value", [None, {}])
+def test_a_version_without_recorded_hashes_is_refused(copy: Copy, value: Any) -> None:
+    copy.set_tag("kizashi.files", value)
+    with pytest.raises(BundleError, match="no recorded hashes"):
+        load_model(copy.workspace, environ={})
+
+
+def test_no_registry_no_version_and_no_folder_are_said(copy: Copy, trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match=r"no version '9'.*1 \("):
+        load_model(copy.workspace, alias="9", environ={})
+    copy.model.rename(tmp_path / "elsewhere")
+    with pytest.raises(BundleError, match="no folder"):
+        load_model(copy.workspace, environ={})
+    copy.database.unlink()
+    with pytest.raises(RegistryError, match="no registry"):
+        load_model(copy.workspace, environ={})
+    assert load_model(trained.workspace, environ=SIGNED).version == "1"
+
+
+def test_a_line_set_by_hand_holds_for_its_own_version_alone(copy: Copy) -> None:
+    own = load_model(copy.workspace, environ={}).line
+    own.model_copy(update={"price": 123.0}).save(copy.workspace.line_path)
+    assert load_model(copy.workspace, environ={}).line.price == 123.0
+    own.model_copy(update={"price": 123.0, "model_version": "2"}).save(copy.workspace.line_path)
+    assert load_model(copy.workspace, environ={}).line == own
+    copy.workspace.line_path.write_text("{", encoding="utf-8")
+    with pytest.raises(BundleError):
+        load_model(copy.workspace, environ={})
+
+
+# Champions.
+
+
+def add_versions(copy: Copy, *gates: dict[str, float]) -> None:
+    """Register more versions of the same files, with these numbers at the gate."""
+    with open_store(copy.workspace) as client:
+        first = client.get_model_version("kizashi", "1")
+        for gate in gates:
+            created = client.create_model_version("kizashi", first.source, run_id=first.run_id)
+            client.set_model_version_tag("kizashi", str(created.version), "kizashi.gate", json.dumps(gate))
+
+
+GOOD = {"auc": 0.99, "auc_low": 0.98, "auc_low_95": 0.97, "gate_passed": 1.0}
+WORSE = {"auc": 0.51, "auc_low": 0.505, "auc_low_95": 0.501, "gate_passed": 1.0}
+NOISE = {"auc": 0.5, "auc_low": 0.45, "auc_low_95": 0.44, "gate_passed": 0.0}
+
+
+def champion(copy: Copy) -> str:
+    with open_store(copy.workspace) as client:
+        return find_version(client, "champion").version
+
+
+def history(copy: Copy) -> list[dict[str, str]]:
+    with open_store(copy.workspace) as client:
+        return json.loads(client.get_registered_model("kizashi").tags["kizashi.champions"])
+
+
+def test_a_better_version_is_promoted_and_the_history_says_so(copy: Copy) -> None:
+    add_versions(copy, GOOD)
+    found = promote_version(copy.workspace, "2", force_reason=None, now=NOW)
+    assert (found.promoted, found.version, found.replaced) == (True, "2", "1")
+    assert champion(copy) == "2"
+    assert [item["version"] for item in history(copy)] == ["1", "2"]
+    assert history(copy)[-1] == {"version": "2", "at": "2026-09-02T00:00:00+00:00", "reason": "passed the gate"}
+
+
+@pytest.mark.parametrize(("gate", "word"), [(NOISE, "0.5"), (WORSE, "champion"), ({}, "0.5")])
+def test_a_worse_version_is_not_promoted_unless_a_person_says_why(
+    copy: Copy, gate: dict[str, float], word: str
+) -> None:
+    add_versions(copy, gate)
+    found = promote_version(copy.workspace, "2", force_reason=None, now=NOW)
+    assert not found.promoted
+    assert any(word in reason for reason in found.verdict.reasons)
+    assert champion(copy) == "1"
+    assert len(history(copy)) == 1
+    forced = promote_version(copy.workspace, "2", force_reason="a trial week", now=NOW)
+    assert forced.promoted
+    assert history(copy)[-1]["reason"] == "a trial week"
+
+
+def test_promoting_an_unknown_version_is_refused(copy: Copy) -> None:
+    with pytest.raises(RegistryError):
+        promote_version(copy.workspace, "9", force_reason="anyway", now=NOW)
+
+
+def test_the_only_champion_cannot_be_rolled_back(copy: Copy) -> None:
+    with pytest.raises(RegistryError, match="only champion"):
+        roll_back(copy.workspace, NOW)
+
+
+def test_rolling_back_leads_to_the_champion_before_and_again_to_the_one_before_that(copy: Copy) -> None:
+    add_versions(copy, GOOD, GOOD)
+    for name in ("2", "3"):
+        assert promote_version(copy.workspace, name, force_reason=None, now=NOW).promoted
+    assert roll_back(copy.workspace, NOW) == ("2", "3")
+    assert champion(copy) == "2"
+    assert roll_back(copy.workspace, NOW) == ("1", "2")
+    assert champion(copy) == "1"
+    with pytest.raises(RegistryError, match="only champion"):
+        roll_back(copy.workspace, NOW)
+    assert [item["version"] for item in history(copy)] == ["1", "2", "3", "2", "1"]
+    assert promote_version(copy.workspace, "3", force_reason=None, now=NOW).promoted
+    assert roll_back(copy.workspace, NOW) == ("1", "3")
+
+
+def test_the_history_keeps_the_newest_forty_champions(copy: Copy) -> None:
+    with open_store(copy.workspace) as client:
+        for number in range(45):
+            note_champion(client, str(number), NOW, "x" * 900)
+    assert [item["version"] for item in history(copy)] == [str(number) for number in range(5, 45)]
+    assert len(history(copy)[0]["reason"]) == 500
+
+
+def test_versions_are_listed_newest_first_with_their_aliases(copy: Copy) -> None:
+    add_versions(copy, *([GOOD] * 10))
+    with open_store(copy.workspace) as client:
+        set_alias(client, "challenger", "10")
+        found = list_versions(client)
+    assert [item.version for item in found] == [str(number) for number in range(11, 0, -1)]
+    assert found[1].aliases == ("challenger",)
+    assert np.all(np.diff([item.created_at_ms for item in found]) <= 0)
