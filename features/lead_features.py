@@ -214,6 +214,8 @@ class LeadAge(Feature):
 
     def words(self, value: float, language: Language) -> str | None:
         """Say 'a lead for 12 days'."""
+        if np.isnan(value):
+            return None
         if language == "ja":
             return f"リード化から{value:.0f}日"
         return f"a lead for {value:.0f} day{'s' if round(value) != 1 else ''}"
@@ -252,6 +254,8 @@ class AccountLeads(Feature):
 
     def words(self, value: float, language: Language) -> str | None:
         """Say '3 other leads of the account'."""
+        if np.isnan(value):
+            return None
         if language == "ja":
             return f"同じ企業に他のリード{value:.0f}件" if value > 0 else "同じ企業に他のリードなし"
         return (

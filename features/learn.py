@@ -35,6 +35,7 @@ from features.touch_features import (
     SessionsIn,
     ValueIn,
     Velocity,
+    label_of,
 )
 
 __all__ = ["learn_features"]
@@ -68,7 +69,7 @@ def learn_features(tables: Tables, moments: pa.Table, as_of_us: int) -> FeatureS
     found: list[Feature] = [LeadAge()]
     if tables.has("touches"):
         found += _touch_features(tables, as_of_us)
-    if _has_accounts(tables):
+    if _has_accounts(tables, as_of_us):
         found.append(AccountLeads())
         if tables.has("touches"):
             found += _account_features()
@@ -91,9 +92,10 @@ def _touch_features(tables: Tables, as_of_us: int) -> Iterator[Feature]:
     frequent = [row for row in counted if row["rows"] >= MIN_TOUCHES][:MAX_KINDS]
     kinds = tuple(row["kind"] for row in frequent)
     for row in frequent:
-        yield from _kind_features(row["kind"], (row["kind"],))
+        label, kind = label_of(row["kind"]), (row["kind"],)
+        yield from _kind_features(label, kind)
         if row["valued"] * 2 >= row["rows"]:
-            yield from (ValueIn(row["kind"], (row["kind"],), window_days=days) for days in (1, 7, 30))
+            yield from (ValueIn(label, kind, window_days=days) for days in (1, 7, 30))
     if len(counted) > len(frequent) and frequent:
         yield from _kind_features("other", kinds)
     yield from (CountIn("any", window_days=days) for days in (*WINDOWS, 0))
@@ -118,9 +120,10 @@ def _account_features() -> Iterator[Feature]:
     yield Recency("any", scope="account")
 
 
-def _has_accounts(tables: Tables) -> bool:
+def _has_accounts(tables: Tables, as_of_us: int) -> bool:
     leads = tables.table("leads")
-    sizes = leads.filter(leads.account_id.notnull()).group_by("account_id").aggregate(size=lambda t: t.count())
+    leads = leads.filter(leads.account_id.notnull() & (leads.created_us <= as_of_us))
+    sizes = leads.group_by("account_id").aggregate(size=leads.count())
     largest = sizes["size"].max().to_pyarrow().as_py()
     return largest is not None and int(largest) > 1
 

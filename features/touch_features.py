@@ -32,11 +32,23 @@ __all__ = [
     "TouchFeature",
     "ValueIn",
     "Velocity",
+    "label_of",
 ]
 
 Scope = Literal["own", "account"]
 # Opens are fired by mail proxies that prefetch every image, so more of them need not mean more interest (methods 1.3).
 NOISY = ("email_open", "open", "mail_open")
+
+
+def label_of(kind: str) -> str:
+    """Return how features of one kind of touch are called, so that no kind is taken for a pool or for the account.
+
+    Examples
+    --------
+    >>> label_of("visit"), label_of("other")
+    ('visit', 'kind.other')
+    """
+    return f"kind.{kind}" if kind in ("any", "other") or kind.startswith(("account_", "kind.")) else kind
 
 
 @dataclass(frozen=True)
@@ -114,6 +126,10 @@ class TouchFeature(Feature):
     def _none(self, language: Language) -> str:
         return f"no {self._what(language)} yet" if language == "en" else f"{self._what(language)}なし"
 
+    def _absent(self, value: float, language: Language) -> str | None:
+        """Say that there is none; nothing when it is not known whether there is one."""
+        return None if np.isnan(value) else self._none(language)
+
 
 @dataclass(frozen=True)
 class _WindowFeature(TouchFeature):
@@ -170,7 +186,7 @@ class CountIn(_WindowFeature):
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, '3 downloads in the last 7 days'."""
         if not value > 0:
-            return self._none(language)
+            return self._absent(value, language)
         if language == "ja":
             return f"{self._period(language)}{self._what(language)}{value:.0f}回"
         return f"{value:.0f} {self._what(language)} {self._period(language)}"
@@ -192,7 +208,7 @@ class ValueIn(_WindowFeature):
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, 'search: 12 in total in the last 7 days'."""
         if not value > 0:
-            return self._none(language)
+            return self._absent(value, language)
         if language == "ja":
             return f"{self._period(language)}{self._what(language)} 合計{value:g}"
         return f"{self._what(language)}: {value:g} in total {self._period(language)}"
@@ -214,6 +230,8 @@ class DistinctIn(_WindowFeature):
 
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, '4 different contents in the last 30 days'."""
+        if np.isnan(value):
+            return None
         if not value > 0:
             return "no content used yet" if language == "en" else "コンテンツ利用なし"
         if language == "ja":
@@ -237,7 +255,7 @@ class ActiveDaysIn(_WindowFeature):
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, 'active on 5 days in the last 30 days'."""
         if not value > 0:
-            return self._none(language)
+            return self._absent(value, language)
         if language == "ja":
             return f"{self._period(language)}{value:.0f}日活動"
         return f"active on {value:.0f} day{'s' if value != 1 else ''} {self._period(language)}"
@@ -265,7 +283,7 @@ class SessionsIn(_WindowFeature):
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, '2 sessions in the last 7 days'."""
         if not value > 0:
-            return self._none(language)
+            return self._absent(value, language)
         if language == "ja":
             return f"{self._period(language)}{value:.0f}セッション"
         return f"{value:.0f} session{'s' if value != 1 else ''} {self._period(language)}"
@@ -348,7 +366,7 @@ class DecayedSum(TouchFeature):
     def words(self, value: float, language: Language) -> str | None:
         """Say how lively the touches are."""
         if not value > 0:
-            return self._none(language)
+            return self._absent(value, language)
         if language == "ja":
             return f"最近の{self._what(language)}(新しさで加重 {value:.1f}回)"
         return f"recent {self._what(language)} ({value:.1f}, weighted by freshness)"
@@ -382,6 +400,8 @@ class Velocity(TouchFeature):
 
     def words(self, value: float, language: Language) -> str | None:
         """Say how much of the month's activity fell in the last week."""
+        if np.isnan(value):
+            return None
         if not value > 0:
             return "nothing in the last 7 days" if language == "en" else "直近7日間の活動なし"
         if language == "ja":

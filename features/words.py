@@ -38,5 +38,6 @@ def kind_words(kind: str, language: str) -> str:
     >>> kind_words("vehicle_added", "en")
     'vehicle added'
     """
-    english, japanese = _KINDS.get(kind, (kind.replace("_", " "), kind.replace("_", " ")))
+    plain = kind.removeprefix("kind.")  # as features call a kind that is named like a pool of kinds
+    english, japanese = _KINDS.get(plain, (plain.replace("_", " "), plain.replace("_", " ")))
     return japanese if language == "ja" else english

@@ -1,0 +1,161 @@
+"""The list of features: names, fingerprint, JSON, words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError, replace
+
+import numpy as np
+import pytest
+
+from crm.errors import BundleError
+from features.feature import Feature
+from features.known import DAY_US, Arrivals, Change, KnownLead
+from features.lead_features import (
+    AccountLeads,
+    AttributeIs,
+    AttributeMissing,
+    AttributeNumber,
+    AttributeOther,
+    LeadAge,
+    StageAge,
+)
+from features.spec import FeatureSet, feature_from_json
+from features.touch_features import (
+    ActiveDaysIn,
+    CountIn,
+    DecayedSum,
+    DistinctIn,
+    Recency,
+    SessionsIn,
+    ValueIn,
+    Velocity,
+)
+from features.words import kind_words
+
+ONE_OF_EACH: tuple[Feature, ...] = (
+    CountIn("visit", ("visit",), window_days=7),
+    ValueIn("visit", ("visit",), window_days=7),
+    DistinctIn("any", window_days=30),
+    ActiveDaysIn("any", window_days=30),
+    SessionsIn("any", window_days=7),
+    Recency("any", scope="account"),
+    DecayedSum("other", ("visit",), half_life_days=3),
+    Velocity("any"),
+    LeadAge(),
+    AccountLeads(),
+    StageAge("mql"),
+    AttributeNumber("employees"),
+    AttributeIs("industry", "日本"),
+    AttributeOther("industry", ("日本",)),
+    AttributeMissing("industry"),
+)
+
+
+class TestFeatureSet:
+    def test_json_keeps_everything(self) -> None:
+        features = FeatureSet(ONE_OF_EACH)
+        read = FeatureSet.from_json(json.loads(json.dumps(features.to_json())))
+        assert read == features
+        assert read.fingerprint == features.fingerprint
+
+    def test_any_change_changes_the_fingerprint(self) -> None:
+        features = FeatureSet(ONE_OF_EACH)
+        others = [
+            FeatureSet(ONE_OF_EACH[1:]),
+            FeatureSet(ONE_OF_EACH[::-1]),
+            FeatureSet((replace(ONE_OF_EACH[0], window_days=8), *ONE_OF_EACH[1:])),
+            FeatureSet((replace(ONE_OF_EACH[0], kinds=("visits",)), *ONE_OF_EACH[1:])),
+        ]
+        assert len({features.fingerprint, *(other.fingerprint for other in others)}) == 5
+
+    def test_two_features_of_one_name_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="Two features are called 'any_velocity'"):
+            FeatureSet((Velocity("any"), Velocity("any")))
+
+    def test_an_unknown_kind_is_refused_not_skipped(self) -> None:
+        with pytest.raises(
+            BundleError, match="a feature of kind 'Horoscope'; expected one of AccountLeads, ActiveDaysIn"
+        ):
+            feature_from_json({"feature": "Horoscope"})
+
+    def test_signals_group_features(self) -> None:
+        features = FeatureSet((CountIn("visit", ("visit",)), LeadAge(), Recency("visit", ("visit",))))
+        assert features.signals == ("visit", "lead_age")
+        assert features.signal_of.tolist() == [0, 1, 0]
+
+    def test_attributes_are_those_that_are_read(self) -> None:
+        assert FeatureSet(ONE_OF_EACH).attributes == {"employees", "industry"}
+
+    def test_features_are_frozen(self) -> None:
+        with pytest.raises(FrozenInstanceError):
+            ONE_OF_EACH[0].label = "x"  # type: ignore[attr-defined]
+
+
+class TestRow:
+    def test_what_is_not_known_is_put_aside(self) -> None:
+        lead = KnownLead(
+            created_us=0,
+            attributes={"employees": 5.0},
+            changes={"employees": (Change(10, 7.0), Change(20, None))},
+            touches=Arrivals.of([1, 5, 9], [1, 30, 9]),
+            account_leads_us=(3, 15, 40),
+            account_leads_until_us=(18,),
+            mql=Arrivals.of([12]),
+        )
+        features = FeatureSet((CountIn("any"), AttributeNumber("employees"), AccountLeads(), StageAge("mql")))
+        expected = [
+            [0, 5, 0, np.nan],
+            [1, 5, 1, np.nan],
+            [2, 7, 1, np.nan],
+            [2, 7, 2, 3 / DAY_US],
+            [2, np.nan, 1, 8 / DAY_US],
+            [3, np.nan, 2, 28 / DAY_US],
+        ]
+        rows = [features.row(lead, moment) for moment in (1, 9, 10, 15, 20, 40)]
+        np.testing.assert_allclose(rows, expected)
+
+    def test_arrivals_are_put_in_order(self) -> None:
+        arrivals = Arrivals.of([9, 1], [10, 11], ["b", "a"], [None, "c"], [None, 2.0], [50, 12])
+        assert arrivals.kind.tolist() == ["a", "b"]
+        assert arrivals.content_id.tolist() == ["c", ""]
+        assert arrivals.known(11).kind.tolist() == ["a", "b"]
+        assert arrivals.known(12).kind.tolist() == ["b"]
+
+    @pytest.mark.parametrize(("value", "number"), [("12", 12.0), ("many", np.nan), ("inf", np.nan), (True, 1.0)])
+    def test_a_number_that_came_as_something_else(self, value: str | bool, number: float) -> None:
+        lead = KnownLead(0, {"size": value})
+        assert FeatureSet((AttributeNumber("size"),)).row(lead, 1)[0] == pytest.approx(number, nan_ok=True)
+
+
+class TestWords:
+    @pytest.mark.parametrize("feature", ONE_OF_EACH, ids=lambda feature: feature.name)
+    def test_both_languages_say_something_of_every_value(self, feature: Feature) -> None:
+        for value in (0.0, 0.4, 1.0, 3.0, 250.0, np.nan):
+            english, japanese = feature.words(value, "en"), feature.words(value, "ja")
+            assert (english is None) == (japanese is None)
+            if english is not None and japanese is not None:
+                assert "nan" not in english + japanese
+                assert english
+                assert japanese
+
+    def test_nothing_is_claimed_of_an_account_that_is_not_known(self) -> None:
+        for feature in (CountIn("any", scope="account"), Velocity("any", scope="account"), AccountLeads()):
+            assert feature.words(np.nan, "en") is None
+            assert feature.words(0.0, "en") is not None
+
+    def test_the_raw_fact_is_said(self) -> None:
+        assert CountIn("download", ("download",), window_days=7).words(3, "en") == "3 downloads in the last 7 days"
+        assert CountIn("download", ("download",), window_days=7).words(3, "ja") == "直近7日間に資料ダウンロード3回"
+        assert Recency("visit", ("visit",)).words(np.nan, "en") == "no visits yet"
+        assert AttributeIs("industry", "Software").words(1, "en") == "industry: Software"
+        assert AttributeIs("industry", "Software").words(0, "en") is None
+
+    def test_a_kind_called_like_a_pool_is_said_by_its_name(self) -> None:
+        assert kind_words("kind.account_visit", "en") == "account visit"
+
+    def test_noisy_pooled_and_account_features_have_no_imposed_sign(self) -> None:
+        assert CountIn("visit", ("visit",)).direction == 1
+        assert Recency("visit", ("visit",)).direction == -1
+        for free in (CountIn("email_open", ("email_open",)), CountIn("other", ()), CountIn("any", scope="account")):
+            assert free.direction == 0
