@@ -8,7 +8,9 @@ model gave to rows it had learned from.
 # pyright: reportUnknownParameterType=false
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -60,23 +62,30 @@ def append_scores(
     Path
         The file.
     """
-    count = rows.num_rows
+    size = rows.num_rows
     columns = {
         field.name: rows.column(field.name).cast(field.type)
         if field.name in rows.column_names
-        else pa.nulls(count, field.type)
+        else pa.nulls(size, field.type)
         for field in SCORES_SCHEMA
         if field.name not in ("issued_at", "origin")
     }
-    columns["issued_at"] = pa.array([issued_at] * count, _TIME)
-    columns["origin"] = pa.array([origin] * count, pa.string())
+    columns["issued_at"] = pa.array([issued_at] * size, _TIME)
+    columns["origin"] = pa.array([origin] * size, pa.string())
     folder = workspace.tables_folder / "scores"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{issued_at:%Y%m%dT%H%M%S%f}-{origin}.parquet"
+    stem = f"{issued_at:%Y%m%dT%H%M%S%f}-{origin}"
+    path = next(path for path in _free_names(folder, stem) if not path.exists())
     unfinished = path.with_suffix(".part")
     pq.write_table(pa.table(columns, schema=SCORES_SCHEMA), unfinished)
     unfinished.replace(path)  # a reader sees the whole file or none
     return path
+
+
+def _free_names(folder: Path, stem: str) -> Iterator[Path]:
+    """Yield names for one more file; scores issued twice at one moment are two files."""
+    yield folder / f"{stem}.parquet"
+    yield from (folder / f"{stem}-{number}.parquet" for number in count(2))
 
 
 def read_scores(workspace: Workspace) -> pa.Table:
