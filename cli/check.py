@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from cli.output import print_paragraph, print_table
+from cli.output import print_entry, print_paragraph, print_table
 from crm.attributes import NO_HISTORY
 from crm.config import Workspace
 from crm.errors import KizashiError, TooFewOutcomesError
@@ -23,6 +23,7 @@ from training.train import open_tables
 __all__ = ["CheckResult", "run_check", "show_check"]
 
 SHOWN_REASONS = 12
+NAMES = {"sql": "SQL", "won": "won"}
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,8 @@ def run_check(workspace: Workspace, as_of: datetime | None, now: datetime, progr
         warnings = [*tables.notes, *_attribute_warnings(tables.attributes)]
         if quarantine.num_rows:
             path = workspace.tables_folder / "quarantine.parquet"
-            warnings.append(
-                f"{quarantine.num_rows:,} rows went to quarantine; all of them, with reasons, are in {path}."
-            )
+            rows = f"{quarantine.num_rows:,} row" + ("s" if quarantine.num_rows > 1 else "")
+            warnings.append(f"{rows} went to quarantine, with their reasons: {path}.")
         return CheckResult(
             dict(tables.counts),
             _count_reasons(quarantine),
@@ -105,7 +105,7 @@ def _readiness(data: TrainingData) -> tuple[str, ...]:
         found = data.outcomes(labels)
         mature = int(labels.is_mature.sum())
         text = (
-            f"{labels.outcome}: {found:,} leads with a mature outcome inside {labels.horizon_days:g} days, "
+            f"{NAMES[labels.outcome]}: {found:,} leads with a mature outcome inside {labels.horizon_days:g} days, "
             f"{mature:,} mature snapshots"
         )
         if found < enough:
@@ -146,16 +146,18 @@ def show_check(found: CheckResult) -> None:
         print_paragraph("")
         rows = [(table, reason, f"{count:,}") for table, reason, count in found.reasons[:SHOWN_REASONS]]
         print_table("Quarantine", ("table", "reason", "rows "), rows)
+        if len(found.reasons) > SHOWN_REASONS:
+            print_paragraph(f"and {len(found.reasons) - SHOWN_REASONS} more reasons, in the file named below")
     refused = [a for a in found.attributes if a.refused]
     if refused:
         print_paragraph("")
         print_table("Columns that are not used", ("column", "why"), [(a.name, a.refused) for a in refused])
     print_paragraph("")
     for line in found.readiness:
-        print_paragraph(f"Ready    {line}")
+        print_entry("Too few" if "more are needed" in line else "Ready", line)
     for line in found.warnings:
-        print_paragraph(f"Look at  {line}")
+        print_entry("Look at", line)
     for line in found.refusals:
-        print_paragraph(f"Refused  {line}")
+        print_entry("Refused", line)
     if not found.refusals:
         print_paragraph("\nThe tables can carry a model: 'kizashi train' is next.")

@@ -106,7 +106,7 @@ def _moments(frame: pd.DataFrame, path: Path, default: datetime, timezone: str) 
         if key not in cache:
             try:
                 cache[key] = micros(value)
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:  # the latter for year 1 in a zone east of UTC
                 raise _bad(
                     f"as_of '{key[:40]}' in row {row + 1} of '{path.name}'", "ISO 8601, such as 2026-07-01T09:00Z"
                 ) from error

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from cli.output import print_error
 from crm.config import Workspace, load_workspace
 from crm.errors import KizashiError
 
@@ -55,7 +56,7 @@ def command_options(function: Callable[..., int]) -> Callable[..., None]:
 def _fail(message: str, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    click.echo(message, err=True)
+    print_error(message)
     return REFUSED
 
 
@@ -75,13 +76,13 @@ def parse_moment(text: str | None, workspace: Workspace) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=ZoneInfo(workspace.config.workspace.timezone))
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:  # the latter for year 1 in a zone east of UTC
         raise click.BadParameter(
             f"'{text}' is no moment; expected, for example, 2026-07-01 or 2026-07-01T09:00+09:00", param_hint="--as-of"
         ) from error
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(workspace.config.workspace.timezone))
-    return moment.astimezone(UTC)
 
 
 def open_workspace(folder: Path) -> Workspace:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 import click
 from rich.console import Console
@@ -16,7 +18,9 @@ from rich.table import Table
 
 from crm.progress import Step
 
-__all__ = ["TerminalProgress", "print_json", "print_paragraph", "print_table"]
+__all__ = ["TerminalProgress", "print_entry", "print_error", "print_json", "print_paragraph", "print_table"]
+
+LABEL = 10
 
 
 class _PlainStep:
@@ -73,6 +77,30 @@ def print_json(value: Any) -> None:
 def print_paragraph(text: str) -> None:
     """Print plain text on standard output."""
     click.echo(text)
+
+
+def print_entry(label: str, text: str) -> None:
+    """Print a label and what it stands for, on a terminal wrapped at its width under itself."""
+    click.echo(_wrapped(f"{label:<{LABEL}}{text}", sys.stdout, " " * LABEL))
+
+
+def print_error(message: str) -> None:
+    """Print what went wrong on the error stream, on a terminal wrapped at its width."""
+    click.echo("\n".join(_wrapped(line, sys.stderr, "    ") for line in message.splitlines()), err=True)
+
+
+def _wrapped(line: str, stream: IO[str], indent: str) -> str:
+    if not stream.isatty():
+        return line  # what a program reads stays one line
+    width = shutil.get_terminal_size().columns - 1
+    return textwrap.fill(
+        line,
+        max(width, 2 * LABEL),
+        subsequent_indent=indent,
+        drop_whitespace=True,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 
 from cli.batch import leads_at_risk, score_leads, write_scores
 from cli.lead_file import read_lead_file
 from cli.options import ATTENTION, DONE, as_of_option, command_options, open_workspace, parse_moment
-from cli.output import TerminalProgress, print_json, print_paragraph, print_table
+from cli.output import TerminalProgress, print_entry, print_error, print_json, print_paragraph, print_table
+from crm.config import Workspace
+from crm.errors import PastOnlyError
+from crm.known import from_micros
+from crm.store import Tables
 from models.line import Line
 from models.registry import load_model
+from pages.safe_csv import write_csv
 from training.prepare import settle_observation
 from training.replay import draw_line, replay_weeks
 from training.train import open_tables
@@ -21,6 +28,8 @@ from training.train import open_tables
 __all__ = ["line", "score", "show_line", "show_scores"]
 
 SHOWN = 10
+SHOWN_REASONS = 3
+_REASON = re.compile(r"(?P<words>.*) \((?P<points>[+-][\d.]+)\)", re.DOTALL)
 
 
 @click.command()
@@ -43,14 +52,13 @@ def score(folder: Path, as_json: bool, leads_file: Path | None, out: Path | None
     workspace = open_workspace(folder)
     now = datetime.now(UTC)
     moment = parse_moment(as_of, workspace) or now
-    if out is not None and out.suffix.lower() not in (".csv", ".parquet", ".pq"):
-        raise click.BadParameter("the name must end in .csv or .parquet", param_hint="--out")
+    _check_out(out, leads_file)
     asked = None
     if leads_file is not None:
         asked = read_lead_file(leads_file, default_as_of=moment, timezone=workspace.config.workspace.timezone)
     progress = TerminalProgress(quiet=as_json)
     model = load_model(workspace, alias=alias)
-    with open_tables(workspace, now, progress) as tables:
+    with _read_tables(workspace, now, progress) as tables:
         rows = asked if asked is not None else leads_at_risk(tables, moment)
         found = score_leads(workspace, tables, model, rows, now, progress)
     if out is not None:
@@ -62,52 +70,91 @@ def score(folder: Path, as_json: bool, leads_file: Path | None, out: Path | None
             {
                 "scored": len(found.records),
                 "rejected": len(found.rejected),
+                "rejections": _rejected_rows(found.rejected),
                 "out": out and str(out),
                 "scores": found.records if out is None else None,
             }
         )
     else:
         best = sorted(found.records, key=lambda record: -record["expected_value"])[:SHOWN]
-        show_scores(f"Best {len(best)} of {len(found.records):,} leads by expected value", best)
+        if best:
+            show_scores(f"The highest expected values of {len(found.records):,} scored", best)
+        else:
+            print_paragraph(f"No lead was {'scored' if leads_file else f'at risk on {moment:%Y-%m-%d}'}.")
         if out is not None:
             print_paragraph(f"\n{len(found.records):,} scores written to {out}")
     return ATTENTION if len(found.rejected) else DONE
 
 
-def _show_rejected(rejected: Any, out: Path | None) -> None:
-    counts = ", ".join(f"{count:,} {reason}" for reason, count in rejected["reason"].value_counts().items())
+def _check_out(out: Path | None, leads_file: Path | None) -> None:
+    """Refuse a place that cannot be written to before any lead is scored."""
+    if out is None:
+        return
+    why = ""
+    if out.suffix.lower() not in (".csv", ".parquet", ".pq"):
+        why = "the name must end in .csv or .parquet"
+    elif out.is_dir():
+        why = f"'{out}' is a folder"
+    elif not out.parent.is_dir():
+        why = f"there is no folder '{out.parent}'"
+    elif leads_file is not None and out.resolve() == leads_file.resolve():
+        why = "it is the file of --leads, which would be lost"
+    if why:
+        raise click.BadParameter(why, param_hint="--out")
+
+
+def _read_tables(workspace: Workspace, now: datetime, progress: TerminalProgress) -> Tables:
+    with progress.step("Reading tables") as step:
+        tables = open_tables(workspace, now, TerminalProgress(quiet=True))
+        step.note(f"{tables.counts['leads'].kept:,} leads")
+    return tables
+
+
+def _rejected_rows(rejected: pd.DataFrame) -> list[dict[str, str]]:
+    columns = (rejected[name].tolist() for name in ("lead_id", "as_of_us", "reason"))
+    return [
+        {"lead_id": str(lead_id), "as_of": from_micros(int(as_of_us)).isoformat(), "reason": str(reason)}
+        for lead_id, as_of_us, reason in zip(*columns, strict=True)
+    ]
+
+
+def _show_rejected(rejected: pd.DataFrame, out: Path | None) -> None:
+    counts = "; ".join(f"{reason}: {count:,}" for reason, count in rejected["reason"].value_counts().items())
     first = ", ".join(rejected["lead_id"].astype(str).head(5))
     where = ""
     if out is not None:
         path = out.with_name(out.stem + ".rejected.csv")
-        from pages.safe_csv import write_csv
-
-        write_csv(
-            path, ("lead_id", "as_of_us", "reason"), rejected[["lead_id", "as_of_us", "reason"]].to_numpy().tolist()
-        )
-        where = f" All of them are in {path}."
-    click.echo(f"Not scored: {counts} (first: {first}).{where}", err=True)
+        write_csv(path, ("lead_id", "as_of", "reason"), [list(row.values()) for row in _rejected_rows(rejected)])
+        where = f" They are all in {path}."
+    rows = "1 row" if len(rejected) == 1 else f"{len(rejected):,} rows"
+    print_error(
+        f"Not scored: {rows} ({counts}). {'The first leads' if len(rejected) > 5 else 'Leads'}: {first}.{where}"
+    )
 
 
 def show_scores(title: str, records: list[dict[str, Any]]) -> None:
-    """Print scored leads with their reasons."""
+    """Print scored leads, each with the reasons that count most."""
     currency = records[0]["currency"] if records else ""
-    print_table(
-        title,
-        ("lead", "score ", "grade", "p(SQL) ", "p(won) ", f"value {currency} ", "reasons"),
-        [
-            (
-                record["lead_id"],
-                f"{record['score']:.0f}",
-                record["grade"],
-                f"{record['p_sql']:.1%}",
-                f"{record['p_won']:.1%}",
-                f"{record['expected_value']:,.0f}",
-                "; ".join(record["reasons"]),
-            )
-            for record in records
-        ],
-    )
+    rows: list[tuple[str, ...]] = []
+    for record in records:
+        reasons = _strongest(record["reasons"]) or [("", "nothing that stands out")]
+        lead = (
+            record["lead_id"],
+            f"{record['score']:.0f}",
+            record["grade"],
+            f"{record['p_sql']:.1%}",
+            f"{record['p_won']:.1%}",
+            f"{record['expected_value']:,.0f}",
+        )
+        rows += [(*(lead if number == 0 else ("",) * len(lead)), *reason) for number, reason in enumerate(reasons)]
+    columns = ("lead", "score ", "grade", "p(SQL) ", "p(won) ", f"value {currency} ", "points ", "reasons")
+    print_table(title, columns, rows)
+
+
+def _strongest(reasons: list[str]) -> list[tuple[str, str]]:
+    """Part words from points and keep the few that weigh most, strongest first."""
+    found = [match.group("points", "words") for text in reasons if (match := _REASON.fullmatch(text))]
+    return sorted(found, key=lambda reason: -abs(float(reason[0])))[:SHOWN_REASONS]
 
 
 @click.command()
@@ -135,10 +182,16 @@ def line(  # noqa: PLR0913 - one parameter an option
     progress = TerminalProgress(quiet=as_json)
     model = load_model(workspace)
     now = datetime.now(UTC)
-    with open_tables(workspace, now, progress) as tables:
+    with _read_tables(workspace, now, progress) as tables:
         seen = settle_observation(tables, workspace.config, parse_moment(as_of, workspace))
         weeks = replay_weeks(tables, model.bundle, workspace.config.snapshots, seen, progress)
     drawn, _, weekly = draw_line(weeks, model.bundle, value, seen.observed_until)
+    if not drawn.leads_at_risk:
+        raise PastOnlyError(
+            found=f"no lead at risk in the {drawn.weeks} weeks before {drawn.set_as_of:%Y-%m-%d}",
+            expected="leads to replay, from which the line follows",
+            fix="give a later --as-of; nothing was changed",
+        )
     drawn = drawn.model_copy(update={"model_version": model.version})
     if save:
         drawn.save(workspace.line_path)
@@ -153,15 +206,25 @@ def line(  # noqa: PLR0913 - one parameter an option
 
 def show_line(drawn: Line) -> None:
     """Print a line in words."""
-    capacity = "no limit" if drawn.capacity_per_week is None else f"{drawn.capacity_per_week:g} leads a week"
-    equivalent = ""
+    currency = drawn.currency
+    above = f"a lead is an MQL when its expected value is above {_money(drawn.threshold)} {currency}"
     if drawn.equivalent_p_won is not None:
-        equivalent = f"\n  for a lead of mean amount that is a chance to win of {drawn.equivalent_p_won:.1%}"
-    print_paragraph(
-        f"The MQL line\n"
-        f"  a lead is an MQL when its expected value is above {drawn.threshold:,.2f} {drawn.currency}{equivalent}\n"
-        f"  first crossings {drawn.crossings_per_week:.1f} a week over {drawn.weeks} weeks; "
-        f"sales capacity: {capacity}\n"
-        f"  margin {drawn.margin:.0%}, cost of working one lead {drawn.touch_cost:,.2f} {drawn.currency}; "
-        f"{drawn.leads_at_risk:,} leads at risk on {drawn.set_as_of:%Y-%m-%d}"
+        above += f"; at the mean amount that is a chance to win of {drawn.equivalent_p_won:.1%}"
+    weekly = "without a limit" if drawn.capacity_per_week is None else f"on {drawn.capacity_per_week:g} a week"
+    print_paragraph("The MQL line")
+    print_entry("  Line", above)
+    print_entry(
+        "  Flow",
+        f"{drawn.crossings_per_week:.1f} leads a week cross it, by the last {drawn.weeks} weeks; "
+        f"sales can start {weekly}",
     )
+    print_entry(
+        "  Value",
+        f"chance to win x amount x {drawn.margin:.0%} margin, less {_money(drawn.touch_cost)} {currency} "
+        "for working the lead",
+    )
+    print_entry("  At risk", f"{drawn.leads_at_risk:,} leads on {drawn.set_as_of:%Y-%m-%d}")
+
+
+def _money(amount: float) -> str:
+    return f"{amount:,.0f}" if amount >= 100 or amount == int(amount) else f"{amount:,.2f}"

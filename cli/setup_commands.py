@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -37,8 +38,12 @@ def init(folder: Path, as_json: bool) -> int:
     path = folder / "kizashi.toml"
     if path.exists():
         raise ConfigError(path=str(path), problems=["the file exists already; nothing was written"])
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(files("cli").joinpath("workspace/kizashi.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    text = files("cli").joinpath("workspace/kizashi.toml").read_text(encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(path=str(path), problems=[f"it cannot be written: {error.strerror}"]) from error
     if as_json:
         print_json({"written": str(path)})
     else:
@@ -108,17 +113,18 @@ def _write_demo(folder: Path, leads: int, seed: int, language: str) -> None:
 
 def _say_next(folder: Path, run_id: str) -> None:
     command = "kizashi" if sys.prefix == sys.base_prefix else str(Path(sys.executable).with_name("kizashi"))
-    command = os.path.relpath(command) if Path(command).is_absolute() else command
+    command = shlex.quote(os.path.relpath(command) if Path(command).is_absolute() else command)
+    workspace = shlex.quote(str(folder))
     print_paragraph(
         f"""
-Open the model report:  {command} ui --workspace {folder}
-                        then run '{run_id[:8]}...', Artifacts, report.en.html or report.ja.html
+Open the model report:  {command} ui --workspace {workspace}
+                        then run '{run_id[:8]}', Artifacts, report.en.html or report.ja.html
 Call the service:       export KIZASHI_API_KEY=$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')
-                        {command} serve --workspace {folder}
+                        {command} serve --workspace {workspace}
                         curl -H "Authorization: Bearer $KIZASHI_API_KEY" -H 'Content-Type: application/json' \\
                         -d '{{"lead": {{"lead_id": "new-1", "created_at": "2026-06-29T09:00:00Z"}}, "touches": []}}' \\
                         http://127.0.0.1:3000/v1/score
-Score every lead:       {command} score --workspace {folder} --as-of 2026-07-01 --out scores.csv"""
+Score every lead:       {command} score --workspace {workspace} --as-of 2026-07-01 --out scores.csv"""
     )
 
 

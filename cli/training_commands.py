@@ -9,7 +9,7 @@ import click
 
 from cli.check import run_check, show_check
 from cli.options import ATTENTION, DONE, REFUSED, as_of_option, command_options, open_workspace, parse_moment
-from cli.output import TerminalProgress, print_json, print_paragraph, print_table
+from cli.output import TerminalProgress, print_entry, print_json, print_paragraph, print_table
 from cli.scoring_commands import show_line
 from models.champions import promote_version, roll_back
 from models.intervals import Interval
@@ -59,25 +59,25 @@ def train(folder: Path, as_json: bool, as_of: str | None) -> int:
     return DONE
 
 
-def _interval_words(interval: Interval) -> str:
-    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+def _interval_words(interval: Interval, digits: int) -> str:
+    return f"{interval.value:.{digits}f} ({interval.low:.{digits}f} to {interval.high:.{digits}f})"
 
 
 def show_result(result: TrainResult) -> None:
     """Print what a training run came to."""
     names = (
-        ("auc", "AUC (0.5 is chance)"),
-        ("lift_at_10", "lift of the best tenth"),
-        ("log_loss", "log-loss, nats"),
-        ("observed_over_expected", "observed / expected"),
-        ("ece", "calibration error (ECE)"),
+        ("auc", "AUC (0.5 is chance)", 3),
+        ("lift_at_10", "lift of the best tenth, times", 1),
+        ("log_loss", "log-loss, nats", 3),
+        ("observed_over_expected", "observed / expected", 2),
+        ("ece", "calibration error (ECE)", 3),
     )
     rows = [
         (
             label,
-            *(_interval_words(result.judged[outcome].metrics[name]) for outcome in ("sql", "won")),
+            *(_interval_words(result.judged[outcome].metrics[name], digits) for outcome in ("sql", "won")),
         )
-        for name, label in names
+        for name, label, digits in names
     ]
     print_paragraph("")
     print_table("On periods that the model had not seen (90% interval)", ("", "SQL", "won"), rows)
@@ -86,7 +86,7 @@ def show_result(result: TrainResult) -> None:
     state = "champion" if result.is_champion else "challenger"
     print_paragraph(f"\nRegistered as version {result.model_version}, {state}.")
     for reason in result.verdict.reasons:
-        print_paragraph(f"The gate keeps it from becoming champion: {reason}.")
+        print_entry("Gate", f"not champion, because {reason}.")
 
 
 @click.command()

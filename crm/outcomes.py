@@ -70,7 +70,7 @@ class Observation:
 
 def observation(tables: Tables, config: OutcomeConfig, as_of: datetime) -> Observation:
     """Settle the observed span: the earliest of ``as_of`` and the configured end, or the newest recorded outcome."""
-    recorded = config.observed_until or tables.observed_until_recorded or as_of
+    recorded = config.observed_until or _newest_outcome(tables, as_of) or as_of
     return Observation(config.observed_from, min(as_of, recorded), as_of)
 
 
@@ -306,6 +306,18 @@ def _spell_ends(tables: Tables, as_of: datetime) -> pd.DataFrame:
     ends.append(merges[["lead_id", "at_us"]])
     found = pd.concat(ends, ignore_index=True).astype({"lead_id": object, "at_us": "int64"})
     return found.assign(end_us=found["at_us"].astype("float64")).sort_values("at_us", kind="stable")
+
+
+def _newest_outcome(tables: Tables, as_of: datetime) -> datetime | None:
+    """Return the newest ``recorded_at`` of the outcome tables that was known at ``as_of``; None without any."""
+    known = to_micros(as_of)
+    newest = [
+        tables.table(name).filter(lambda t: t.recorded_us <= known).recorded_us.max().to_pyarrow().as_py()
+        for name in ("stages", "opportunities", "hand_offs")
+        if tables.has(name)
+    ]
+    values = [int(value) for value in newest if value is not None]
+    return from_micros(max(values)) if values else None
 
 
 def newest_moment(tables: Tables) -> datetime | None:

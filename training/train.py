@@ -186,6 +186,6 @@ def _out_of_fold_rows(parts: ReportParts, model: LoadedModel) -> pa.Table:
             "p_won": p_won,
             "expected_revenue": revenue,
             "expected_value": value,
-            "is_mql": value > model.line.threshold,
+            "is_mql": pa.array(value > model.line.threshold, pa.bool_(), mask=np.isnan(value)),
         }
     )
