@@ -24,6 +24,9 @@ from crm.outcomes import Labels, Observation, label_moments, observation, outcom
 from crm.progress import Silent
 from crm.sources import open_source
 from crm.store import Tables
+from features.build import build_features
+from features.history import known_leads
+from features.learn import learn_features
 from tests.histories import moments_of
 from training.snapshots import take_snapshots
 
@@ -147,3 +150,15 @@ def test_every_reference_row_has_its_label(taken: Taken) -> None:
     if "value" in taken.rows[0]:
         amounts = [float(row["value"]) if row["label"] == "1" else 0.0 for row in taken.rows]
         np.testing.assert_allclose(labels.amount, amounts)
+
+
+def test_both_computations_of_the_features_agree_on_real_leads(taken: Taken) -> None:
+    seen = taken.seen()
+    moments = take_snapshots(taken.tables, taken.workspace.config.snapshots, seen).moments
+    features = learn_features(taken.tables, moments, to_micros(seen.as_of))
+    rows = moments.take(np.random.default_rng(5).choice(moments.num_rows, 50, replace=False)).to_pylist()
+    pairs = [(row["lead_id"], row["as_of_us"]) for row in rows]
+    leads = known_leads(taken.tables, {lead for lead, _ in pairs})
+    one = np.array([features.row(leads[lead], moment) for lead, moment in pairs])
+    np.testing.assert_allclose(build_features(taken.tables, moments_of(pairs), features), one, rtol=1e-9, atol=1e-12)
+    assert len(features.features) > 10
