@@ -154,7 +154,7 @@ def show_scores(title: str, records: list[dict[str, Any]]) -> None:
 def _strongest(reasons: list[str]) -> list[tuple[str, str]]:
     """Part words from points and keep the few that weigh most, strongest first."""
     found = [match.group("points", "words") for text in reasons if (match := _REASON.fullmatch(text))]
-    return sorted(found, key=lambda reason: -abs(float(reason[0])))[:SHOWN_REASONS]
+    return sorted(found, key=lambda reason: -abs(float(reason[0])))[:SHOWN_REASONS]  # pyright: ignore[reportReturnType] - parts of two
 
 
 @click.command()
