@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from crm.progress import Step
 
@@ -48,7 +49,7 @@ class TerminalProgress:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._console = Console(stderr=True, highlight=False)
+        self._console = Console(stderr=True, highlight=False, markup=False)
 
     @contextmanager
     def step(self, label: str, total: int | None = None) -> Generator[Step]:
@@ -58,7 +59,12 @@ class TerminalProgress:
             return
         started = time.monotonic()
         if self._console.is_terminal:
-            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn())
+            columns = (
+                SpinnerColumn(),
+                TextColumn("{task.description}", markup=False),
+                BarColumn(24),
+                TimeElapsedColumn(),
+            )
             with Progress(*columns, console=self._console, transient=True) as bar:
                 step = _BarStep(bar, bar.add_task(label, total=total))
                 yield step
@@ -66,7 +72,8 @@ class TerminalProgress:
             step = _PlainStep()
             yield step
         seconds = time.monotonic() - started
-        self._console.print(f"  {label:<34} {step.text or 'done'}  [dim]({seconds:.1f} s)[/dim]", soft_wrap=True)
+        line = Text.assemble(f"  {label:<34} {step.text or 'done'}  ", (f"({seconds:.1f} s)", "dim"))
+        self._console.print(line, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
@@ -110,7 +117,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         table.add_column(name.strip(), justify="right" if name.endswith(" ") else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = Console(file=sys.stdout, highlight=False)
+    console = Console(file=sys.stdout, highlight=False, markup=False)  # brackets are the user's own text
     if not console.is_terminal:
         console.width = 140
     console.print(table)

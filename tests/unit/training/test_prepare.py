@@ -18,7 +18,7 @@ UNTIL = START + 400 * DAY
 
 
 def rows(sqls: int, leads: int = 200) -> dict[str, list[Row]]:
-    """Leads a day apart; the first ones reach SQL five days after their creation."""
+    """Leads a day apart; the first ones reach SQL five days after their creation, the others are MQLs by then."""
     rng = np.random.default_rng(1)
     found: dict[str, list[Row]] = {"leads": [], "touches": [], "stages": []}
     for number in range(leads):
@@ -37,8 +37,8 @@ def rows(sqls: int, leads: int = 200) -> dict[str, list[Row]]:
         for _ in range(int(rng.integers(0, 4))):
             moment = created - timedelta(days=float(rng.exponential(5)))
             found["touches"].append({"lead_id": name, "happened_at": moment, "kind": "visit"})
-        if number < sqls:
-            found["stages"].append({"lead_id": name, "stage": "sql", "entered_at": created + 5 * DAY})
+        stage = "sql" if number < sqls else "mql"
+        found["stages"].append({"lead_id": name, "stage": stage, "entered_at": created + 5 * DAY})
     # One late outcome settles how far outcomes were observed.
     found["stages"].append({"lead_id": f"L{leads - 1}", "stage": "mql", "entered_at": UNTIL})
     return found
