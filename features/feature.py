@@ -10,12 +10,14 @@ import ibis.expr.types as ir
 
 from features.known import KnownLead, Relation
 
-__all__ = ["Direction", "Feature", "Group", "Language", "Shape"]
+__all__ = ["FRESHNESS", "Direction", "Feature", "Group", "Language", "Shape"]
 
 Direction = Literal[-1, 0, 1]
 Group = Literal["fit", "engagement"]
 Language = Literal["en", "ja"]
 Shape = Literal["count", "days", "number", "flag"]
+FRESHNESS = "freshness"
+"""Signal of how old and how silent a lead is: one without the other misleads, an old lead may be silent for long."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import ibis.expr.types as ir
 import numpy as np
 
 from crm.known import typed_change
-from features.feature import Direction, Feature, Group, Language, Relation, Shape
+from features.feature import FRESHNESS, Direction, Feature, Group, Language, Relation, Shape
 from features.known import DAY_US, KnownLead
 
 __all__ = [
@@ -191,8 +191,8 @@ class LeadAge(Feature):
 
     @property
     def signal(self) -> str:
-        """The lead's age."""
-        return "lead_age"
+        """How fresh the lead is, together with its last touch."""
+        return FRESHNESS
 
     @property
     def reads(self) -> Relation:
@@ -217,7 +217,9 @@ class LeadAge(Feature):
         if np.isnan(value):
             return None
         if language == "ja":
-            return f"リード化から{value:.0f}日"
+            return f"リード化から{value:.0f}日" if value >= 1 else "リード化から24時間以内"
+        if value < 1:
+            return "a lead for less than a day"
         return f"a lead for {value:.0f} day{'s' if round(value) != 1 else ''}"
 
 

@@ -18,7 +18,7 @@ import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
-from features.feature import Direction, Feature, Group, Language, Relation, Shape
+from features.feature import FRESHNESS, Direction, Feature, Group, Language, Relation, Shape
 from features.known import DAY_US, SESSION_GAP_US, Arrivals, KnownLead
 from features.words import kind_words
 
@@ -117,8 +117,8 @@ class TouchFeature(Feature):
         meant = np.isin(rows.kind, self.kinds)
         return ~meant if self.label == "other" else meant
 
-    def _what(self, language: Language) -> str:
-        words = kind_words(self.label, language)
+    def _what(self, language: Language, *, one: bool = False) -> str:
+        words = kind_words(self.label, language, one=one)
         if self.scope == "own":
             return words
         return f"{words} by others of the account" if language == "en" else f"同じ企業の他の方の{words}"
@@ -189,7 +189,7 @@ class CountIn(_WindowFeature):
             return self._absent(value, language)
         if language == "ja":
             return f"{self._period(language)}{self._what(language)}{value:.0f}回"
-        return f"{value:.0f} {self._what(language)} {self._period(language)}"
+        return f"{value:.0f} {self._what(language, one=value == 1)} {self._period(language)}"
 
 
 @dataclass(frozen=True)
@@ -206,12 +206,12 @@ class ValueIn(_WindowFeature):
         return float(np.nansum(rows.value[inside]))
 
     def words(self, value: float, language: Language) -> str | None:
-        """Say, for example, 'search: 12 in total in the last 7 days'."""
+        """Say, for example, 'searches with a value of 12 in the last 7 days': the column ``value`` has its own unit."""
         if not value > 0:
             return self._absent(value, language)
         if language == "ja":
-            return f"{self._period(language)}{self._what(language)} 合計{value:g}"
-        return f"{self._what(language)}: {value:g} in total {self._period(language)}"
+            return f"{self._period(language)}{self._what(language)}(値の合計{value:,.6g})"
+        return f"{self._what(language)} with a value of {value:,.6g} {self._period(language)}"
 
 
 @dataclass(frozen=True)
@@ -229,14 +229,16 @@ class DistinctIn(_WindowFeature):
         return float(len(np.unique(contents[contents != ""])))
 
     def words(self, value: float, language: Language) -> str | None:
-        """Say, for example, '4 different contents in the last 30 days'."""
+        """Say, for example, '4 different pieces of content in the last 30 days'."""
         if np.isnan(value):
             return None
         if not value > 0:
             return "no content used yet" if language == "en" else "コンテンツ利用なし"
         if language == "ja":
             return f"{self._period(language)}{value:.0f}種類のコンテンツを利用"
-        return f"{value:.0f} different contents {self._period(language)}"
+        if value == 1:
+            return f"one piece of content {self._period(language)}"
+        return f"{value:.0f} different pieces of content {self._period(language)}"
 
 
 @dataclass(frozen=True)
@@ -301,6 +303,11 @@ class Recency(TouchFeature):
         return "recency_days"
 
     @property
+    def signal(self) -> str:
+        """The kind of touch; the lead's own last touch of any kind tells of freshness, as its age does."""
+        return FRESHNESS if self.label == "any" and self.scope == "own" else super().signal
+
+    @property
     def direction(self) -> Direction:
         """The longer ago, the lower."""
         return -1 if super().direction == 1 else 0
@@ -323,20 +330,15 @@ class Recency(TouchFeature):
         return float((as_of_us - happened.max()) / DAY_US) if happened.size else float("nan")
 
     def words(self, value: float, language: Language) -> str | None:
-        """Say, for example, 'last downloads 3 days ago'."""
+        """Say, for example, 'last download 3 days ago'."""
         if np.isnan(value):
             return self._none(language)
+        what = self._what(language, one=True)
         if language == "ja":
-            return (
-                f"最後の{self._what(language)}は{value:.0f}日前"
-                if value >= 1
-                else f"24時間以内に{self._what(language)}"
-            )
-        return (
-            f"last {self._what(language)} {value:.0f} day{'s' if round(value) != 1 else ''} ago"
-            if value >= 1
-            else f"{self._what(language)} within 24 hours"
-        )
+            return f"最後の{what}は{value:.0f}日前" if value >= 1 else f"24時間以内に{what}"
+        if value < 1:
+            return f"last {what} within 24 hours"
+        return f"last {what} {value:.0f} day{'s' if round(value) != 1 else ''} ago"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.feature import Language
+from features.feature import FRESHNESS, Language
 from features.spec import FeatureSet
 from features.words import kind_words
 
@@ -78,7 +78,9 @@ def signal_words(signal: str, language: Language) -> str:
         kind = kind_words(signal.removeprefix("account_"), language)
         return f"{kind} by the account's others" if language == "en" else f"同じ企業の他の方の{kind}"
     own = {
-        "lead_age": ("age of the lead", "リードの経過日数"),
+        FRESHNESS: ("age and last touch of the lead", "リードの経過日数と最終接触"),
+        "mql": ("MQL by the old rule", "旧ルールでのMQL化"),
+        "recycled": ("recycled before", "過去のリサイクル"),
         "account_leads": ("leads of the account", "企業内のリード数"),
     }
     if signal in own:

@@ -68,7 +68,7 @@ class TestTouches:
     def test_what_was_not_recorded_yet_and_what_leads_did_not_do_does_not_count(self) -> None:
         late = touches("visit", MIN_TOUCHES, recorded_at=MOMENT + DAY)
         by_sales = touches("call", MIN_TOUCHES, actor="sales")
-        assert learned({"leads": leads(), "touches": [*late, *by_sales]}).signals == ("lead_age", "any")
+        assert learned({"leads": leads(), "touches": [*late, *by_sales]}).signals == ("freshness", "any")
 
     def test_values_and_contents_are_used_where_touches_have_them(self) -> None:
         with_value = {"leads": leads(), "touches": list(touches("visit", 60, value=1.0))}

@@ -81,8 +81,14 @@ class TestFeatureSet:
 
     def test_signals_group_features(self) -> None:
         features = FeatureSet((CountIn("visit", ("visit",)), LeadAge(), Recency("visit", ("visit",))))
-        assert features.signals == ("visit", "lead_age")
+        assert features.signals == ("visit", "freshness")
         assert features.signal_of.tolist() == [0, 1, 0]
+
+    def test_age_and_silence_are_one_signal(self) -> None:
+        """An old lead may be silent for long: beside its age, a long silence would look like a good sign."""
+        features = FeatureSet((LeadAge(), Recency("any"), Recency("any", scope="account"), CountIn("any")))
+        assert features.signals == ("freshness", "account_any", "any")
+        assert features.signal_of.tolist() == [0, 0, 1, 2]
 
     def test_attributes_are_those_that_are_read(self) -> None:
         assert FeatureSet(ONE_OF_EACH).attributes == {"employees", "industry"}
@@ -147,7 +153,12 @@ class TestWords:
     def test_the_raw_fact_is_said(self) -> None:
         assert CountIn("download", ("download",), window_days=7).words(3, "en") == "3 downloads in the last 7 days"
         assert CountIn("download", ("download",), window_days=7).words(3, "ja") == "直近7日間に資料ダウンロード3回"
+        assert CountIn("download", ("download",), window_days=7).words(1, "en") == "1 download in the last 7 days"
         assert Recency("visit", ("visit",)).words(np.nan, "en") == "no visits yet"
+        assert Recency("visit", ("visit",)).words(1.2, "en") == "last visit 1 day ago"
+        assert ValueIn("visit", ("visit",), window_days=7).words(30, "en") == (
+            "visits with a value of 30 in the last 7 days"
+        )
         assert AttributeIs("industry", "Software").words(1, "en") == "industry: Software"
         assert AttributeIs("industry", "Software").words(0, "en") is None
 
