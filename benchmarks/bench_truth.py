@@ -22,10 +22,9 @@ from scipy.optimize import minimize
 from scipy.special import logit
 from scipy.stats import spearmanr
 
-from cli.batch import leads_at_risk
 from crm.config import load_workspace
 from crm.known import to_micros
-from crm.outcomes import risk_spells
+from crm.outcomes import leads_at_risk, risk_spells
 from crm.progress import Silent
 from crm.simulator import OBSERVED_UNTIL, SimulatorSettings
 from crm.simulator_truth import truth

@@ -4,7 +4,7 @@
 # pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,8 +17,6 @@ import pyarrow.parquet as pq
 
 from crm.config import Workspace
 from crm.errors import LeadFileError
-from crm.known import to_micros
-from crm.outcomes import risk_spells
 from crm.progress import Progress
 from crm.scores import append_scores
 from crm.store import Tables
@@ -26,7 +24,7 @@ from features.build import build_features
 from models.scoring import LoadedModel, answers, score_matrix
 from pages.safe_csv import write_csv
 
-__all__ = ["COLUMNS", "BatchScores", "leads_at_risk", "score_leads", "write_scores"]
+__all__ = ["COLUMNS", "BatchScores", "score_leads", "write_scores"]
 
 COLUMNS = (
     "lead_id",
@@ -62,13 +60,12 @@ class BatchScores:
     records: list[dict[str, Any]]
     rejected: pd.DataFrame
 
-
-def leads_at_risk(tables: Tables, as_of: datetime) -> pd.DataFrame:
-    """List the leads at risk at a moment, as recorded by then: lead_id, as_of_us."""
-    spells = risk_spells(tables, as_of)
-    moment = to_micros(as_of)
-    live = (spells["start_us"] <= moment) & ~(spells["end_us"] < moment)
-    return pd.DataFrame({"lead_id": spells.loc[live, "lead_id"].unique(), "as_of_us": moment})
+    def renamed(self, names: Mapping[str, str]) -> BatchScores:
+        """Return the scores with other lead ids, such as those of the caller's file for their hashes."""
+        records = (
+            [{**r, "lead_id": names.get(r["lead_id"], r["lead_id"])} for r in self.records] if names else self.records
+        )
+        return BatchScores(records, self.rejected.replace({"lead_id": dict(names)}))
 
 
 def score_leads(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,13 +11,15 @@ from typing import Any
 import click
 import pandas as pd
 
-from cli.batch import leads_at_risk, score_leads, write_scores
+from cli.batch import score_leads, write_scores
 from cli.lead_file import read_lead_file
 from cli.options import ATTENTION, DONE, as_of_option, command_options, open_workspace, parse_moment
 from cli.output import TerminalProgress, print_entry, print_error, print_json, print_paragraph, print_table
 from crm.config import Workspace
 from crm.errors import PastOnlyError
 from crm.known import from_micros
+from crm.outcomes import leads_at_risk
+from crm.personal import hash_id
 from crm.store import Tables
 from models.line import Line
 from models.registry import load_model
@@ -58,9 +61,10 @@ def score(folder: Path, as_json: bool, leads_file: Path | None, out: Path | None
         asked = read_lead_file(leads_file, default_as_of=moment, timezone=workspace.config.workspace.timezone)
     progress = TerminalProgress(quiet=as_json)
     model = load_model(workspace, alias=alias)
+    given = _hashed(asked["lead_id"].unique().tolist(), workspace) if asked is not None else {}
     with _read_tables(workspace, now, progress) as tables:
-        rows = asked if asked is not None else leads_at_risk(tables, moment)
-        found = score_leads(workspace, tables, model, rows, now, progress)
+        rows = asked.replace({"lead_id": given}) if asked is not None else leads_at_risk(tables, moment)
+        found = score_leads(workspace, tables, model, rows, now, progress).renamed({v: k for k, v in given.items()})
     if out is not None:
         write_scores(out, found.records)
     if len(found.rejected):
@@ -84,6 +88,14 @@ def score(folder: Path, as_json: bool, leads_file: Path | None, out: Path | None
         if out is not None:
             print_paragraph(f"\n{len(found.records):,} scores written to {out}")
     return ATTENTION if len(found.rejected) else DONE
+
+
+def _hashed(lead_ids: list[str], workspace: Workspace) -> dict[str, str]:
+    """Give the hash that stands for each id of a file where the workspace hashes ids; nothing where it does not."""
+    if not workspace.config.workspace.hash_ids:
+        return {}
+    key = os.environ.get("KIZASHI_ID_KEY", "")  # without it, reading the tables says so
+    return {lead_id: hash_id(lead_id, key) for lead_id in lead_ids}
 
 
 def _check_out(out: Path | None, leads_file: Path | None) -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import click
 
-from cli.batch import leads_at_risk, score_leads
+from cli.batch import score_leads
 from cli.options import DONE, REFUSED, command_options, open_workspace
 from cli.output import TerminalProgress, print_json, print_paragraph
 from cli.scoring_commands import show_scores
 from cli.serve import serve as run_service
 from cli.training_commands import show_result
 from crm.errors import ConfigError, RegistryError
+from crm.outcomes import leads_at_risk
 from models.registry import load_model
 from training.train import open_tables
 from training.train import train as run_training

@@ -68,7 +68,8 @@ def find_attributes(
         is_creation = name == "source" or name in creation
         facts = _Facts(name, columns.get(name), is_creation, name in history)
         found.append(_attribute(connection, config, facts, taken=names[: names.index(name)]))
-    unknown = (set(config.columns.known_at_creation) | set(config.columns.ignore)) - set(columns) - history - declared
+    named = {*config.columns.known_at_creation, *config.columns.ignore, *config.columns.allow_personal}
+    unknown = named - set(columns) - history - declared
     notes = tuple(f"[columns] names '{name}', which no table has." for name in sorted(unknown))
     return tuple(found), notes
 
@@ -135,11 +136,14 @@ def _sample(connection: duckdb.DuckDBPyConnection, facts: _Facts) -> Iterator[st
     """Yield values that the attribute has had, at creation and later."""
     if facts.raw_type is not None:
         column = quote(facts.name)
-        rows = connection.execute(f"SELECT {column} FROM leads WHERE {column} IS NOT NULL LIMIT {_SAMPLE}")
+        rows = connection.execute(
+            f"SELECT {column} FROM leads WHERE {column} IS NOT NULL ORDER BY hash(lead_id) LIMIT {_SAMPLE}"
+        )
         yield from (str(row[0]) for row in rows.fetchall())
     if facts.has_history:
         rows = connection.execute(
-            f"SELECT value FROM lead_changes WHERE field = ? AND value IS NOT NULL LIMIT {_SAMPLE}",
+            "SELECT value FROM lead_changes WHERE field = ? AND value IS NOT NULL "
+            f"ORDER BY hash(lead_id) LIMIT {_SAMPLE}",
             [facts.name],
         )
         yield from (str(row[0]) for row in rows.fetchall())

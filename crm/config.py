@@ -17,12 +17,23 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from crm.config_problems import describe_problems
-from crm.config_values import Capacity, Currency, Days, Flag, Moment, Real, Select, TableName, Whole, Zone
+from crm.config_values import (
+    Capacity,
+    Currency,
+    Days,
+    Flag,
+    Moment,
+    Real,
+    Select,
+    TableName,
+    Whole,
+    Zone,
+    in_zone,
+)
 from crm.errors import ConfigError
 
 __all__ = [
     "ColumnsConfig",
-    "OldRuleConfig",
     "OutcomeConfig",
     "ServeConfig",
     "SnapshotsConfig",
@@ -35,6 +46,8 @@ __all__ = [
 ]
 
 FILE_NAME = "kizashi.toml"
+LAGGED = ("touches", "stages", "opportunities", "hand_offs")
+_MOMENTS = ("observed_from", "observed_until")
 MAX_FILE_BYTES = 1_000_000
 
 
@@ -76,7 +89,8 @@ class SourceConfig(_Section):
     timezone
         Zone of times that carry none; the workspace's unless given.
     lag
-        Hours between an event and its recording, by table, where the source stores no ``recorded_at``.
+        Hours between an event and its recording, by table (touches, stages, opportunities, hand_offs), where the source
+        stores no ``recorded_at``.
     tables
         One SELECT a table, in the source's own SQL.
     order_only
@@ -91,8 +105,18 @@ class SourceConfig(_Section):
 
     @model_validator(mode="after")
     def _has_leads(self) -> SourceConfig:
-        if "leads" not in self.tables and not self.url.startswith("demo:"):
+        is_demo = self.url.startswith("demo:")
+        if is_demo and self.tables:
+            raise ValueError("tables: the simulator of demo:// makes its own tables; leave [source.tables] out")
+        if "leads" not in self.tables and not is_demo:
             raise ValueError("tables: a SELECT for 'leads' is missing")
+        return self
+
+    @model_validator(mode="after")
+    def _lags_apply(self) -> SourceConfig:
+        idle = [name for name in self.lag if name not in LAGGED]
+        if idle:
+            raise ValueError(f"lag.{idle[0]}: rows of this table have no lag; expected one of {', '.join(LAGGED)}")
         return self
 
 
@@ -126,9 +150,10 @@ class OutcomeConfig(_Section):
     won_horizon_days
         Days after a snapshot in which a win counts.
     observed_from
-        Outcomes before this moment were not recorded; earlier snapshots do not train.
+        Outcomes before this moment were not recorded; earlier snapshots do not train. Workspace time zone.
     observed_until
-        Last moment at which outcomes were recorded; the newest recorded outcome unless given.
+        Last moment at which outcomes were recorded; the newest recorded outcome unless given. Never in the future.
+        Workspace time zone.
     """
 
     sql_horizon_days: Days = 30
@@ -205,18 +230,6 @@ class ValueConfig(_Section):
         return self.capacity_per_week
 
 
-class OldRuleConfig(_Section):
-    """``[old_rule]``: the MQL definition to be replaced; by default the stage ``mql`` in the data.
-
-    Attributes
-    ----------
-    stage
-        The stage that the old rule sets.
-    """
-
-    stage: Literal["mql"] = "mql"
-
-
 class ServeConfig(_Section):
     """``[serve]``: limits of the HTTP service.
 
@@ -244,9 +257,20 @@ class WorkspaceConfig(_Section):
     outcome: OutcomeConfig = OutcomeConfig()
     snapshots: SnapshotsConfig = SnapshotsConfig()
     value: ValueConfig = ValueConfig()
-    old_rule: OldRuleConfig = OldRuleConfig()
     serve: ServeConfig = ServeConfig()
-    exclude: Mapping[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _zone_of_moments(cls, raw: object) -> object:
+        """Give moments without a zone that of the workspace, as ``--as-of`` has it."""
+        if not isinstance(raw, dict):
+            return raw
+        outcome, workspace = raw.get("outcome"), raw.get("workspace")
+        zone = workspace.get("timezone", "UTC") if isinstance(workspace, dict) else "UTC"
+        if not isinstance(outcome, dict):
+            return raw
+        placed = {key: in_zone(value, zone) if key in _MOMENTS else value for key, value in outcome.items()}
+        return {**raw, "outcome": placed}
 
     @property
     def source_timezone(self) -> str:

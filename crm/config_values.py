@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from crm.tables import TABLES
 
-__all__ = ["Capacity", "Currency", "Days", "Flag", "Moment", "Real", "Select", "TableName", "Whole", "Zone"]
+__all__ = ["Capacity", "Currency", "Days", "Flag", "Moment", "Real", "Select", "TableName", "Whole", "Zone", "in_zone"]
 
 
 def _check_zone(name: str) -> str:
@@ -40,18 +40,32 @@ def _check_select(sql: str) -> str:
     return sql
 
 
-def _to_moment(value: object) -> object:
-    """Read a TOML date or date-time; without a zone it is UTC, a date is its 00:00 UTC."""
+def in_zone(value: object, zone: str) -> object:
+    """Give a date (its 00:00) or a date-time the zone where it has none; anything else is left to the validator.
+
+    Examples
+    --------
+    >>> in_zone(date(2026, 1, 31), "Asia/Tokyo").isoformat()
+    '2026-01-31T00:00:00+09:00'
+    """
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
-            raise ValueError("expected a date such as 2026-01-31 or a date-time") from None
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    if value is not None:
+            return value
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day)  # noqa: DTZ001 - it gets its zone below
+    if not isinstance(value, datetime) or value.tzinfo:
+        return value
+    try:
+        return value.replace(tzinfo=ZoneInfo(zone))
+    except (ZoneInfoNotFoundError, ValueError, TypeError):
+        return value.replace(tzinfo=UTC)  # the zone itself is refused elsewhere
+
+
+def _to_moment(value: object) -> object:
+    value = in_zone(value, "UTC")
+    if value is not None and not isinstance(value, datetime):
         raise ValueError("expected a date such as 2026-01-31 or a date-time")
     return value
 

@@ -63,7 +63,8 @@ class Folder:
         for node in _nodes(tree):
             if node.get("type") == "BASE_TABLE" and not node.get("schema_name"):
                 name = node["table_name"]
-                is_file = "/" in name or name.lower().endswith(DATA_SUFFIXES) or (self._path / name).exists()
+                path = self._path / name
+                is_file = "/" in name or name.lower().endswith(DATA_SUFFIXES) or (path.exists() and not path.is_dir())
                 found = [(node["query_location"], name)] if is_file else []
             elif node.get("type") == "TABLE_FUNCTION" and _reads_files(node["function"]["function_name"]):
                 found = [(at, name) for at, name in _texts(node["function"]["arguments"]) if "://" not in name]

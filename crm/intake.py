@@ -18,10 +18,11 @@ import pyarrow as pa
 
 from crm.attributes import RESERVED, find_attributes
 from crm.config import WorkspaceConfig
-from crm.errors import TableError
-from crm.parsing import SQL_TYPES, Parsed, parse_column, quote
+from crm.errors import ConfigError, TableError
+from crm.intake_notes import gap_notes, outcome_notes
+from crm.parsing import SQL_TYPES, Parsed, parse_column, quote, trimmed
 from crm.progress import Progress
-from crm.quarantine import ID_COLUMNS, Staging, check_ids, count_of, mark_bad_rows
+from crm.quarantine import ID_COLUMNS, PERSONAL_ID, Staging, check_ids, count_of, mark_bad_rows
 from crm.sources import Source
 from crm.store import TableCount, Tables
 from crm.tables import TABLES, Column, TableSchema
@@ -61,7 +62,7 @@ def take_in(
     TableError
         When a table lacks a required column, has no rows where some are needed, or an id is personal data.
     """
-    _check_inputs(source, config, id_key)
+    _check_inputs(source, config, now, id_key)
     backend = ibis.duckdb.connect()
     try:
         return _take_in(backend, source, Staging(backend.con, config, id_key, now), progress)
@@ -70,7 +71,12 @@ def take_in(
         raise
 
 
-def _check_inputs(source: Source, config: WorkspaceConfig, id_key: str | None) -> None:
+def _check_inputs(source: Source, config: WorkspaceConfig, now: datetime, id_key: str | None) -> None:
+    until = config.outcome.observed_until
+    if until is not None and until > now:
+        # Outcomes of the future are not recorded: taken for observed, open leads would count as lost.
+        problem = f"outcome.observed_until: {until.isoformat()} lies in the future; expected a moment before now"
+        raise ConfigError(path="kizashi.toml", problems=[problem])
     if "leads" not in source.tables:
         raise TableError(
             found=f"no table 'leads' among {', '.join(source.tables) or 'none'}",
@@ -110,7 +116,9 @@ def _take_in(backend: ibis.BaseBackend, source: Source, staging: Staging, progre
     attributes, notes = find_attributes(connection, config, creation, has_changes="lead_changes" in counts)
     if config.source.order_only:
         notes = (*notes, "The data has no dates: times are positions in an order, and weeks are not weeks.")
-    return Tables(backend, counts, attributes, notes, _observed_until(connection, counts))
+    newest = _observed_until(connection, counts)
+    notes = (*notes, *gap_notes(config.outcome.observed_until, newest), *outcome_notes(connection, tuple(counts)))
+    return Tables(backend, counts, attributes, notes, newest)
 
 
 def _count_words(count: TableCount) -> str:
@@ -201,7 +209,7 @@ def _value_sql(staging: Staging, schema: TableSchema, name: str, parsed: Mapping
         value = f"coalesce({value}, '{column.default}')"
     if name == "content_id":
         # A query string may carry an e-mail address.
-        value = f"nullif(trim(regexp_replace({value}, '[?#].*$', '', 's')), '')"
+        value = trimmed(f"regexp_replace({value}, '[?#].*$', '', 's')")
     if name == "currency":
         value = f"upper({value})"
     if column.choices:
@@ -260,9 +268,12 @@ def _keep(staging: Staging, schema: TableSchema) -> None:
     connection = staging.connection
     key = " || '|' || ".join(f"coalesce(CAST({quote(name)} AS VARCHAR), '')" for name in schema.key)
     content = ", ".join(f"{quote(name)} := {quote(name)}" for name in schema.column_names)
+    # A row that is there for an id that is personal data does not carry it into another file.
+    is_plain = f"NOT ends_with(reason_, '{PERSONAL_ID}')"
     connection.execute(
-        f"INSERT INTO quarantine SELECT '{schema.name}', row_number_, {key}, reason_, "
-        f"CAST(to_json(struct_pack({content})) AS VARCHAR) FROM staged WHERE reason_ IS NOT NULL"
+        f"INSERT INTO quarantine SELECT '{schema.name}', row_number_, CASE WHEN {is_plain} THEN {key} END, reason_, "
+        f"CASE WHEN {is_plain} THEN CAST(to_json(struct_pack({content})) AS VARCHAR) END "
+        "FROM staged WHERE reason_ IS NOT NULL"
     )
     rows = f"({_versions_sql(staging, schema)})" if schema.versions else "staged"
     clocks = [name for name in (schema.clock, "recorded_at", "closed_at") if name in schema.column_names]

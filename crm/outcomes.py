@@ -26,13 +26,21 @@ from numpy.typing import NDArray
 from crm.config import OutcomeConfig
 from crm.known import from_micros, merge_paths, moments_table, to_micros
 from crm.store import Tables
+from crm.tables import ENDING_STAGES
 
-__all__ = ["Labels", "Observation", "label_moments", "observation", "outcome_events", "risk_spells"]
+__all__ = [
+    "Labels",
+    "Observation",
+    "Outcome",
+    "label_moments",
+    "leads_at_risk",
+    "observation",
+    "outcome_events",
+    "risk_spells",
+]
 
 Outcome = Literal["sql", "won"]
 SQL_STAGES = ("sql", "opportunity", "closed_won")
-# Whatever ends the time in which marketing may still decide to hand a lead over.
-ENDING_STAGES = ("accepted", "sql", "opportunity", "closed_won", "closed_lost", "disqualified")
 
 
 @dataclass(frozen=True)
@@ -261,22 +269,25 @@ def risk_spells(tables: Tables, as_of: datetime) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        lead_id, account_id, start_us, end_us (NaN while open), one row a spell. A spell starts at creation or at
-        ``recycled``. It ends at the first hand-off, decision or merge from its creation on, or after its recycling:
-        what ends a spell at the very moment of a recycling is what the recycling takes back.
+        lead_id, account_id, start_us, known_us, end_us (NaN while open), one row a spell. A spell starts at creation or
+        at ``recycled``, and is known from ``known_us`` on: from creation, or once the recycling was over and recorded.
+        It ends at the first hand-off, decision or merge from its creation on, or after its recycling: what ends a spell
+        at the very moment of a recycling is what the recycling takes back.
     """
     known = to_micros(as_of)
     leads = tables.table("leads")
     leads = _frame(leads.filter(leads["created_us"] <= known).select("lead_id", "account_id", start_us="created_us"))
-    starts = [leads.assign(first_end_us=leads["start_us"])]
+    starts = [leads.assign(first_end_us=leads["start_us"], known_us=leads["start_us"])]
     if tables.has("stages"):
         stages = _recorded(tables, "stages", known).rename(columns={"entered_us": "start_us"})
-        recycled = stages.loc[stages["stage"] == "recycled", ["lead_id", "start_us"]]
+        recycled = stages.loc[stages["stage"] == "recycled", ["lead_id", "start_us", "recorded_us"]]
         recycled = recycled.merge(leads[["lead_id", "account_id"]], on="lead_id")
-        starts.append(recycled.assign(first_end_us=recycled["start_us"] + 1))
+        after = recycled["start_us"] + 1
+        recycled = recycled.assign(first_end_us=after, known_us=np.maximum(after, recycled["recorded_us"]))
+        starts.append(recycled.drop(columns="recorded_us"))
     spells = pd.merge_asof(
         pd.concat(starts, ignore_index=True)
-        .astype({"lead_id": object, "start_us": "int64", "first_end_us": "int64"})
+        .astype({"lead_id": object, "start_us": "int64", "first_end_us": "int64", "known_us": "int64"})
         .sort_values("first_end_us", kind="stable"),
         _spell_ends(tables, as_of),
         left_on="first_end_us",
@@ -288,7 +299,16 @@ def risk_spells(tables: Tables, as_of: datetime) -> pd.DataFrame:
     # Two starts before the same end are one spell: the later start only restates that the lead is open.
     spells = spells.sort_values(["lead_id", "start_us"], kind="stable")
     same = spells.duplicated(["lead_id", "end_us"], keep="first")
-    return spells.loc[~same, ["lead_id", "account_id", "start_us", "end_us"]].reset_index(drop=True)
+    return spells.loc[~same, ["lead_id", "account_id", "start_us", "known_us", "end_us"]].reset_index(drop=True)
+
+
+def leads_at_risk(tables: Tables, as_of: datetime) -> pd.DataFrame:
+    """List the leads at risk at a moment, as recorded by then: lead_id, account_id, as_of_us."""
+    spells = risk_spells(tables, as_of)
+    moment = to_micros(as_of)
+    live = (spells["known_us"] <= moment) & ~(spells["end_us"] < moment)
+    found = spells.loc[live, ["lead_id", "account_id"]].drop_duplicates("lead_id")
+    return found.assign(as_of_us=np.int64(moment)).reset_index(drop=True)
 
 
 def _spell_ends(tables: Tables, as_of: datetime) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from crm.errors import TableError
 from crm.tables import Column, TableSchema
 
-__all__ = ["NUMBER_TYPES", "SQL_TYPES", "Parsed", "parse_column", "quote", "trimmed"]
+__all__ = ["BLANKS", "NUMBER_TYPES", "SQL_TYPES", "Parsed", "parse_column", "quote", "trimmed"]
 
 SQL_TYPES = {
     "text": "VARCHAR",
@@ -26,6 +26,8 @@ NUMBER_TYPES = (
     *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"),
     *("FLOAT", "DOUBLE", "DECIMAL"),
 )
+BLANKS = " \t\n\r\u00a0\u3000"
+"""What is taken off both ends of a text, from tables and request bodies alike; Japanese blanks are blanks."""
 _ALL_NULL = ('"NULL"', "NULL", "SQLNULL")
 
 
@@ -63,8 +65,9 @@ def quote(name: str) -> str:
 
 
 def trimmed(sql: str) -> str:
-    """Give the SQL of a text without blanks around it, null when nothing is left; Japanese blanks count as blanks."""
-    return f"nullif(trim({sql}, ' ' || chr(9) || chr(10) || chr(13) || chr(160) || chr(12288)), '')"
+    """Give the SQL of a text without :data:`BLANKS` around it, null when nothing is left."""
+    blanks = " || ".join(f"chr({ord(blank)})" for blank in BLANKS)
+    return f"nullif(trim({sql}, {blanks}), '')"
 
 
 def parse_column(column: Column, raw_type: str, schema: TableSchema) -> Parsed:

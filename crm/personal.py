@@ -14,21 +14,29 @@ from collections.abc import Iterable
 __all__ = ["EMAIL", "forbidden_reason", "hash_id", "looks_personal", "personal_name_reason"]
 
 _PERSONAL_NAME = re.compile(
-    r"(^|_)(e?_?mails?(_?address(es)?)?|((mobile|home|work|office|cell|tele|other)_?)?phones?|mobile|tel|fax|"
+    r"(^|_)(e?_?mails?(_?address(es)?)?|((mobile|home|work|office|cell|tele|other)_?)?phones?|mobile|cell|tel|fax|"
+    r"contact_?(no|num|number)|"
     r"(first|last|full|given|family|middle|contact|lead|person|user|nick|maiden)_?names?|surname|"
     r"birth_?(day|date)?|date_of_birth|dob|street|address(es)?(_?line)?|passport|ssn|my_?number|ip_?address(es)?|ip|"
     r"linked_?in|twitter|facebook)_?\d*($|_)",
     re.IGNORECASE,
 )
-_NAME_ITSELF = re.compile(r"^(name|姓|名|セイ|メイ)$", re.IGNORECASE)
+_NAME_ITSELF = re.compile(r"^(name|(姓|名|セイ|メイ)(_.*)?)$", re.IGNORECASE)
 _PERSONAL_JAPANESE = re.compile(
-    r"氏名|お?名前|担当者名|フリガナ|ふりがな|電話|携帯|メールアドレス|メアド|^e?メール$|住所|番地|郵便番号|生年月日|誕生日|FAX",
+    r"氏名|姓名|苗字|名字|お?名前|担当者名|フリガナ|ふりがな|電話|携帯|連絡先|メールアドレス|メアド|^e?メール(_.*)?$|担当者e?メール|"
+    r"住所|番地|郵便番号|生年月日|誕生日|FAX|^TEL",
     re.IGNORECASE,
 )
-# Words of columns that only count or describe such data.
+# Words of columns that only count or describe such data. "Full Name Source" may still hold a name: of names and phones
+# nothing but a count is harmless.
+_COUNTS = re.compile(r"(^|_)(counts?|number_of|has|is)($|_)|^num_", re.IGNORECASE)
 _HARMLESS = re.compile(
-    r"(^|_)(counts?|clicks?|clicked|opens?|opened|sent|bounces?|bounced|rate|share|days?|opt_?(in|out)|domain|types?|"
-    r"source|quality|score|num|number_of|has|is|do_not)($|_)",
+    r"(^|_)(clicks?|clicked|opens?|opened|sent|bounces?|bounced|rate|share|days?|opt_?(in|out)|domain|types?|"
+    r"source|quality|score|do_not)($|_)",
+    re.IGNORECASE,
+)
+_NEVER_HARMLESS = re.compile(
+    r"(^|_)((first|last|full|given|family|middle|nick|maiden)_?names?|names?|surname|phones?|mobile|cell|tel)($|_)",
     re.IGNORECASE,
 )
 EMAIL = r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}"
@@ -36,6 +44,7 @@ EMAIL = r"[^@\s]+@[^@\s]+\.[A-Za-z]{2,}"
 _EMAIL = re.compile(EMAIL)
 # A date, an amount in groups of three, a range such as 1000-5000.
 _NO_PHONE = re.compile(r"^(\d{4}-\d{1,2}(-\d{1,2}.*)?|[1-9]\d{0,2}( \d{3})+|[1-9]\d* ?- ?\d+)$")
+_BARE_PHONE = re.compile(r"^0\d{9,10}$")
 _PHONE = re.compile(r"^\+?\(?\d[\d\s().-]{7,16}\d$")
 
 # L6 of methods 1.5: fields that sales or the system writes after the hand-off.
@@ -74,7 +83,7 @@ def personal_name_reason(name: str) -> str | None:
     plain = _plain(name)
     if _PERSONAL_JAPANESE.search(plain) and not re.search(r"数$|率$|回数|可否|種別", plain):
         return "its name says e-mail, phone, name or address"
-    if _HARMLESS.search(plain):
+    if _COUNTS.search(plain) or (_HARMLESS.search(plain) and not _NEVER_HARMLESS.search(plain)):
         return None
     if _PERSONAL_NAME.search(plain) or _NAME_ITSELF.match(plain):
         return "its name says e-mail, phone, name or address"
@@ -103,7 +112,9 @@ def looks_personal(values: Iterable[str]) -> str | None:
 
 
 def _is_phone(value: str) -> bool:
-    """Tell whether digits are grouped or led by + as in a phone number, and are no date, amount or range."""
+    """Tell whether digits are grouped or led by + or 0 as in a phone number, and are no date, amount or range."""
+    if _BARE_PHONE.match(value):
+        return True
     if not _PHONE.match(value) or not set(value) & set("+ ()-"):
         return False
     return _NO_PHONE.match(value) is None

@@ -18,15 +18,20 @@ from crm.parsing import quote
 from crm.personal import EMAIL, looks_personal
 from crm.tables import TableSchema
 
-__all__ = ["ID_COLUMNS", "Staging", "check_ids", "count_of", "mark_bad_rows"]
+__all__ = ["ID_COLUMNS", "PERSONAL_ID", "Staging", "check_ids", "count_of", "mark_bad_rows"]
 
 # What a row's own clock may run ahead of the recording, and both ahead of now: skew of servers and zones.
 TOLERANCE = timedelta(days=1)
 ID_COLUMNS = ("lead_id", "account_id", "from_lead_id", "into_lead_id")
 _ID_SAMPLE = 5_000
-# Amounts in a currency of their own: table, column, and the day whose rate counts (without a day, the newest).
+PERSONAL_ID = "is an e-mail address"
+# Amounts in a currency of their own: table, column, and the day whose rate counts (without a day, the newest). The day
+# is the source's own; a closing day stands at the 00:00 that ends it, so the moment before tells which day it was.
 _MONEY = {
-    "opportunities": ("amount", "CAST(coalesce(closed_at, created_at) AS DATE)"),
+    "opportunities": (
+        "amount",
+        "CAST(timezone('{zone}', coalesce(closed_at, created_at) - INTERVAL 1 MICROSECOND) AS DATE)",
+    ),
     "campaigns": ("cost", "coalesce(starts_on, ends_on, DATE '9999-12-31')"),
 }
 
@@ -63,9 +68,9 @@ class Staging:
         return count_of(self.connection, f"SELECT count(*) FROM duckdb_tables() WHERE table_name = '{table}'") > 0
 
 
-def count_of(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
-    """Return the one number that ``sql`` asks for."""
-    return int(connection.execute(sql).fetchall()[0][0])
+def count_of(connection: duckdb.DuckDBPyConnection, sql: str, bound: dict[str, Any] | None = None) -> int:
+    """Return the one number that ``sql`` asks for, its named parameters bound."""
+    return int(connection.execute(sql, bound or {}).fetchall()[0][0])
 
 
 def check_ids(staging: Staging, schema: TableSchema) -> None:
@@ -109,14 +114,15 @@ def mark_bad_rows(staging: Staging, schema: TableSchema) -> int:
     if schema.name == "fx_rates":
         staging.mark("'rate is not above 0'", "rate <= 0")
     if schema.name in _MONEY:
-        _convert(staging, *_MONEY[schema.name])
+        column, day = _MONEY[schema.name]
+        _convert(staging, column, day.format(zone=staging.config.source_timezone))
     return _mark_duplicates(staging.connection, schema)
 
 
 def _mark_ids(staging: Staging, schema: TableSchema) -> None:
     if not staging.config.workspace.hash_ids:
         for column in (name for name in ID_COLUMNS if name in schema.column_names):
-            staging.mark(f"'{column} is an e-mail address'", f"regexp_matches({column}, '{EMAIL}')")
+            staging.mark(f"'{column} {PERSONAL_ID}'", f"regexp_matches({column}, '{EMAIL}')")
     if "lead_id" in schema.column_names and schema.name != "leads":
         known = "SELECT lead_id FROM leads"
         if staging.has("lead_merges"):

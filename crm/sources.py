@@ -9,6 +9,7 @@ A source is asked for one table at a time, by the SELECT that the workspace give
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,12 @@ _WRITING = (
     *(exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.Into),
     *(exp.Create, exp.Drop, exp.Alter, exp.Copy, exp.Command),
 )
+
+# A DuckDB file is a source, not a way to other files or the network.
+_SHUT: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
 
 
 class Source(Protocol):
@@ -69,7 +76,9 @@ def open_source(workspace: Workspace) -> Generator[Source]:
             yield _SqlSource(config.tables, folder.run, workspace.secrets)
     elif config.url.startswith("duckdb://"):  # not through ibis 12, whose backend.sql() fails with duckdb 2
         with _reach(workspace):
-            connection = duckdb.connect(_file_of(config.url, workspace.folder), read_only=True)
+            connection = duckdb.connect(_file_of(config.url, workspace.folder), read_only=True, config=_SHUT)
+            connection.execute("SET enable_external_access = false")
+            connection.execute("SET lock_configuration = true")
         try:
             yield _SqlSource(config.tables, lambda sql: _query_duckdb(connection, sql), workspace.secrets)
         finally:
@@ -116,7 +125,7 @@ class _SqlSource:
 
 
 def _hint(message: str, table: str) -> str:
-    if "utf-8" in message.lower() or "unicode" in message.lower():
+    if re.search(r"not utf-8|invalid unicode|invalid utf-?8|byte sequence mismatch", message, re.IGNORECASE):
         return (
             "save the file as UTF-8 (a Japanese export is often Shift-JIS: 'iconv -f CP932 -t UTF-8 in.csv > out.csv') "
             f"and run again; table '{table}' was not read"

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["ACTORS", "STAGES", "TABLES", "Column", "TableSchema"]
+__all__ = ["ACTORS", "ENDING_STAGES", "STAGES", "TABLES", "Column", "TableSchema"]
 
 ColumnType = Literal["text", "time", "number", "boolean", "date"]
 
 ACTORS = ("lead", "sales", "system", "bot")
 STAGES = ("mql", "accepted", "sql", "opportunity", "closed_won", "closed_lost", "disqualified", "recycled")
+ENDING_STAGES = ("accepted", "sql", "opportunity", "closed_won", "closed_lost", "disqualified")
+"""Whatever ends the time in which marketing may still decide to hand a lead over."""
 
 
 @dataclass(frozen=True)

@@ -91,8 +91,9 @@ def _touch_features(tables: Tables, as_of_us: int) -> Iterator[Feature]:
     )
     frequent = [row for row in counted if row["rows"] >= MIN_TOUCHES][:MAX_KINDS]
     kinds = tuple(row["kind"] for row in frequent)
+    attributes = [attribute.name for attribute in tables.used_attributes]
     for row in frequent:
-        label, kind = label_of(row["kind"]), (row["kind"],)
+        label, kind = label_of(row["kind"], attributes), (row["kind"],)
         yield from _kind_features(label, kind)
         if row["valued"] * 2 >= row["rows"]:
             yield from (ValueIn(label, kind, window_days=days) for days in (1, 7, 30))

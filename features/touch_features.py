@@ -10,6 +10,7 @@ formulas: methods 1.3 (windows, recency, exponential decay ``sum 2^(-age / half-
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -40,15 +41,18 @@ Scope = Literal["own", "account"]
 NOISY = ("email_open", "open", "mail_open")
 
 
-def label_of(kind: str) -> str:
-    """Return how features of one kind of touch are called, so that no kind is taken for a pool or for the account.
+def label_of(kind: str, attributes: Collection[str] = ()) -> str:
+    """Return how features of one kind of touch are called.
+
+    No kind is taken for a pool of kinds, for the account, or for an attribute of its name: their signals stay apart.
 
     Examples
     --------
-    >>> label_of("visit"), label_of("other")
-    ('visit', 'kind.other')
+    >>> label_of("visit"), label_of("other"), label_of("demo", ["demo", "industry"])
+    ('visit', 'kind.other', 'kind.demo')
     """
-    return f"kind.{kind}" if kind in ("any", "other") or kind.startswith(("account_", "kind.")) else kind
+    is_taken = kind in ("any", "other", FRESHNESS, "mql", "recycled", *attributes)
+    return f"kind.{kind}" if is_taken or kind.startswith(("account_", "kind.")) else kind
 
 
 @dataclass(frozen=True)

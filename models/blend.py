@@ -18,7 +18,7 @@ __all__ = ["Endpoint", "Member", "blend_weights", "log_loss_of_logit"]
 
 Matrix = NDArray[np.float64]
 EQUAL_PULL = 1000
-"""Outcomes at which the weights lie half-way between equal and those that the data prefers."""
+"""Leads with the outcome at which the weights lie half-way between equal and those that the data prefers."""
 
 
 class Member(Protocol):
@@ -49,6 +49,8 @@ class Endpoint:
         Non-negative, sum 1, one a member.
     calibrator
         From ``g`` to probability.
+    scale
+        What the blend is multiplied by, so that one unit of ``g`` is one of log-odds.
     """
 
     outcome: str
@@ -56,10 +58,12 @@ class Endpoint:
     members: tuple[LogisticMember | StumpsMember | ShallowMember, ...]
     weights: tuple[float, ...]
     calibrator: Calibrator
+    scale: float = 1.0
 
     def g(self, matrix: Matrix) -> Matrix:
         """Return the blended logit, shape (n,)."""
-        return np.stack([member.logit(matrix) for member in self.members], axis=1) @ np.asarray(self.weights)
+        logits = np.stack([member.logit(matrix) for member in self.members], axis=1)
+        return self.scale * (logits @ np.asarray(self.weights))
 
     def probability(self, matrix: Matrix) -> Matrix:
         """Return the calibrated probability, shape (n,)."""
@@ -73,7 +77,7 @@ class Endpoint:
             member_parts, member_base = member.split(matrix)
             parts += weight * member_parts
             base += weight * member_base
-        return parts, base
+        return self.scale * parts, self.scale * base
 
 
 def log_loss_of_logit(z: Matrix, happened: NDArray[np.bool_]) -> float:
@@ -81,7 +85,7 @@ def log_loss_of_logit(z: Matrix, happened: NDArray[np.bool_]) -> float:
     return float(-np.where(happened, log_expit(z), log_expit(-z)).mean())
 
 
-def blend_weights(logits: Matrix, happened: NDArray[np.bool_]) -> tuple[float, ...]:
+def blend_weights(logits: Matrix, happened: NDArray[np.bool_], *, outcomes: int) -> tuple[float, ...]:
     """Weigh members by out-of-fold log-loss, pulled towards equal weights while outcomes are few.
 
     Parameters
@@ -90,6 +94,8 @@ def blend_weights(logits: Matrix, happened: NDArray[np.bool_]) -> tuple[float, .
         Time-forward out-of-fold logits, shape (n, n_members).
     happened
         Labels, shape (n,).
+    outcomes
+        Leads with the outcome among them, which say how far the data can be believed.
 
     Returns
     -------
@@ -107,7 +113,6 @@ def blend_weights(logits: Matrix, happened: NDArray[np.bool_]) -> tuple[float, .
     simplex = np.vstack([np.zeros(count), np.eye(count)])
     options = {"maxiter": 600, "xatol": 1e-3, "fatol": 1e-7, "initial_simplex": simplex}
     found = minimize(loss, np.zeros(count), method="Nelder-Mead", options=options)
-    outcomes = float(min(happened.sum(), (~happened).sum()))
     share = outcomes / (outcomes + EQUAL_PULL)
     weights = share * softmax(found.x) + (1 - share) / count
     return tuple(float(weight) for weight in weights / weights.sum())

@@ -120,6 +120,7 @@ def _endpoint_to_json(endpoint: Endpoint, texts: dict[str, str]) -> dict[str, An
         "members": members,
         "weights": list(endpoint.weights),
         "calibrator": endpoint.calibrator.to_json(),
+        "scale": endpoint.scale,
     }
 
 
@@ -244,6 +245,7 @@ def _endpoint_from_json(item: Mapping[str, Any], contents: Mapping[str, bytes], 
         tuple(_members(item["members"], contents, prefix)),
         tuple(float(weight) for weight in item["weights"]),
         Calibrator.from_json(item["calibrator"]),
+        float(item["scale"]),
     )
 
 

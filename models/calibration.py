@@ -57,6 +57,13 @@ class Calibrator:
         wanted = float(np.log(probability) - np.log1p(-probability))
         return _root(lambda g: float(self.logit(np.array([g]))[0]) - wanted, 1_000.0)
 
+    def g_of(self, logit: Matrix) -> Matrix:
+        """Return the ``g`` whose calibrated logit is given, shape of ``logit``."""
+        if self.kind != "beta":
+            return (logit - self.intercept) / self.slope
+        grid = np.linspace(-LOGIT_RANGE, LOGIT_RANGE, 16_001)
+        return np.interp(logit, self.logit(grid), grid)
+
     def shifted_to(self, g: Matrix, mean: float) -> Calibrator:
         """Return the calibrator with its intercept moved until the mean probability over ``g`` is ``mean``."""
         raw = self.logit(g) - self.intercept

@@ -114,5 +114,5 @@ def _history(client: MlflowClient) -> list[dict[str, Any]]:
     return json.loads(dict(client.get_registered_model(MODEL).tags).get(HISTORY, "[]"))
 
 
-def _gate_numbers(version: ModelVersion) -> Mapping[str, float]:
+def _gate_numbers(version: ModelVersion) -> Mapping[str, Any]:
     return json.loads(version.tags.get("kizashi.gate", "{}"))

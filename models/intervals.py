@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,17 @@ DRAWS = 400
 
 @dataclass(frozen=True)
 class Interval:
-    """A number, its 90% interval, and the lower end of its two-sided 95% interval."""
+    """A number, its 90% interval, and the lower end of its two-sided 95% interval; NaN ends where there is none."""
 
     value: float
     low: float
     high: float
     low_95: float
+
+    @classmethod
+    def of(cls, value: float) -> Self:
+        """Return a number without an interval."""
+        return cls(value, float("nan"), float("nan"), float("nan"))
 
 
 def cluster_bootstrap(

@@ -88,7 +88,10 @@ class Line(BaseModel):
     def percentile(self, score_unclipped: Matrix) -> Matrix:
         """Return the share of leads at risk that score lower, 0 to 100."""
         grid = np.asarray(self.quantiles)
-        return np.interp(score_unclipped, grid, np.linspace(0.0, 100.0, len(grid)))
+        share = np.interp(score_unclipped, grid, np.linspace(0.0, 100.0, len(grid)))
+        # Leads with one score share a run of equal quantiles: those that score lower end where the run begins.
+        below = np.searchsorted(grid, score_unclipped, side="left") * (100.0 / (len(grid) - 1))
+        return np.where(np.isin(score_unclipped, grid), below, share)
 
     def save(self, path: Path) -> None:
         """Write the document."""
@@ -151,7 +154,7 @@ def crossings(replay: Replay, value: Matrix, price: float) -> NDArray[np.int64]:
         lambda, workspace currency.
     """
     above = value > max(price, 0.0)
-    if not above.any():
+    if not above.any() or replay.lead.size == 0:
         return np.zeros(replay.weeks, dtype=np.int64)
     count = int(replay.lead.max()) + 1
     first = np.full(count, replay.weeks + 1, dtype=np.int64)

@@ -52,6 +52,8 @@ class Judgement:
         Predictions, shape (n,).
     happened
         Labels, shape (n,).
+    stratum
+        Stratum of each row, shape (n,): ``auc_same_age`` compares rows of one stratum alone. None to leave it out.
 
     Examples
     --------
@@ -60,26 +62,38 @@ class Judgement:
     1.0
     """
 
-    def __init__(self, probability: Matrix, happened: NDArray[np.bool_]) -> None:
+    def __init__(
+        self, probability: Matrix, happened: NDArray[np.bool_], stratum: NDArray[np.int64] | None = None
+    ) -> None:
         self.order = np.argsort(-probability, kind="stable")
         self.p = np.clip(probability[self.order], *P_RANGE)
         self.y = happened[self.order].astype(np.float64)
         self.z = logit(self.p)
         self.losses = -np.where(self.y > 0, np.log(self.p), np.log1p(-self.p))
         # Ends of runs of equal predictions: ties count half in the AUC and are never split.
-        self.ends = np.append(np.flatnonzero(np.diff(self.p)), len(self.p) - 1)
+        self.ends = _ends(self.p)
+        self.strata: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+        self.has_strata = stratum is not None
+        if stratum is not None:
+            of_row = stratum[self.order]
+            for value in np.unique(of_row):
+                rows = np.flatnonzero(of_row == value)
+                if 0 < self.y[rows].sum() < len(rows):  # others have no pair to compare
+                    self.strata.append((rows, _ends(self.p[rows])))
 
     def measure(self, weights: Matrix) -> Mapping[str, float]:
         """Return every measure by name, from ``auc`` to ``lift_at_10``; NaN where all rows have one label."""
         w = weights[self.order]
         positives, total = float((w * self.y).sum()), float(w.sum())
+        names = (*_NAMES, "auc_same_age") if self.has_strata else _NAMES
         if positives == 0 or positives == total:
-            return dict.fromkeys(_NAMES, float("nan"))
+            return dict.fromkeys(names, float("nan"))
+        same_age = {"auc_same_age": self._auc_in_strata(w)} if self.has_strata else {}
         return {
             **self._ranking(w, positives, total),
+            **same_age,
             "log_loss": float((w * self.losses).sum() / total),
             "brier": float((w * (self.p - self.y) ** 2).sum() / total),
-            "ece": self.ece(w),
             "observed_over_expected": positives / float((w * self.p).sum()),
             "calibration_slope": _slope(self.z, self.y, w),
         }
@@ -87,9 +101,8 @@ class Judgement:
     def _ranking(self, w: Matrix, positives: float, total: float) -> dict[str, float]:
         true = np.cumsum(w * self.y)[self.ends]
         all_ = np.cumsum(w)[self.ends]
-        false = all_ - true
-        steps_true, steps_false = np.diff(true, prepend=0.0), np.diff(false, prepend=0.0)
-        auc = float((steps_false * (true - steps_true / 2)).sum() / (positives * (total - positives)))
+        steps_true = np.diff(true, prepend=0.0)
+        auc = _in_order(true, all_ - true) / (positives * (total - positives))
         precision = np.divide(true, all_, out=np.zeros_like(true), where=all_ > 0)
         top = TOP * total
         found = float(np.interp(top, np.append(0.0, all_), np.append(0.0, true)))
@@ -99,13 +112,38 @@ class Judgement:
             "lift_at_10": found / positives / TOP,
         }
 
+    def _auc_in_strata(self, w: Matrix) -> float:
+        """Return the share of pairs in the right order among the pairs of one stratum."""
+        right, pairs = 0.0, 0.0
+        for rows, ends in self.strata:
+            true = np.cumsum(w[rows] * self.y[rows])[ends]
+            false = np.cumsum(w[rows])[ends] - true
+            right += _in_order(true, false)
+            pairs += float(true[-1] * false[-1])
+        return right / pairs if pairs > 0 else float("nan")
+
     def ece(self, w: Matrix) -> float:
-        """Return the expected calibration error over ten bins of equal weight."""
+        """Return the expected calibration error over ten bins of equal weight.
+
+        It has no bootstrap interval: drawing rows again adds a binning error of its own, and the interval would not
+        hold the value. :func:`ece_null` says how large it is by chance.
+        """
         cumulative = np.cumsum(w)
         number = np.minimum((cumulative - w / 2) / cumulative[-1] * BINS, BINS - 1).astype(np.int64)
         size = np.bincount(number, w, BINS)
         gap = np.abs(np.bincount(number, w * self.p, BINS) - np.bincount(number, w * self.y, BINS))
         return float(gap[size > 0].sum() / size.sum())
+
+
+def _ends(ordered: Matrix) -> NDArray[np.int64]:
+    """Return where runs of equal predictions end."""
+    return np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+
+
+def _in_order(true: Matrix, false: Matrix) -> float:
+    """Return the weight of pairs in the right order, ties half, from cumulated weights, best first."""
+    steps_true, steps_false = np.diff(true, prepend=0.0), np.diff(false, prepend=0.0)
+    return float((steps_false * (true - steps_true / 2)).sum())
 
 
 _NAMES = (
@@ -114,7 +152,6 @@ _NAMES = (
     "lift_at_10",
     "log_loss",
     "brier",
-    "ece",
     "observed_over_expected",
     "calibration_slope",
 )

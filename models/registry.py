@@ -162,6 +162,12 @@ def load_model(
         version = find_version(client, alias)
         folder = model_folder(client, workspace, version.version)
     hashes = _recorded_hashes(version, environ)
+    if "kizashi.fingerprint" not in version.tags:
+        raise BundleError(
+            found=f"version {version.version} without the fingerprint of its features",
+            expected="the tags that 'kizashi train' writes",
+            fix="do not use this version; roll back or train again",
+        )
     contents = verify_files(folder, hashes)
     fingerprint = version.tags["kizashi.fingerprint"]
     bundle, own_line = parse_bundle(contents, fingerprint=fingerprint, prefix=BUNDLE_FOLDER)

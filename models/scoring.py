@@ -15,7 +15,7 @@ from models.bundle import Bundle
 from models.line import Line
 from models.reasons import describe_signals
 
-__all__ = ["POINTS_PER_DOUBLING", "LoadedModel", "Scores", "answers", "points_per_logit", "score_matrix"]
+__all__ = ["CENTRE", "POINTS_PER_DOUBLING", "LoadedModel", "Scores", "answers", "points_per_logit", "score_matrix"]
 
 Matrix = NDArray[np.float64]
 
@@ -89,7 +89,11 @@ def points_per_logit() -> float:
 
 def probabilities(bundle: Bundle, matrix: Matrix) -> tuple[Matrix, Matrix]:
     """Return p_sql and p_won, each of shape (n,); a win passes through SQL, so p_won is never above it."""
-    p_sql, p_won = bundle.sql.probability(matrix), bundle.won.probability(matrix)
+    return capped(bundle, bundle.sql.probability(matrix), bundle.won.probability(matrix))
+
+
+def capped(bundle: Bundle, p_sql: Matrix, p_won: Matrix) -> tuple[Matrix, Matrix]:
+    """Return both probabilities with p_won at most p_sql, where the SQL horizon reaches as far; shapes (n,)."""
     if bundle.sql.horizon_days >= bundle.won.horizon_days:
         p_won = np.minimum(p_won, p_sql)
     return p_sql, p_won

@@ -56,10 +56,12 @@ class DecileRow:
 class EndpointReport:
     """How well one endpoint is predicted on leads that the model had not seen (time-forward, one row a lead).
 
-    ``metrics`` has the keys auc, average_precision, log_loss, brier, ece, ece_null, observed_over_expected,
-    calibration_slope, lift_at_10; ``base`` the same log_loss and brier of predicting the base rate. ``gains`` are pairs
-    (share of leads worked, share of outcomes found), best leads first. ``members`` maps a member's name to its weight
-    and its own log-loss. ``folds`` has one sentence a fold on what was trained and tested when.
+    ``metrics`` has the keys auc, average_precision, log_loss, brier, ece, ece_null, ece_null_95,
+    observed_over_expected, calibration_slope, lift_at_10, and auc_same_age where leads are scored at several ages;
+    ``base`` the same log_loss and brier of predicting the base rate, ``age_log_loss`` that of the ages alone. ``gains``
+    are pairs (share of leads worked, share of outcomes found), best leads first. ``members`` maps a member's name to
+    its weight and its own log-loss on the same leads. ``folds`` has one sentence a fold on what was trained and tested
+    when.
     """
 
     outcome: str
@@ -77,6 +79,7 @@ class EndpointReport:
     calibrator: str
     folds: tuple[str, ...]
     same_as_sql: bool = False
+    age_log_loss: float | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from scipy.stats import beta, rankdata
 
 from crm.errors import LeakError
-from crm.outcomes import Labels
 from training.prepare import TrainingData
 
 __all__ = ["Suspect", "find_suspects", "refuse_leaks"]
@@ -52,17 +51,24 @@ class Suspect:
 def find_suspects(data: TrainingData) -> tuple[Suspect, ...]:
     """Try every signal alone against both outcomes, on mature snapshots."""
     found: list[Suspect] = []
+    newest = data.snapshots.newest_of_lead
     for labels in (data.sql, data.won):
-        rows = labels.is_mature
+        rows = np.flatnonzero(labels.is_mature)
         happened = labels.happened[rows]
         if happened.sum() < MIN_ROWS or happened.all():
             continue
         halves = data.snapshots.group[rows] % 2
         for position, signal in enumerate(data.features.signals):
-            columns = data.matrix[rows][:, data.features.signal_of == position]
-            suspect = _try_signal(signal, columns, labels, happened, halves)
-            if suspect is not None and all(s.signal != signal for s in found):
-                found.append(suspect)
+            if any(suspect.signal == signal for suspect in found):
+                continue
+            numbers = np.flatnonzero(data.features.signal_of == position)
+            best = _best_auc(data.matrix[np.ix_(rows, numbers)], happened, halves)
+            if best > MAX_AUC:
+                why = f"alone it ranks {labels.outcome} with an AUC of {best:.2f}"
+            else:
+                why = _telling_value(data.matrix[np.ix_(newest, numbers)], data.ever[labels.outcome][newest])
+            if why:
+                found.append(Suspect(signal, labels.outcome, best, why))
     return tuple(found)
 
 
@@ -81,22 +87,12 @@ def refuse_leaks(suspects: tuple[Suspect, ...]) -> None:
     )
 
 
-def _try_signal(
-    signal: str, columns: Matrix, labels: Labels, happened: NDArray[np.bool_], halves: NDArray[np.int64]
-) -> Suspect | None:
-    best, why = 0.0, ""
-    for number in range(columns.shape[1]):
-        auc = _auc_of_rates(_bins(columns[:, number]), happened, halves)
-        if auc > best:
-            best = auc
-    flags = columns.shape[1] > 1 and bool(np.isin(columns, (0.0, 1.0)).all())
-    if flags:  # the levels of one attribute, taken together
-        best = max(best, _auc_of_rates(columns.argmax(axis=1), happened, halves))
-    if best > MAX_AUC:
-        why = f"alone it ranks {labels.outcome} with an AUC of {best:.2f}"
-    else:
-        why = _telling_value(columns, happened)
-    return Suspect(signal, labels.outcome, best, why) if why else None
+def _best_auc(columns: Matrix, happened: NDArray[np.bool_], halves: NDArray[np.int64]) -> float:
+    """Return the best AUC of the signal's features, each alone; the levels of one attribute also taken together."""
+    tried = [_bins(columns[:, number]) for number in range(columns.shape[1])]
+    if len(tried) > 1 and bool(np.isin(columns, (0.0, 1.0)).all()):
+        tried.append(columns.argmax(axis=1))
+    return max(_auc_of_rates(bins, happened, halves) for bins in tried)
 
 
 def _bins(column: Matrix) -> NDArray[np.int64]:
@@ -123,7 +119,11 @@ def _auc_of_rates(bins: NDArray[np.int64], happened: NDArray[np.bool_], halves: 
 
 
 def _telling_value(columns: Matrix, happened: NDArray[np.bool_]) -> str:
-    """Find a value that only leads with the outcome have, as a column has that is filled in at the sale."""
+    """Find a value that only leads with the outcome have, as a column has that is filled in at the sale.
+
+    One row a lead, and the outcome whenever it was recorded: a column may be filled in at a sale that lies beyond the
+    horizon, and for some of the sales only.
+    """
     base = float(happened.mean())
     if base >= RARE_BASE:
         return ""
@@ -135,5 +135,5 @@ def _telling_value(columns: Matrix, happened: NDArray[np.bool_]) -> str:
         for mask in masks:
             rows, wins = int(mask.sum()), int(happened[mask].sum())
             if rows >= MIN_ROWS and float(beta.ppf(0.05, wins + 0.5, rows - wins + 0.5)) > MAX_RATE:
-                return f"{wins} of the {rows} rows that have the value have the outcome, against {base:.1%} of all"
+                return f"{wins} of the {rows} leads that have the value have the outcome, against {base:.1%} of all"
     return ""

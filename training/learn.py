@@ -1,4 +1,4 @@
-"""Learning both endpoints and the amount, and judging them on periods that the models had not seen."""
+"""Learning both endpoints and the amount of a win."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import logit
 
 from crm.config import WorkspaceConfig
 from crm.errors import ConfigError, TooFewOutcomesError
 from crm.outcomes import Labels
 from crm.progress import Progress
+from features.known import DAY_US
 from features.lead_features import LeadAge
 from features.touch_features import Recency
 from models.amount import AmountModel, AmountRows, fit_amount
-from models.blend import Endpoint
 from models.bundle import Bundle
 from models.calibration import Calibrator
-from models.intervals import Interval, cluster_bootstrap
-from models.metrics import Judgement, ece_null, normalised_gini
 from models.scoring import G50_PROBABILITY
-from training.fit import EndpointData, FittedEndpoint, fit_endpoint
+from training.candidates import EndpointData
+from training.fit import FittedEndpoint, fit_endpoint
 from training.prepare import MIN_OUTCOMES, TrainingData
 from training.splits import Fold, time_forward_folds
 
-__all__ = ["Judged", "Learned", "judge", "learn"]
+__all__ = ["Learned", "amounts_out_of_fold", "learn", "make_bundle"]
 
 Matrix = NDArray[np.float64]
 MIN_SCORE_WINS = 100
@@ -58,27 +57,6 @@ class Learned:
     won_from_sql: bool
 
 
-@dataclass(frozen=True)
-class Judged:
-    """Quality of one endpoint on unseen periods, one row a lead.
-
-    Parameters
-    ----------
-    probability, happened, group
-        Predictions, labels and accounts, shape (n,).
-    metrics
-        Named numbers with intervals.
-    base
-        log_loss and brier of predicting the base rate.
-    """
-
-    probability: Matrix
-    happened: NDArray[np.bool_]
-    group: NDArray[np.int64]
-    metrics: Mapping[str, Interval]
-    base: Mapping[str, float]
-
-
 def learn(data: TrainingData, config: WorkspaceConfig, progress: Progress) -> Learned:
     """Learn SQL, won and amount from labelled features."""
     sql, sql_folds = _learn_endpoint(data, data.sql, progress)
@@ -93,7 +71,7 @@ def learn(data: TrainingData, config: WorkspaceConfig, progress: Progress) -> Le
     elif data.outcomes(data.won) >= MIN_OUTCOMES:
         won, won_folds = _learn_endpoint(data, data.won, progress)
     else:
-        won, won_folds, from_sql = _won_from_sql(data, sql), sql_folds, True
+        won, won_folds, from_sql = _won_from_sql(data, sql, sql_folds), sql_folds, True
     amount = _learn_amount(data, config, progress)
     return Learned(sql, won, {"sql": sql_folds, "won": won_folds}, amount, same, from_sql)
 
@@ -105,7 +83,7 @@ def _learn_endpoint(data: TrainingData, labels: Labels, progress: Progress) -> t
         data.snapshots.as_of_us[rows],
         happened,
         data.snapshots.group[rows],
-        horizon_us=round(labels.horizon_days * 86_400_000_000),
+        horizon_us=round(labels.horizon_days * DAY_US),
         is_once=len(np.unique(data.snapshots.lead[rows])) == len(rows),
     )
     if not folds:
@@ -122,6 +100,8 @@ def _learn_endpoint(data: TrainingData, labels: Labels, progress: Progress) -> t
             labels.horizon_days,
             data.matrix[rows],
             happened,
+            data.snapshots.as_of_us[rows] + round(labels.horizon_days * DAY_US),
+            data.snapshots.lead[rows],
             tuple(feature.shape for feature in features),
             tuple(feature.direction for feature in features),
             folds,
@@ -143,32 +123,71 @@ def _ages(data: TrainingData) -> NDArray[np.int64]:
     return np.array([names.index(name) for name in wanted if name in names], dtype=np.int64)
 
 
-def _won_from_sql(data: TrainingData, sql: FittedEndpoint) -> FittedEndpoint:
+def _won_from_sql(data: TrainingData, sql: FittedEndpoint, folds: tuple[Fold, ...]) -> FittedEndpoint:
     """Rank wins as SQLs, at the level of the wins that there are: below 50 nothing finer can be learned."""
     rows = np.flatnonzero(data.won.is_mature)
     rate = (float(data.won.happened[rows].sum()) + 0.5) / (len(rows) + 1.0)
     g = sql.endpoint.g(data.matrix[rows]) if len(rows) else np.zeros(1)
     slope = sql.endpoint.calibrator
     calibrator = Calibrator(slope.kind, slope.slope, slope.slope_high, 0.0).shifted_to(g, rate)
-    endpoint = Endpoint("won", data.won.horizon_days, sql.endpoint.members, sql.endpoint.weights, calibrator)
+    endpoint = replace(sql.endpoint, outcome="won", horizon_days=data.won.horizon_days, calibrator=calibrator)
     keep = data.won.is_mature[sql.rows]
-    logit = calibrator.logit(sql.endpoint.g(data.matrix[sql.rows[keep]]))
-    return FittedEndpoint(endpoint, sql.rows[keep], logit, sql.member_losses, sql.signs_kept)
+    # Out of fold, the level is that of the wins settled before each test period.
+    shift = np.concatenate([np.full(len(fold.test), _shift_to_wins(data, fold)) for fold in folds])
+    return replace(
+        sql,
+        endpoint=endpoint,
+        rows=sql.rows[keep],
+        logit=(sql.logit + shift)[keep],
+        member_logits=(sql.member_logits + shift[:, None])[keep],
+        age_logit=None if sql.age_logit is None else (sql.age_logit + shift)[keep],
+    )
+
+
+def _shift_to_wins(data: TrainingData, fold: Fold) -> float:
+    """Return by how many logits wins are rarer than SQLs among the rows of the past whose wins are settled."""
+    settled = data.snapshots.as_of_us[fold.train] + round(data.won.horizon_days * DAY_US) <= fold.start_us
+    rows = fold.train[settled & data.won.is_mature[fold.train]]
+    wins, sqls = ((labels.happened[rows].sum() + 0.5) / (len(rows) + 1.0) for labels in (data.won, data.sql))
+    return float(logit(wins) - logit(sqls))
+
+
+def priced_wins(data: TrainingData) -> NDArray[np.int64]:
+    """Return the row numbers of mature wins with an amount, in time order."""
+    return np.flatnonzero(data.won.is_mature & data.won.happened & ~np.isnan(data.won.amount))
+
+
+def lead_weights(data: TrainingData, rows: NDArray[np.int64]) -> Matrix:
+    """Return one over the rows of the same lead among these, shape (n_rows,): a lead weighs 1."""
+    leads = data.snapshots.lead[rows]
+    return 1.0 / np.maximum(np.bincount(leads, minlength=1)[leads], 1) if len(rows) else np.zeros(0)
+
+
+def _amount_of(data: TrainingData, rows: NDArray[np.int64], default_amount: float | None) -> AmountModel:
+    return fit_amount(
+        AmountRows(data.matrix[rows], data.won.amount[rows], data.snapshots.group[rows], lead_weights(data, rows)),
+        tuple(feature.shape for feature in data.features.features),
+        default_amount=default_amount,
+    )
+
+
+def amounts_out_of_fold(data: TrainingData, learned: Learned, config: WorkspaceConfig) -> Matrix:
+    """Return what a win would bring by the wins settled before each test period, shape (n,); NaN outside the folds."""
+    found = np.full(len(data.snapshots.as_of_us), np.nan)
+    for fold in learned.folds["won"]:
+        settled = data.snapshots.as_of_us[fold.train] + round(data.won.horizon_days * DAY_US) <= fold.start_us
+        rows = np.intersect1d(fold.train[settled], priced_wins(data))
+        try:
+            found[fold.test] = _amount_of(data, rows, config.value.default_amount).expected(data.matrix[fold.test])
+        except ValueError:
+            continue  # no win was known by then, so no value was
+    return found
 
 
 def _learn_amount(data: TrainingData, config: WorkspaceConfig, progress: Progress) -> AmountModel:
     with progress.step("Learning the amount of a win") as step:
-        rows = np.flatnonzero(data.won.is_mature & data.won.happened & ~np.isnan(data.won.amount))
-        leads = data.snapshots.lead[rows]
-        each = np.bincount(leads, minlength=1)[leads] if len(rows) else np.zeros(0)
         try:
-            amount = fit_amount(
-                AmountRows(
-                    data.matrix[rows], data.won.amount[rows], data.snapshots.group[rows], 1.0 / np.maximum(each, 1)
-                ),
-                tuple(feature.shape for feature in data.features.features),
-                default_amount=config.value.default_amount,
-            )
+            amount = _amount_of(data, priced_wins(data), config.value.default_amount)
         except ValueError as error:
             raise ConfigError(
                 path="kizashi.toml",
@@ -196,31 +215,3 @@ def make_bundle(data: TrainingData, learned: Learned, config: WorkspaceConfig, v
         f"{last}Z",
         versions,
     )
-
-
-def judge(data: TrainingData, fitted: FittedEndpoint, labels: Labels, *, seed: int = 1) -> Judged:
-    """Measure an endpoint on its out-of-fold predictions, one row a lead, with account-cluster intervals."""
-    keep = data.snapshots.is_judged[fitted.rows]
-    rows = fitted.rows[keep]
-    probability, happened = expit(fitted.logit[keep]), labels.happened[rows]
-    group = data.snapshots.group[rows]
-    judged = Judgement(probability, happened)
-    metrics = dict(cluster_bootstrap(judged.measure, group, seed=seed))
-    mean, high = ece_null(probability, seed=seed)
-    metrics["ece_null"] = Interval(mean, 0.0, high, 0.0)
-    rate = np.full(len(happened), max(float(happened.mean()), 1e-9))
-    plain = Judgement(rate, happened).measure(np.ones(len(happened)))
-    return Judged(probability, happened, group, metrics, {key: plain[key] for key in ("log_loss", "brier")})
-
-
-def judge_amount(data: TrainingData, amount: AmountModel) -> Interval | None:
-    """Measure how well the amounts of wins are ordered, out of fold; None unless the amount is modelled."""
-    if amount.out_of_fold is None:
-        return None
-    rows = np.flatnonzero(data.won.is_mature & data.won.happened & ~np.isnan(data.won.amount))
-    predicted, won = amount.out_of_fold, data.won.amount[rows]
-
-    def measure(weights: Matrix) -> Mapping[str, float]:
-        return {"normalised_gini": normalised_gini(predicted, won, weights)}
-
-    return cluster_bootstrap(measure, data.snapshots.group[rows], seed=1)["normalised_gini"]

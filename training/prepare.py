@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from crm.config import WorkspaceConfig
 from crm.errors import PastOnlyError, TooFewOutcomesError
 from crm.known import to_micros
-from crm.outcomes import Labels, Observation, label_moments, newest_moment, observation, outcome_events
+from crm.outcomes import Labels, Observation, Outcome, label_moments, newest_moment, observation, outcome_events
 from crm.progress import Progress
 from crm.store import Tables
 from features.build import build_features
@@ -23,6 +24,8 @@ __all__ = ["MIN_OUTCOMES", "TrainingData", "prepare", "settle_observation"]
 
 Matrix = NDArray[np.float64]
 MIN_OUTCOMES = 50
+FOR_EVER_DAYS = 36_500.0
+OUTCOMES: tuple[Outcome, ...] = ("sql", "won")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,9 @@ class TrainingData:
         Labels of the snapshots.
     dropped
         Features that were left out, each with the reason.
+    ever
+        By outcome, shape (n,): one was recorded after the snapshot by the run's moment, however late. For the leak
+        sentinel alone; where False, nothing is said.
     """
 
     seen: Observation
@@ -52,6 +58,7 @@ class TrainingData:
     sql: Labels
     won: Labels
     dropped: tuple[tuple[str, str], ...]
+    ever: Mapping[Outcome, NDArray[np.bool_]]
 
     def outcomes(self, labels: Labels) -> int:
         """Count the leads with a mature outcome."""
@@ -100,13 +107,17 @@ def prepare(tables: Tables, config: WorkspaceConfig, as_of: datetime | None, pro
     with progress.step("Taking snapshots") as step:
         snapshots = take_snapshots(tables, config.snapshots, seen)
         events = outcome_events(tables, seen.as_of)
-        horizons = {"sql": config.outcome.sql_horizon_days, "won": config.outcome.won_horizon_days}
-        sql, won = (
-            label_moments(tables, snapshots.moments, events, seen, outcome=outcome, horizon_days=horizons[outcome])
-            for outcome in ("sql", "won")
-        )
+
+        def label(outcome: Outcome, days: float) -> Labels:
+            return label_moments(tables, snapshots.moments, events, seen, outcome=outcome, horizon_days=days)
+
+        sql = label("sql", config.outcome.sql_horizon_days)
+        won = label("won", config.outcome.won_horizon_days)
+        ever: dict[Outcome, NDArray[np.bool_]] = {
+            outcome: label(outcome, FOR_EVER_DAYS).happened for outcome in OUTCOMES
+        }
         step.note(f"{len(snapshots.as_of_us):,} moments of {len(np.unique(snapshots.lead)):,} leads")
-    draft = TrainingData(seen, snapshots, FeatureSet(()), np.empty((0, 0)), sql, won, ())
+    draft = TrainingData(seen, snapshots, FeatureSet(()), np.empty((0, 0)), sql, won, (), ever)
     _refuse_too_few(draft, config)
     with progress.step("Computing features") as step:
         mature = snapshots.moments.filter(sql.is_mature | won.is_mature)

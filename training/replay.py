@@ -16,7 +16,7 @@ from features.build import build_features
 from models.bundle import Bundle
 from models.line import Line, Replay, crossings, set_price
 from models.scoring import probabilities
-from training.snapshots import WEEK_US, Snapshots, scoring_moments
+from training.snapshots import WEEK_US, Snapshots, moments_at_end, scoring_moments
 
 __all__ = ["REPLAY_WEEKS", "ReplayedWeeks", "draw_line", "replay_weeks"]
 
@@ -31,14 +31,13 @@ class ReplayedWeeks:
     ----------
     replay
         Expected revenue by lead and week.
-    p_won, g
-        Probability and blended logit of the score's endpoint, by row.
-    newest
-        Mask of each lead's newest row, which stands for the leads at risk now.
+    p_won, revenue, g
+        Of the leads at risk when the weeks end: chance to win, expected revenue, and blended logit of the score's
+        endpoint.
     """
 
-    def __init__(self, replay: Replay, p_won: Matrix, g: Matrix, newest: NDArray[np.bool_]) -> None:
-        self.replay, self.p_won, self.g, self.newest = replay, p_won, g, newest
+    def __init__(self, replay: Replay, p_won: Matrix, revenue: Matrix, g: Matrix) -> None:
+        self.replay, self.p_won, self.revenue, self.g = replay, p_won, revenue, g
 
 
 def replay_weeks(
@@ -63,33 +62,26 @@ def replay_weeks(
     weeks = REPLAY_WEEKS
     start = end - weeks * WEEK_US
     with progress.step(f"Replaying the last {weeks} weeks") as step:
-        moments = scoring_moments(tables, config, seen, since_us=start - WEEK_US + 1)
-        if len(moments.as_of_us) == 0:
-            return _nothing(start, weeks)
-        matrix = build_features(tables, moments.moments, bundle.features)
-        p_won = probabilities(bundle, matrix)[1]
-        revenue = p_won * bundle.amount.expected(matrix)
+        # Scored weekly, the row before the first week tells who was above the line already; at moments of the lead's
+        # own, that row may lie anywhere before.
+        is_weekly = config.is_default or config.weekly
+        moments = scoring_moments(tables, config, seen, since_us=start - WEEK_US + 1 if is_weekly else 0)
+        revenue = _scored(tables, moments, bundle)[1]
         # Row times in (start + (w - 1) weeks, start + w weeks] belong to week w; week 0 is the state before.
         week = np.ceil((moments.as_of_us - start) / WEEK_US).clip(0, weeks).astype(np.int64)
         starts = tuple(from_micros(start + w * WEEK_US).date().isoformat() for w in range(weeks))
-        step.note(f"{len(revenue):,} scorings of {len(np.unique(moments.lead)):,} leads")
-    replay = Replay(moments.lead, week, revenue, starts)
-    return ReplayedWeeks(replay, p_won, bundle.score_endpoint.g(matrix), _newest(moments))
+        step.note(f"{int((week > 0).sum()):,} scorings of {len(np.unique(moments.lead[week > 0])):,} leads")
+        now = _scored(tables, moments_at_end(tables, seen), bundle)
+    return ReplayedWeeks(Replay(moments.lead, week, revenue, starts), *now)
 
 
-def _nothing(start: int, weeks: int) -> ReplayedWeeks:
-    none = np.zeros(0)
-    starts = tuple(from_micros(start + w * WEEK_US).date().isoformat() for w in range(weeks))
-    empty = Replay(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), none, starts)
-    return ReplayedWeeks(empty, none, none, np.zeros(0, dtype=bool))
-
-
-def _newest(moments: Snapshots) -> NDArray[np.bool_]:
-    mask = np.zeros(len(moments.lead), dtype=bool)
-    last = np.zeros(int(moments.lead.max()) + 1, dtype=np.int64)
-    last[moments.lead] = np.arange(len(moments.lead))  # rows are in time order, so the newest stays
-    mask[last] = True
-    return mask
+def _scored(tables: Tables, moments: Snapshots, bundle: Bundle) -> tuple[Matrix, Matrix, Matrix]:
+    """Return chance to win, expected revenue and blended logit, each of shape (n,)."""
+    if len(moments.as_of_us) == 0:
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    matrix = build_features(tables, moments.moments, bundle.features)
+    p_won = probabilities(bundle, matrix)[1]
+    return p_won, p_won * bundle.amount.expected(matrix), bundle.score_endpoint.g(matrix)
 
 
 def draw_line(
@@ -107,9 +99,9 @@ def draw_line(
     worth = weeks.replay.expected_revenue * value.margin - value.touch_cost
     price, curve = set_price(weeks.replay, worth, value.weekly_capacity)
     weekly = crossings(weeks.replay, worth, price)
-    now = worth[weeks.newest]
+    now = weeks.revenue * value.margin - value.touch_cost
     mqls = now[now > max(price, 0.0)]
-    scores = CENTRE + points_per_logit() * (weeks.g[weeks.newest] - bundle.g50)
+    scores = CENTRE + points_per_logit() * (weeks.g - bundle.g50)
     quantiles = np.quantile(scores, np.linspace(0, 1, 101)) if scores.size else np.linspace(0.0, 100.0, 101)
     line = Line(
         price=price,
@@ -122,7 +114,7 @@ def draw_line(
         equivalent_p_won=_equivalent(weeks, price, value),
         crossings_per_week=float(weekly.mean()),
         weeks=weeks.replay.weeks,
-        leads_at_risk=int(weeks.newest.sum()),
+        leads_at_risk=len(now),
         set_as_of=set_as_of,
     )
     return line, curve, tuple(int(count) for count in weekly)
@@ -130,8 +122,7 @@ def draw_line(
 
 def _equivalent(weeks: ReplayedWeeks, price: float, value: ValueConfig) -> float | None:
     """Give the probability at which a lead with the mean amount meets the line."""
-    p = weeks.p_won[weeks.newest]
-    revenue = weeks.replay.expected_revenue[weeks.newest]
+    p, revenue = weeks.p_won, weeks.revenue
     if p.size == 0 or p.sum() == 0 or revenue.sum() == 0:
         return None
     mean_amount = float(revenue.sum() / p.sum())

@@ -18,6 +18,7 @@ from crm.config import Workspace
 from crm.store import Tables
 from features.feature import Language
 from models.bundle import Bundle
+from models.intervals import Interval
 from models.line import Line
 from models.metrics import calibration_bins, deciles, gains
 from models.reasons import signal_words
@@ -33,7 +34,8 @@ from pages.report_data import (
     SignalRow,
     TableRow,
 )
-from training.learn import Judged, Learned, judge_amount
+from training.judge import Judged, judge_amount
+from training.learn import Learned
 from training.prepare import TrainingData
 from training.replay import ReplayedWeeks
 from training.versions import code_commit, library_versions
@@ -71,7 +73,8 @@ class ReportParts:
 def data_digest(data: TrainingData) -> str:
     """Return a SHA-256 over moments, features and labels: the same data gives the same digest."""
     digest = hashlib.sha256(data.features.fingerprint.encode())
-    for array in (data.snapshots.as_of_us, data.matrix, data.sql.happened, data.won.happened, data.won.amount):
+    labels = (data.sql.happened, data.sql.is_mature, data.won.happened, data.won.is_mature, data.won.amount)
+    for array in (data.snapshots.as_of_us, data.matrix, *labels):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
@@ -148,7 +151,7 @@ def _endpoint(parts: ReportParts, outcome: str) -> EndpointReport:
     endpoint = fitted.endpoint
     members = {
         member.name: (weight, loss)
-        for member, weight, loss in zip(endpoint.members, endpoint.weights, fitted.member_losses, strict=True)
+        for member, weight, loss in zip(endpoint.members, endpoint.weights, judged.member_losses, strict=True)
     }
     return EndpointReport(
         outcome=outcome,
@@ -157,8 +160,9 @@ def _endpoint(parts: ReportParts, outcome: str) -> EndpointReport:
         train_outcomes=data.outcomes(labels),
         test_rows=len(judged.happened),
         test_outcomes=int(judged.happened.sum()),
-        metrics={name: Estimate(i.value, i.low, i.high) for name, i in judged.metrics.items()},
+        metrics={name: _estimate(i) for name, i in judged.metrics.items()},
         base=judged.base,
+        age_log_loss=judged.age_log_loss,
         calibration=tuple(
             CalibrationBin(b.predicted, b.observed, b.low, b.high, b.leads)
             for b in calibration_bins(judged.probability, judged.happened)
@@ -175,6 +179,10 @@ def _endpoint(parts: ReportParts, outcome: str) -> EndpointReport:
     )
 
 
+def _estimate(found: Interval) -> Estimate:
+    return Estimate(found.value, *(end if np.isfinite(end) else None for end in (found.low, found.high)))
+
+
 def _amount(parts: ReportParts) -> AmountReport:
     data, amount = parts.data, parts.learned.amount
     won = data.won.is_mature & data.won.happened
@@ -188,14 +196,14 @@ def _amount(parts: ReportParts) -> AmountReport:
         mean_amount=float(present.mean()) if present.size else amount.mean,
         median_amount=float(np.median(present)) if present.size else amount.mean,
         log_residual_sd=float(np.sqrt(amount.residual_variance)) if amount.method == "two_part" else None,
-        normalised_gini=None if gini is None else Estimate(gini.value, gini.low, gini.high),
+        normalised_gini=None if gini is None else _estimate(gini),
     )
 
 
 def _line(parts: ReportParts) -> LineReport:
     line, curve, weekly = parts.drawn
     replay = parts.weeks.replay
-    values = line.expected_value(replay.expected_revenue[parts.weeks.newest])
+    values = line.expected_value(parts.weeks.revenue)
     grades = line.grades(values)
     return LineReport(
         price=line.price,

@@ -6,10 +6,11 @@ depends on what the lead does later, else leads that convert fast would be over-
 """
 
 # Ibis gives every column of a table the type Column, which has no operators.
-# pyright: reportOperatorIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false
+# pyarrow publishes no types.
+# pyright: reportOperatorIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportUnknownParameterType=false
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import ibis
@@ -17,20 +18,24 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from crm.config import SnapshotsConfig
-from crm.known import to_micros
-from crm.outcomes import Observation, risk_spells
+from crm.known import merge_paths, to_micros
+from crm.outcomes import Observation, leads_at_risk, risk_spells
 from crm.store import Tables
 from features.known import DAY_US
 
-__all__ = ["Snapshots", "scoring_moments", "take_snapshots"]
+__all__ = ["Snapshots", "moments_at_end", "scoring_moments", "take_snapshots"]
 
 RANDOM_PER_LEAD = 6
-# Half of the ages are drawn evenly in log age while leads are young and their signs change by the hour, half evenly
-# over all later ages, where most leads at risk lie dormant and the model has to learn how little they are worth.
+# Half of the ages are drawn evenly in log age while leads are young and their signs change by the hour, half over the
+# later ages, where most leads at risk lie dormant and the model has to learn how little they are worth. The strata are
+# fixed: a lead keeps its ages when other leads come or go, and a single lead of long ago moves nobody's.
 YOUNGEST_DAYS = 0.1
 YOUNG_DAYS = 60.0
+OLDEST_DAYS = 730.0
 HASH_KEY = "kizashi-snapshot"
 WEEK_US = 7 * DAY_US
 
@@ -60,6 +65,13 @@ class Snapshots:
     lead: NDArray[np.int64]
     is_judged: NDArray[np.bool_]
 
+    @property
+    def newest_of_lead(self) -> NDArray[np.int64]:
+        """Row number of each lead's newest row, in order of leads."""
+        last = np.zeros(int(self.lead.max(initial=-1)) + 1, dtype=np.int64)
+        last[self.lead] = np.arange(len(self.lead))  # rows are in time order, so the newest stays
+        return last
+
 
 def take_snapshots(tables: Tables, config: SnapshotsConfig, seen: Observation) -> Snapshots:
     """Take the training snapshots of every lead at risk.
@@ -77,7 +89,7 @@ def take_snapshots(tables: Tables, config: SnapshotsConfig, seen: Observation) -
     chosen = config
     if config.is_default:
         chosen = SnapshotsConfig(creation=True, random_per_lead=RANDOM_PER_LEAD)
-    return _arrange(_at_risk(_gather(tables, spells, chosen, seen), spells, seen))
+    return _arrange(tables, _at_risk(_gather(tables, spells, chosen, seen), spells, seen), to_micros(seen.as_of))
 
 
 def scoring_moments(tables: Tables, config: SnapshotsConfig, seen: Observation, *, since_us: int) -> Snapshots:
@@ -88,14 +100,21 @@ def scoring_moments(tables: Tables, config: SnapshotsConfig, seen: Observation, 
     spells = risk_spells(tables, seen.as_of)
     named = config.creation or config.after_days or config.touch_kinds
     chosen = config if named else SnapshotsConfig(weekly=True)
-    found = _gather(tables, spells, chosen, seen)
-    found = found[found["as_of_us"] >= since_us]
-    return _arrange(_at_risk(found, spells, seen))
+    found = _gather(tables, spells, chosen, seen, since_us=since_us)
+    return _arrange(tables, _at_risk(found[found["as_of_us"] >= since_us], spells, seen), to_micros(seen.as_of))
 
 
-def _gather(tables: Tables, spells: pd.DataFrame, config: SnapshotsConfig, seen: Observation) -> pd.DataFrame:
+def moments_at_end(tables: Tables, seen: Observation) -> Snapshots:
+    """Return the leads at risk at the end of the observed span, each at that moment."""
+    found = leads_at_risk(tables, seen.observed_until).assign(is_judged=True)
+    return _arrange(tables, found, to_micros(seen.as_of))
+
+
+def _gather(
+    tables: Tables, spells: pd.DataFrame, config: SnapshotsConfig, seen: Observation, *, since_us: int = 0
+) -> pd.DataFrame:
     """Put all kinds of moments together, and mark for each lead the one kind on which it is judged."""
-    parts = [part.assign(slot=slot) for slot, part in enumerate(_moments(tables, spells, config, seen))]
+    parts = [part.assign(slot=slot) for slot, part in enumerate(_moments(tables, spells, config, seen, since_us))]
     if not any(len(part) for part in parts):
         return pd.DataFrame({"lead_id": [], "account_id": [], "as_of_us": [], "is_judged": []})
     found = pd.concat([part for part in parts if len(part)], ignore_index=True)
@@ -106,65 +125,65 @@ def _gather(tables: Tables, spells: pd.DataFrame, config: SnapshotsConfig, seen:
 
 
 def _moments(
-    tables: Tables, spells: pd.DataFrame, config: SnapshotsConfig, seen: Observation
+    tables: Tables, spells: pd.DataFrame, config: SnapshotsConfig, seen: Observation, since_us: int
 ) -> Iterator[pd.DataFrame]:
     if config.creation:
         yield _at_ages(spells, np.zeros(len(spells)))
     for days in config.after_days:
         yield _at_ages(spells, np.full(len(spells), days))
     if config.weekly:
-        yield _weekly(spells, seen)
-    if config.random_per_lead and len(spells):
-        longest = (to_micros(seen.observed_until) - int(spells["start_us"].min())) / DAY_US
-        for number in range(config.random_per_lead):
-            yield _at_ages(spells, _drawn_ages(spells, number, config.random_per_lead, longest))
+        yield _weekly(spells, seen, since_us)
+    for number in range(config.random_per_lead):
+        yield _at_ages(spells, _drawn_ages(spells, number, config.random_per_lead))
     if config.touch_kinds and tables.has("touches"):
-        touches = tables.table("touches")
-        yield _of_rows(
-            touches.filter(touches.kind.isin(config.touch_kinds))
-            .select("lead_id", as_of_us=touches.happened_us + 1)
-            .to_pyarrow()
-            .to_pandas(),
-            spells,
-        )
+        yield _of_rows(_touches_as_known(tables, config.touch_kinds, to_micros(seen.as_of)), spells)
     if config.decisions:
-        yield _decisions(tables, spells)
+        yield _decisions(tables, spells, to_micros(seen.as_of))
+
+
+def _touches_as_known(tables: Tables, kinds: Collection[str], known_us: int) -> pd.DataFrame:
+    """List the moments at which a lead's own touches of these kinds were first known, if they were by ``known_us``."""
+    touches = tables.table("touches")
+    touches = touches.filter(
+        touches.kind.isin(list(kinds)) & (touches.actor == "lead") & (touches.recorded_us <= known_us)
+    )
+    known = ibis.greatest(touches.happened_us + 1, touches.recorded_us)
+    return touches.select("lead_id", as_of_us=known).to_pyarrow().to_pandas()
 
 
 def _at_ages(spells: pd.DataFrame, days: NDArray[np.float64]) -> pd.DataFrame:
-    as_of = spells["start_us"].to_numpy(dtype=np.int64) + (days * DAY_US).astype(np.int64)
+    as_of = spells["known_us"].to_numpy(dtype=np.int64) + (days * DAY_US).astype(np.int64)
     return pd.DataFrame({"lead_id": spells["lead_id"], "account_id": spells["account_id"], "as_of_us": as_of})
 
 
-def _drawn_ages(spells: pd.DataFrame, number: int, count: int, longest_days: float) -> NDArray[np.float64]:
+def _drawn_ages(spells: pd.DataFrame, number: int, count: int) -> NDArray[np.float64]:
     """Draw the ``number``-th of ``count`` ages of each spell by a hash of the lead, whatever becomes of it.
 
-    The first half of the numbers cover the young ages in strata of log age, the others the later ages in strata of age.
-    Ages beyond the end of the data or of the spell fall away later.
+    The first half of the numbers cover the young ages in strata of log age, the others the later ages, two years at
+    the most, in strata of age. Ages beyond the end of the data or of the spell fall away later.
     """
     keys = (spells["lead_id"].astype(str) + f"|{number}").to_numpy(dtype=object)
     uniform = pd.util.hash_array(keys, hash_key=HASH_KEY).astype(np.float64) / 2.0**64
     young = (count + 1) // 2
-    if number < young or longest_days <= YOUNG_DAYS:
-        strata, position = (young, number) if longest_days > YOUNG_DAYS else (count, number)
-        low, high = np.log(YOUNGEST_DAYS), np.log(min(YOUNG_DAYS, max(longest_days, 2 * YOUNGEST_DAYS)))
-        return np.exp(low + (high - low) * (position + uniform) / strata)
-    return YOUNG_DAYS + (longest_days - YOUNG_DAYS) * (number - young + uniform) / (count - young)
+    if number < young:
+        low, high = np.log(YOUNGEST_DAYS), np.log(YOUNG_DAYS)
+        return np.exp(low + (high - low) * (number + uniform) / young)
+    return YOUNG_DAYS + (OLDEST_DAYS - YOUNG_DAYS) * (number - young + uniform) / (count - young)
 
 
-def _weekly(spells: pd.DataFrame, seen: Observation) -> pd.DataFrame:
+def _weekly(spells: pd.DataFrame, seen: Observation, since_us: int) -> pd.DataFrame:
     last = to_micros(seen.observed_until)
-    first = int(spells["start_us"].min()) if len(spells) else last
+    first = max(int(spells["known_us"].min()), since_us) if len(spells) else last
     ends = spells["end_us"].to_numpy(dtype=np.float64)
     parts: list[pd.DataFrame] = []
     for moment in range(last, first - 1, -WEEK_US):
-        live = (spells["start_us"].to_numpy() <= moment) & ~(ends < moment)
+        live = (spells["known_us"].to_numpy() <= moment) & ~(ends < moment)
         part = spells.loc[live, ["lead_id", "account_id"]]
         parts.append(part.assign(as_of_us=np.int64(moment)))
     return pd.concat(parts, ignore_index=True) if parts else spells.iloc[:0].assign(as_of_us=np.int64(0))
 
 
-def _decisions(tables: Tables, spells: pd.DataFrame) -> pd.DataFrame:
+def _decisions(tables: Tables, spells: pd.DataFrame, known_us: int) -> pd.DataFrame:
     """Take the moment at which each MQL was known; the hand-off where the workspace has no MQLs.
 
     Not a moment earlier: a row that was chosen for becoming an MQL, and whose features do not tell so, would teach that
@@ -173,12 +192,14 @@ def _decisions(tables: Tables, spells: pd.DataFrame) -> pd.DataFrame:
     if tables.has("stages"):
         stages = tables.table("stages")
         known = ibis.greatest(stages.entered_us + 1, stages.recorded_us)
-        mqls = stages.filter(stages.stage == "mql").select("lead_id", as_of_us=known)
+        is_known = (stages.stage == "mql") & (stages.recorded_us <= known_us)
+        mqls = stages.filter(is_known).select("lead_id", as_of_us=known)
         frame = mqls.to_pyarrow().to_pandas()
         if len(frame):
             return _of_rows(frame, spells)
     if tables.has("hand_offs"):
         hand_offs = tables.table("hand_offs")
+        hand_offs = hand_offs.filter(hand_offs.recorded_us <= known_us)
         frame = hand_offs.select("lead_id", as_of_us=hand_offs.handed_off_us).to_pyarrow().to_pandas().drop_duplicates()
         return _of_rows(frame, spells)
     return spells.iloc[:0].assign(as_of_us=np.int64(0))
@@ -197,17 +218,33 @@ def _at_risk(found: pd.DataFrame, spells: pd.DataFrame, seen: Observation) -> pd
     found = found.astype({"lead_id": object, "as_of_us": "int64", "is_judged": bool})
     found = found.sort_values("is_judged", ascending=False, kind="stable").drop_duplicates(["lead_id", "as_of_us"])
     found = found.sort_values("as_of_us", kind="stable")
-    starts = spells[["lead_id", "start_us", "end_us"]].sort_values("start_us", kind="stable")
-    joined = pd.merge_asof(found, starts, left_on="as_of_us", right_on="start_us", by="lead_id", direction="backward")
-    inside = joined["start_us"].notna() & ~(joined["end_us"] < joined["as_of_us"])
+    starts = spells[["lead_id", "known_us", "end_us"]].sort_values("known_us", kind="stable")
+    joined = pd.merge_asof(found, starts, left_on="as_of_us", right_on="known_us", by="lead_id", direction="backward")
+    inside = joined["known_us"].notna() & ~(joined["end_us"] < joined["as_of_us"])
     return joined.loc[inside, ["lead_id", "account_id", "as_of_us", "is_judged"]]
 
 
-def _arrange(found: pd.DataFrame) -> Snapshots:
+def _joined(group: NDArray[np.int64], lead_id: pd.Series, merges: pa.Table, known_us: int) -> NDArray[np.int64]:
+    """Join the groups of leads that were merged by ``known_us``: outcomes of one are outcomes of the other."""
+    if merges.num_rows == 0:
+        return group
+    of_lead = dict(zip(lead_id.astype(str), group.tolist(), strict=True))
+    pairs = [
+        (of_lead[row["from_lead_id"]], of_lead[row["into_lead_id"]])
+        for row in merges.to_pylist()
+        if row["merged_us"] <= known_us and {row["from_lead_id"], row["into_lead_id"]} <= of_lead.keys()
+    ]
+    count = int(group.max()) + 1 if len(group) else 0
+    ends = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(pairs)), (ends[0], ends[1])), shape=(count, count))
+    return connected_components(graph, directed=False)[1].astype(np.int64)[group]
+
+
+def _arrange(tables: Tables, found: pd.DataFrame, known_us: int) -> Snapshots:
     found = found.sort_values(["as_of_us", "lead_id"], kind="stable").reset_index(drop=True)
     lead, _ = pd.factorize(found["lead_id"])
     owner = found["account_id"].where(found["account_id"].notna(), "lead:" + found["lead_id"].astype(str))
-    group, _ = pd.factorize(owner)
+    group = _joined(pd.factorize(owner)[0], found["lead_id"], merge_paths(tables), known_us)
     moments = pa.table(
         {
             "row_id": pa.array(np.arange(len(found)), pa.int64()),

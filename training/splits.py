@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from crm.known import from_micros
 
-__all__ = ["Fold", "time_forward_folds"]
+__all__ = ["MANY_ROWS", "Fold", "time_forward_folds"]
 
 FOLDS = 4
 FIRST_TEST_SHARE = 0.36
@@ -27,16 +27,23 @@ class Fold:
     ----------
     train, test
         Row numbers. Every account is on one side alone.
+    start_us
+        Start of the test period, microseconds since 1970 UTC.
     has_gap
         Labels of ``train`` were all mature when ``test`` begins. False where the history is too short for such a gap.
     sentence
         What was trained and tested when, for the report.
+    is_searched
+        Settings are chosen on this fold. On the others, which are there so that every account is tested once, the
+        choice is only applied.
     """
 
     train: NDArray[np.int64]
     test: NDArray[np.int64]
+    start_us: int
     has_gap: bool
     sentence: str
+    is_searched: bool = True
 
 
 def time_forward_folds(
@@ -50,10 +57,10 @@ def time_forward_folds(
     """Cut the rows into four test periods, each after its training rows.
 
     Training rows end a horizon before the test period begins, so that their labels were known by then; where that
-    leaves fewer than 25 outcomes, they end where it begins, and the fold says so. No account is on both sides: where
-    each lead has one row, accounts that were trained on are not tested. Where leads have several, that would leave no
-    older lead to test; there a half of the accounts is tested, and trained on the others (both halves in turn while
-    rows are few).
+    leaves fewer than 25 accounts with an outcome, they end where it begins, and the fold says so. No account is on both
+    sides: where each lead has one row, accounts that were trained on are not tested. Where leads have several, that
+    would leave no older lead to test; there each half of the accounts is tested in turn, and trained on the other.
+    Where rows are many, settings are chosen on one of the halves alone.
 
     Parameters
     ----------
@@ -78,16 +85,19 @@ def time_forward_folds(
     folds: list[Fold] = []
     for start, end in pairwise(edges):
         test = np.flatnonzero((as_of_us >= start) & (as_of_us < end))
-        halves = [test] if is_once else _halves(groups, test, few=len(as_of_us) < MANY_ROWS)
-        found = (_fold(_Rows(as_of_us, happened, groups, is_once), half, int(start), horizon_us) for half in halves)
-        folds += [fold for fold in found if fold is not None]
+        halves = [test] if is_once else _halves(groups, test)
+        found = [_fold(_Rows(as_of_us, happened, groups, is_once), half, int(start), horizon_us) for half in halves]
+        both = [fold for fold in found if fold is not None]
+        if len(as_of_us) >= MANY_ROWS:
+            both[1:] = [replace(fold, is_searched=False) for fold in both[1:]]
+        folds += both
     return tuple(folds)
 
 
-def _halves(groups: NDArray[np.int64], test: NDArray[np.int64], *, few: bool) -> list[NDArray[np.int64]]:
+def _halves(groups: NDArray[np.int64], test: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Part the test rows by account: a period touches most accounts, and without all of them little is left."""
     half = (groups[test] * HASH_STEP % HASH_SIZE) % 2
-    return [test[half == number] for number in ((0, 1) if few else (0,))]
+    return [test[half == number] for number in (0, 1)]
 
 
 @dataclass(frozen=True)
@@ -109,8 +119,9 @@ def _fold(rows: _Rows, test: NDArray[np.int64], start: int, horizon_us: int) -> 
             tested = test
         learned, happened = rows.happened[train], rows.happened[tested]
         both = happened.any() and not happened.all() and not learned.all()
-        if int(learned.sum()) >= MIN_TRAIN_OUTCOMES and both:
-            return Fold(train, tested, gap > 0, _sentence(rows, train, tested, gap > 0))
+        accounts = len(np.unique(rows.groups[train][learned]))
+        if accounts >= MIN_TRAIN_OUTCOMES and both:
+            return Fold(train, tested, start, gap > 0, _sentence(rows, train, tested, gap > 0))
     return None
 
 

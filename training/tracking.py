@@ -16,7 +16,7 @@ import pandas as pd
 from features.feature import Language
 from models.bundle import file_hashes, write_bundle
 from models.champions import note_champion
-from models.gate import Verdict
+from models.gate import Verdict, ranking
 from models.line import Line
 from models.registry import EXPERIMENT, MODEL, list_versions, model_folder, open_store, set_alias, tag_hashes
 from models.scoring import score_matrix
@@ -72,6 +72,8 @@ def log_run(
             mlflow.log_params(_parameters(parts))
             mlflow.log_metrics(_metrics(parts, line, verdict))
             mlflow.set_tags({"kizashi.data_digest": data_digest(parts.data), "kizashi.commit": code_commit()})
+            folds = {outcome: [fold.sentence for fold in found] for outcome, found in parts.learned.folds.items()}
+            mlflow.log_dict(folds, "folds.json")
             _log_data(parts)
             version = _register(client, parts, verdict, folder / "bundle", run.info.run_id)
             _log_report(parts, version, run.info.run_id, folder)
@@ -86,11 +88,14 @@ def log_run(
 
 def _parameters(parts: ReportParts) -> dict[str, Any]:
     config, data = parts.workspace.config, parts.data
-    members = {
-        f"{name}.{member.name}.weight": round(weight, 4)
-        for name, fitted in (("sql", parts.learned.sql), ("won", parts.learned.won))
-        for member, weight in zip(fitted.endpoint.members, fitted.endpoint.weights, strict=True)
-    }
+    members: dict[str, Any] = {}
+    for name, fitted in (("sql", parts.learned.sql), ("won", parts.learned.won)):
+        endpoint = fitted.endpoint
+        for member, weight in zip(endpoint.members, endpoint.weights, strict=True):
+            members[f"{name}.{member.name}.weight"] = round(weight, 4)
+            for setting, value in fitted.settings[member.name].items():
+                members[f"{name}.{member.name}.{setting}"] = value
+        members |= {f"{name}.calibrator": endpoint.calibrator.kind, f"{name}.scale": round(endpoint.scale, 4)}
     return {
         "as_of": data.seen.as_of.isoformat(),
         "observed_until": data.seen.observed_until.isoformat(),
@@ -101,6 +106,8 @@ def _parameters(parts: ReportParts) -> dict[str, Any]:
         "features": len(data.features.features),
         "feature_fingerprint": data.features.fingerprint,
         "amount_method": parts.learned.amount.method,
+        "amount_alpha": parts.learned.amount.alpha,
+        "amount_residual_variance": round(parts.learned.amount.residual_variance, 4),
         "capacity_per_week": config.value.weekly_capacity,
         "touch_cost": config.value.touch_cost,
         "margin": config.value.margin,
@@ -124,8 +131,13 @@ def _metrics(parts: ReportParts, line: Line, verdict: Verdict) -> dict[str, floa
             found[f"{outcome}.{name}.low"] = interval.low
             found[f"{outcome}.{name}.high"] = interval.high
         found[f"{outcome}.auc.low_95"] = judged.metrics["auc"].low_95
+        found[f"{outcome}.gate_auc.low_95"] = ranking(judged.metrics).low_95
         for name, value in judged.base.items():
             found[f"{outcome}.{name}.base"] = value
+        if judged.age_log_loss is not None:
+            found[f"{outcome}.log_loss.age_alone"] = judged.age_log_loss
+        found[f"{outcome}.test_rows"] = float(len(judged.happened))
+        found[f"{outcome}.test_outcomes"] = float(judged.happened.sum())
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
@@ -178,9 +190,16 @@ def _register(client: MlflowClient, parts: ReportParts, verdict: Verdict, bundle
     return version
 
 
-def _gate_numbers(parts: ReportParts, verdict: Verdict) -> Mapping[str, float]:
-    auc = parts.judged[parts.bundle.score_outcome].metrics["auc"]
-    return {"auc": auc.value, "auc_low": auc.low, "auc_low_95": auc.low_95, "gate_passed": float(verdict.passed)}
+def _gate_numbers(parts: ReportParts, verdict: Verdict) -> Mapping[str, float | str]:
+    metrics = parts.judged[parts.bundle.score_outcome].metrics
+    auc = metrics["auc"]
+    return {
+        "outcome": parts.bundle.score_outcome,
+        "auc": auc.value,
+        "auc_low": auc.low,
+        "auc_low_95": ranking(metrics).low_95,
+        "gate_passed": float(verdict.passed),
+    }
 
 
 def _description(parts: ReportParts, verdict: Verdict) -> str:

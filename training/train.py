@@ -26,9 +26,10 @@ from crm.store import Tables
 from models.bundle import Bundle
 from models.gate import Verdict, decide_first
 from models.line import Line
-from models.scoring import LoadedModel, points_per_logit
+from models.scoring import CENTRE, LoadedModel, capped, points_per_logit
+from training.judge import Judged, judge
 from training.leaks import find_suspects, refuse_leaks
-from training.learn import Judged, judge, learn, make_bundle
+from training.learn import amounts_out_of_fold, learn, make_bundle
 from training.prepare import TrainingData, prepare
 from training.replay import draw_line, replay_weeks
 from training.report import ReportParts
@@ -83,14 +84,23 @@ class TrainResult:
                 "won": int(self.data.won.is_mature.sum()),
             },
             "outcomes": {"sql": self.data.outcomes(self.data.sql), "won": self.data.outcomes(self.data.won)},
+            "tested": {
+                outcome: {"leads": len(judged.happened), "outcomes": int(judged.happened.sum())}
+                for outcome, judged in self.judged.items()
+            },
             "metrics": {
                 outcome: {
-                    name: {"value": i.value, "low": i.low, "high": i.high} for name, i in sorted(judged.metrics.items())
+                    name: {"value": i.value, "low": _finite(i.low), "high": _finite(i.high)}
+                    for name, i in sorted(judged.metrics.items())
                 }
                 for outcome, judged in self.judged.items()
             },
             "line": {**self.line.model_dump(mode="json", exclude={"quantiles"}), "version": self.line.version},
         }
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def open_tables(workspace: Workspace, now: datetime, progress: Progress) -> Tables:
@@ -141,10 +151,11 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
 def _register(parts: ReportParts, progress: Progress) -> TrainResult:
     line = parts.drawn[0]
     judged = parts.judged[parts.bundle.score_outcome]
-    verdict = decide_first(judged.metrics, judged.base["log_loss"], parts.bundle.score_outcome)
+    verdict = decide_first(judged.metrics, judged.bar, parts.bundle.score_outcome)
     with progress.step("Registering in MLflow") as step, tempfile.TemporaryDirectory() as folder:
         registered = log_run(parts, line, verdict, Path(folder))
         step.note(f"version {registered.version}" + (", now champion" if registered.is_champion else ""))
+    line = line.model_copy(update={"model_version": registered.version})  # as it is loaded with the version
     model = LoadedModel(registered.version, parts.bundle, line)
     append_scores(parts.workspace, _out_of_fold_rows(parts, model), "out_of_fold", parts.now)
     return TrainResult(
@@ -167,12 +178,12 @@ def _out_of_fold_rows(parts: ReportParts, model: LoadedModel) -> pa.Table:
     logit_by_row["sql"][learned.sql.rows] = learned.sql.logit
     logit_by_row["won"][learned.won.rows] = learned.won.logit
     rows = np.sort(fitted.rows)
-    p_sql, p_won = (expit(logit_by_row[name][rows]) for name in ("sql", "won"))
-    revenue = p_won * bundle.amount.expected(data.matrix[rows])
+    p_sql, p_won = capped(bundle, *(expit(logit_by_row[name][rows]) for name in ("sql", "won")))
+    revenue = p_won * amounts_out_of_fold(data, learned, parts.workspace.config)[rows]
     value = model.line.expected_value(revenue)
-    # The out-of-fold logit is calibrated: 50 points are a probability of 1%, as in the bundle.
-    anchor = np.log(0.01 / 0.99)
-    score = np.clip(50.0 + points_per_logit() * (logit_by_row[bundle.score_outcome][rows] - anchor), 0.0, 100.0)
+    # On the bundle's own scale: the same probability has the same score.
+    g = bundle.score_endpoint.calibrator.g_of(logit_by_row[bundle.score_outcome][rows])
+    score = np.clip(CENTRE + points_per_logit() * (g - bundle.g50), 0.0, 100.0)
     moments = data.snapshots.moments.take(pa.array(rows))
     count = len(rows)
     return pa.table(
