@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from crm.config import Workspace
 from crm.errors import LeadFileError
+from crm.known import to_micros
 from crm.progress import Progress
 from crm.scores import append_scores
 from crm.store import Tables
@@ -55,17 +56,20 @@ class BatchScores:
         One record a scored row, in the order asked for; keys of :data:`COLUMNS` and the points.
     rejected
         Rows that could not be scored: lead_id, as_of_us, reason.
+    not_kept
+        How many of the records lie inside the model's training, and were not added to the scores table.
     """
 
     records: list[dict[str, Any]]
     rejected: pd.DataFrame
+    not_kept: int = 0
 
     def renamed(self, names: Mapping[str, str]) -> BatchScores:
         """Return the scores with other lead ids, such as those of the caller's file for their hashes."""
         records = (
             [{**r, "lead_id": names.get(r["lead_id"], r["lead_id"])} for r in self.records] if names else self.records
         )
-        return BatchScores(records, self.rejected.replace({"lead_id": dict(names)}))
+        return BatchScores(records, self.rejected.replace({"lead_id": dict(names)}), self.not_kept)
 
 
 def score_leads(
@@ -73,25 +77,29 @@ def score_leads(
 ) -> BatchScores:
     """Score rows of lead_id and as_of_us, each as known at its own moment, and append them to the scores table.
 
-    Leads that no table has, or that did not exist yet at their moment, are rejected with a reason; the others are
-    scored.
+    Leads that no table has, that did not exist yet at their moment, or whose moment lies in the future, are rejected
+    with a reason; the others are scored. Scores of moments that the model had learned from are not appended: what reads
+    the table judges by it.
     """
     created = tables.table("leads").select("lead_id", "created_us").to_pyarrow().to_pandas()
     created_us = asked["lead_id"].map(created.set_index("lead_id")["created_us"])
-    unknown, early = created_us.isna(), created_us > asked["as_of_us"]
-    rejected = asked[unknown | early].assign(
-        reason=np.where(unknown[unknown | early], "unknown lead", "created after as_of")
-    )
-    rows = asked[~(unknown | early)].reset_index(drop=True)
+    reason = pd.Series("", index=asked.index, dtype=object)
+    reason[created_us > asked["as_of_us"]] = "created after as_of"
+    reason[asked["as_of_us"] > to_micros(now)] = "as_of lies in the future"
+    reason[created_us.isna()] = "unknown lead"
+    rejected = asked[reason != ""].assign(reason=reason[reason != ""])
+    rows = asked[reason == ""].reset_index(drop=True)
     records: list[dict[str, Any]] = []
     with progress.step(f"Scoring {len(rows):,} leads", total=len(rows)) as step:
         for chunk in _chunks(rows):
             records += _score_chunk(workspace, tables, model, chunk)
             step.advance(len(chunk))
         step.note(f"{len(records):,} scored" + (f", {len(rejected):,} rejected" if len(rejected) else ""))
-    if records:
-        append_scores(workspace, _score_rows(records), "batch", now)
-    return BatchScores(records, rejected)
+    learned_until = np.datetime64(model.bundle.trained_until.removesuffix("Z"), "us").astype(np.int64)
+    kept = [record for record, at in zip(records, rows["as_of_us"], strict=True) if at > learned_until]
+    if kept:
+        append_scores(workspace, _score_rows(kept), "batch", now)
+    return BatchScores(records, rejected, len(records) - len(kept))
 
 
 def _chunks(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -135,7 +143,18 @@ def _score_rows(records: list[dict[str, Any]]) -> pa.Table:
 
 
 def write_scores(path: Path, records: list[dict[str, Any]]) -> None:
-    """Write scores as CSV or Parquet, by the file's ending."""
+    """Write scores as CSV or Parquet, by the file's ending; ``LeadFileError`` when it cannot be written."""
+    try:
+        _write_scores(path, records)
+    except OSError as error:
+        raise LeadFileError(
+            found=f"--out '{path}', which cannot be written ({error.strerror or error})",
+            expected="a place with room for the scores",
+            fix="name another file and run again; the scores themselves are in the workspace's scores table",
+        ) from error
+
+
+def _write_scores(path: Path, records: list[dict[str, Any]]) -> None:
     if path.suffix.lower() in (".parquet", ".pq"):
         columns = {name: [record[name] for record in records] for name in COLUMNS}
         columns["as_of"] = pa.array(

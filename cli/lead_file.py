@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import warnings
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -74,7 +75,16 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             return pd.read_parquet(path)
-        return pd.read_csv(path, dtype=str, encoding="utf-8-sig", keep_default_na=False, na_values=[""])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows with more fields than the first line
+            return pd.read_csv(
+                path, dtype=str, encoding="utf-8-sig", keep_default_na=False, na_values=[""], index_col=False
+            )
+    except pd.errors.ParserWarning as error:
+        raise _bad(
+            f"'{path.name}', whose rows have more fields than its first line has names",
+            "one name for each field (is there a comma at the end of the rows?)",
+        ) from error
     except UnicodeDecodeError as error:
         raise _bad(
             f"'{path.name}', whose byte {error.start} is not UTF-8",

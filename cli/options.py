@@ -70,19 +70,22 @@ def as_of_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def parse_moment(text: str | None, workspace: Workspace) -> datetime | None:
-    """Read ``--as-of``; a usage error (exit 2) when it is no moment."""
+def parse_moment(text: str | None, workspace: Workspace, *, not_after: datetime | None = None) -> datetime | None:
+    """Read ``--as-of``; a usage error (exit 2) when it is no moment, or one after ``not_after``."""
     if text is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=ZoneInfo(workspace.config.workspace.timezone))
-        return moment.astimezone(UTC)
+        moment = moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:  # the latter for year 1 in a zone east of UTC
         raise click.BadParameter(
             f"'{text}' is no moment; expected, for example, 2026-07-01 or 2026-07-01T09:00+09:00", param_hint="--as-of"
         ) from error
+    if not_after is not None and moment > not_after:
+        raise click.BadParameter(f"'{text}' lies in the future, of which nothing is known", param_hint="--as-of")
+    return moment
 
 
 def open_workspace(folder: Path) -> Workspace:

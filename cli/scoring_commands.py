@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,11 @@ from typing import Any
 import click
 import pandas as pd
 
-from cli.batch import score_leads, write_scores
+from cli.batch import BatchScores, score_leads, write_scores
 from cli.lead_file import read_lead_file
 from cli.options import ATTENTION, DONE, as_of_option, command_options, open_workspace, parse_moment
 from cli.output import TerminalProgress, print_entry, print_error, print_json, print_paragraph, print_table
-from crm.config import Workspace
+from crm.config import ValueConfig, Workspace
 from crm.errors import PastOnlyError
 from crm.known import from_micros
 from crm.outcomes import leads_at_risk
@@ -54,7 +56,7 @@ def score(folder: Path, as_json: bool, leads_file: Path | None, out: Path | None
     """
     workspace = open_workspace(folder)
     now = datetime.now(UTC)
-    moment = parse_moment(as_of, workspace) or now
+    moment = parse_moment(as_of, workspace, not_after=now) or now
     _check_out(out, leads_file)
     asked = None
     if leads_file is not None:
@@ -65,6 +67,8 @@ def score(folder: Path, as_json: bool, leads_file: Path | None, out: Path | None
     with _read_tables(workspace, now, progress) as tables:
         rows = asked.replace({"lead_id": given}) if asked is not None else leads_at_risk(tables, moment)
         found = score_leads(workspace, tables, model, rows, now, progress).renamed({v: k for k, v in given.items()})
+    if asked is None:
+        found.records.sort(key=lambda record: -record["expected_value"])
     if out is not None:
         write_scores(out, found.records)
     if len(found.rejected):
@@ -80,14 +84,25 @@ def score(folder: Path, as_json: bool, leads_file: Path | None, out: Path | None
             }
         )
     else:
-        best = sorted(found.records, key=lambda record: -record["expected_value"])[:SHOWN]
-        if best:
-            show_scores(f"The highest expected values of {len(found.records):,} scored", best)
-        else:
-            print_paragraph(f"No lead was {'scored' if leads_file else f'at risk on {moment:%Y-%m-%d}'}.")
-        if out is not None:
-            print_paragraph(f"\n{len(found.records):,} scores written to {out}")
+        where = "scored" if leads_file else f"at risk on {moment:%Y-%m-%d}"
+        _show_found(found, where, out, model.version)
     return ATTENTION if len(found.rejected) else DONE
+
+
+def _show_found(found: BatchScores, where: str, out: Path | None, version: str) -> None:
+    """Print the best of what was scored, and where the rest went."""
+    best = sorted(found.records, key=lambda record: -record["expected_value"])[:SHOWN]
+    if best:
+        show_scores(f"The highest expected values of {len(found.records):,} scored", best)
+    else:
+        print_paragraph(f"No lead was {where}.")
+    if out is not None:
+        print_paragraph(f"\n{len(found.records):,} scores written to {out}")
+    if found.not_kept:
+        print_paragraph(
+            f"{found.not_kept:,} of them lie inside the training of version {version}: they are no test of it, and are "
+            "not added to the workspace's scores."
+        )
 
 
 def _hashed(lead_ids: list[str], workspace: Workspace) -> dict[str, str]:
@@ -109,6 +124,8 @@ def _check_out(out: Path | None, leads_file: Path | None) -> None:
         why = f"'{out}' is a folder"
     elif not out.parent.is_dir():
         why = f"there is no folder '{out.parent}'"
+    elif not os.access(out if out.exists() else out.parent, os.W_OK):
+        why = f"'{out}' cannot be written to"
     elif leads_file is not None and out.resolve() == leads_file.resolve():
         why = "it is the file of --leads, which would be lost"
     if why:
@@ -190,9 +207,9 @@ def line(  # noqa: PLR0913 - one parameter an option
     """Set the MQL line for another capacity, cost or margin, without training again."""
     workspace = open_workspace(folder)
     given = {"capacity_per_week": capacity, "touch_cost": touch_cost, "margin": margin}
-    value = workspace.config.value.model_copy(update={k: v for k, v in given.items() if v is not None})
+    value = _changed_value(workspace.config.value, {k: v for k, v in given.items() if v is not None})
     progress = TerminalProgress(quiet=as_json)
-    model = load_model(workspace)
+    model = load_model(workspace, with_saved_line=False)
     now = datetime.now(UTC)
     with _read_tables(workspace, now, progress) as tables:
         seen = settle_observation(tables, workspace.config, parse_moment(as_of, workspace))
@@ -214,6 +231,15 @@ def line(  # noqa: PLR0913 - one parameter an option
     if not save:
         print_paragraph("\nNothing was changed; add --save to put this line in force.")
     return DONE
+
+
+def _changed_value(value: ValueConfig, changes: Mapping[str, float]) -> ValueConfig:
+    """Return the values with some changed, held to the same rules as in kizashi.toml; a usage error otherwise."""
+    options = {"capacity_per_week": "--capacity", "touch_cost": "--touch-cost", "margin": "--margin"}
+    wrong = [options[name] for name, number in changes.items() if not math.isfinite(number)]
+    if wrong:
+        raise click.BadParameter("expected a finite number", param_hint=wrong[0])
+    return ValueConfig.model_validate({**value.model_dump(), **changes})
 
 
 def show_line(drawn: Line) -> None:

@@ -18,7 +18,7 @@ from cli.output import TerminalProgress, print_json, print_paragraph
 from cli.scoring_commands import show_scores
 from cli.serve import serve as run_service
 from cli.training_commands import show_result
-from crm.errors import ConfigError, RegistryError
+from crm.errors import RegistryError, WorkspaceError
 from crm.outcomes import leads_at_risk
 from models.registry import load_model
 from training.train import open_tables
@@ -28,7 +28,7 @@ __all__ = ["demo", "init", "serve", "ui"]
 
 DEMO_LEADS = 8_000
 DEMO_SEED = 7
-LEADS_PER_WEEKLY_SLOT = 1_000
+LEADS_PER_WEEKLY_SLOT = 320  # about what the simulated old rule hands over
 SHOWN = 10
 
 
@@ -38,13 +38,21 @@ def init(folder: Path, as_json: bool) -> int:
     """Write a kizashi.toml to start from; an existing one is left alone."""
     path = folder / "kizashi.toml"
     if path.exists():
-        raise ConfigError(path=str(path), problems=["the file exists already; nothing was written"])
+        raise WorkspaceError(
+            found=f"'{path}', which exists already",
+            expected="a folder without a kizashi.toml",
+            fix="name another folder with --workspace; nothing was written",
+        )
     text = files("cli").joinpath("workspace/kizashi.toml").read_text(encoding="utf-8")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(path=str(path), problems=[f"it cannot be written: {error.strerror}"]) from error
+        raise WorkspaceError(
+            found=f"'{path}', which cannot be written ({error.strerror})",
+            expected="a folder that can be written to",
+            fix="name another folder with --workspace",
+        ) from error
     if as_json:
         print_json({"written": str(path)})
     else:
@@ -108,7 +116,11 @@ def _write_demo(folder: Path, leads: int, seed: int, language: str) -> None:
     )
     path = folder / "kizashi.toml"
     if path.exists() and "demo://" not in path.read_text(encoding="utf-8"):
-        raise ConfigError(path=str(path), problems=["this is not a demo workspace; nothing was changed"])
+        raise WorkspaceError(
+            found=f"'{path}', which is no demo's",
+            expected="an empty folder, or a demo's",
+            fix="name another folder with --workspace; nothing was changed",
+        )
     path.write_text(filled, encoding="utf-8")
 
 
@@ -121,7 +133,7 @@ def _say_next(folder: Path, run_id: str) -> None:
 Open the model report:  {command} ui --workspace {workspace}
                         then run '{run_id[:8]}', Artifacts, report.en.html or report.ja.html
 Call the service:       export KIZASHI_API_KEY=$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')
-                        {command} serve --workspace {workspace}
+                        {command} serve --workspace {workspace} &    # wait for 'Ready'
                         curl -H "Authorization: Bearer $KIZASHI_API_KEY" -H 'Content-Type: application/json' \\
                         -d '{{"lead": {{"lead_id": "new-1", "created_at": "2026-06-29T09:00:00Z"}}, "touches": []}}' \\
                         http://127.0.0.1:3000/v1/score

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from cli.check import run_check, show_check
 from cli.options import ATTENTION, DONE, REFUSED, as_of_option, command_options, open_workspace, parse_moment
 from cli.output import TerminalProgress, print_entry, print_json, print_paragraph, print_table
 from cli.scoring_commands import show_line
+from crm.config import Workspace
 from models.champions import promote_version, roll_back
 from models.intervals import Interval
+from models.registry import saved_line
 from training.train import TrainResult
 from training.train import train as run_training
 
@@ -59,7 +62,11 @@ def train(folder: Path, as_json: bool, as_of: str | None) -> int:
     return DONE
 
 
-def _interval_words(interval: Interval, digits: int) -> str:
+def _interval_words(interval: Interval | None, digits: int) -> str:
+    if interval is None:
+        return ""
+    if not math.isfinite(interval.low):
+        return f"{interval.value:.{digits}f}"
     return f"{interval.value:.{digits}f} ({interval.low:.{digits}f} to {interval.high:.{digits}f})"
 
 
@@ -67,17 +74,20 @@ def show_result(result: TrainResult) -> None:
     """Print what a training run came to."""
     names = (
         ("auc", "AUC (0.5 is chance)", 3),
+        ("auc_same_age", "AUC among leads of one age", 3),
         ("lift_at_10", "lift of the best tenth, times", 1),
         ("log_loss", "log-loss, nats", 3),
         ("observed_over_expected", "observed / expected", 2),
         ("ece", "calibration error (ECE)", 3),
+        ("ece_null_95", "ECE that chance alone reaches", 3),
     )
-    rows = [
-        (
-            label,
-            *(_interval_words(result.judged[outcome].metrics[name], digits) for outcome in ("sql", "won")),
-        )
+    judged = [result.judged[outcome] for outcome in ("sql", "won")]
+    tested = [f"{int(j.happened.sum()):,} of {len(j.happened):,}" for j in judged]
+    rows = [("outcomes among leads tested", *tested)]
+    rows += [
+        (label, *(_interval_words(j.metrics.get(name), digits) for j in judged))
         for name, label, digits in names
+        if any(name in j.metrics for j in judged)
     ]
     print_paragraph("")
     print_table("On periods that the model had not seen (90% interval)", ("", "SQL", "won"), rows)
@@ -118,12 +128,23 @@ def retrain(folder: Path, as_json: bool, auto: bool, as_of: str | None) -> int:
         print_json({**result.to_json(), "promoted": promoted, "reasons": list(verdict.reasons)})
     else:
         show_result(result)
-        if not promoted:
+        if promoted:
+            _say_which_line(workspace, result.model_version)
+        else:
             why = (
                 "; ".join(verdict.reasons) or "promotion waits for a person: 'kizashi promote', or retrain with --auto"
             )
             print_paragraph(f"Not promoted: {why}.")
     return DONE if promoted else ATTENTION
+
+
+def _say_which_line(workspace: Workspace, version: str) -> None:
+    """Say so where a line that was saved by hand belongs to another version: values of two models do not compare."""
+    if workspace.line_path.is_file() and saved_line(workspace, version) is None:
+        print_paragraph(
+            f"The line saved by 'kizashi line --save' was set for another version. Version {version} has its own line, "
+            "from [value]; to keep the agreed capacity, run 'kizashi line --capacity N --save' again."
+        )
 
 
 @click.command()
@@ -135,9 +156,8 @@ def promote(folder: Path, as_json: bool, version: str, force: bool, reason: str 
     """Make a version champion (default: the challenger), if the gate lets it."""
     if force and not reason:
         raise click.UsageError("--force needs --reason, which is kept in the registry.")
-    outcome = promote_version(
-        open_workspace(folder), version, force_reason=reason if force else None, now=datetime.now(UTC)
-    )
+    workspace = open_workspace(folder)
+    outcome = promote_version(workspace, version, force_reason=reason if force else None, now=datetime.now(UTC))
     if as_json:
         print_json({"version": outcome.version, "promoted": outcome.promoted, "reasons": list(outcome.verdict.reasons)})
     elif outcome.promoted:
@@ -145,6 +165,7 @@ def promote(folder: Path, as_json: bool, version: str, force: bool, reason: str 
             f"Version {outcome.version} is champion."
             + (f" It replaces version {outcome.replaced}." if outcome.replaced else "")
         )
+        _say_which_line(workspace, outcome.version)
     else:
         print_paragraph(f"Version {outcome.version} was not promoted: {'; '.join(outcome.verdict.reasons)}.")
     return DONE if outcome.promoted else REFUSED
@@ -154,9 +175,11 @@ def promote(folder: Path, as_json: bool, version: str, force: bool, reason: str 
 @command_options
 def rollback(folder: Path, as_json: bool) -> int:
     """Make the champion before this one champion again."""
-    version, left = roll_back(open_workspace(folder), datetime.now(UTC))
+    workspace = open_workspace(folder)
+    version, left = roll_back(workspace, datetime.now(UTC))
     if as_json:
         print_json({"version": version, "left": left})
     else:
         print_paragraph(f"Version {version} is champion again; version {left} stays in the registry.")
+        _say_which_line(workspace, version)
     return DONE

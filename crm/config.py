@@ -30,7 +30,7 @@ from crm.config_values import (
     Zone,
     in_zone,
 )
-from crm.errors import ConfigError
+from crm.errors import ConfigError, WorkspaceError
 
 __all__ = [
     "ColumnsConfig",
@@ -369,7 +369,11 @@ def mask_secrets(text: str, secrets: tuple[str, ...]) -> str:
 
 def _read(path: Path) -> str:
     if not path.is_file():
-        raise ConfigError(path=str(path), problems=["there is no such file; 'kizashi init' writes one"])
+        raise WorkspaceError(
+            found=f"no {FILE_NAME} in '{path.parent}'",
+            expected="a workspace",
+            fix="name its folder with --workspace, or write one with 'kizashi init'",
+        )
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ConfigError(path=str(path), problems=[f"the file is over {MAX_FILE_BYTES:,} bytes"])
     try:

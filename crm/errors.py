@@ -4,6 +4,7 @@
 
     KizashiError
     ├── ConfigError            kizashi.toml cannot be used; lists every problem with its place
+    ├── WorkspaceError         a folder is not, or cannot become, a workspace
     ├── SourceError            a source cannot be opened or its SQL fails
     ├── TableError             a table lacks a column or has the wrong type as a whole
     ├── LeadFileError          a file of leads to score cannot be used
@@ -45,6 +46,7 @@ __all__ = [
     "SourceError",
     "TableError",
     "TooFewOutcomesError",
+    "WorkspaceError",
 ]
 
 
@@ -74,12 +76,20 @@ class ConfigError(KizashiError, ValueError):
     def __init__(self, *, path: str, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         count = len(self.problems)
-        listed = "\n".join(f"  - {problem}" for problem in self.problems)
+        listed = "".join(f"\n  - {problem}" for problem in self.problems)
         super().__init__(
-            found=f"{count} problem{'s' if count != 1 else ''} in {path}:\n{listed}\n",
-            expected="the keys of docs/reference/workspace.md",
-            fix="correct the lines above; nothing was read or changed",
+            found=f"{count} problem{'s' if count != 1 else ''} in {path}",
+            expected="the keys of docs/reference/workspace.md, each with a value that fits",
+            fix=f"correct what follows; nothing was read or changed{listed}",
         )
+
+    def __str__(self) -> str:
+        # A list ends the message: a full stop after its last line would be taken for part of it.
+        return super().__str__().removesuffix(".")
+
+
+class WorkspaceError(KizashiError):
+    """A folder is not, or cannot become, the workspace that a command needs."""
 
 
 class SourceError(KizashiError):

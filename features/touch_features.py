@@ -166,6 +166,12 @@ class _WindowFeature(TouchFeature):
     @abstractmethod
     def _measure(self, rows: Arrivals, inside: NDArray[np.bool_]) -> float: ...
 
+    def _none(self, language: Language) -> str:
+        if not self.window_days:
+            return super()._none(language)
+        what = self._what(language)
+        return f"no {what} {self._period(language)}" if language == "en" else f"{self._period(language)}{what}なし"
+
     def _period(self, language: Language) -> str:
         if not self.window_days:
             return "so far" if language == "en" else "これまでに"
@@ -237,7 +243,8 @@ class DistinctIn(_WindowFeature):
         if np.isnan(value):
             return None
         if not value > 0:
-            return "no content used yet" if language == "en" else "コンテンツ利用なし"
+            period = self._period(language)
+            return f"no content used {period}" if language == "en" else f"{period}コンテンツ利用なし"
         if language == "ja":
             return f"{self._period(language)}{value:.0f}種類のコンテンツを利用"
         if value == 1:

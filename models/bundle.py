@@ -25,7 +25,7 @@ from models.logistic import LogisticMember
 
 __all__ = ["Bundle", "file_hashes", "parse_bundle", "signature", "verify_files", "write_bundle"]
 
-FORMAT = 1
+FORMAT = 2
 DOCUMENT = "model.json"
 LINE = "line.json"
 MAX_FILE_BYTES = 200_000_000

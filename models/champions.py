@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from crm.config import Workspace
 from crm.errors import RegistryError
 from models.gate import Verdict, decide_next
-from models.registry import MODEL, ModelVersion, find_version, list_versions, open_store, set_alias
+from models.registry import MODEL, ModelVersion, find_version, list_versions, open_store, require_registry, set_alias
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -51,6 +51,7 @@ def promote_version(workspace: Workspace, name: str, *, force_reason: str | None
     RegistryError
         When there is no such version.
     """
+    require_registry(workspace)
     with open_store(workspace) as client:
         challenger = find_version(client, name)
         champion = next((item for item in list_versions(client) if "champion" in item.aliases), None)
@@ -76,6 +77,7 @@ def roll_back(workspace: Workspace, now: datetime) -> tuple[str, str]:
     RegistryError
         When there was no other champion before.
     """
+    require_registry(workspace)
     with open_store(workspace) as client:
         current = find_version(client, "champion")
         earlier = _before(_history(client), current.version)

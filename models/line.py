@@ -45,7 +45,7 @@ class Line(BaseModel):
         Probability at which a lead with the mean amount meets the line.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     price: float
     margin: float

@@ -34,6 +34,8 @@ __all__ = [
     "load_model",
     "model_folder",
     "open_store",
+    "require_registry",
+    "saved_line",
     "set_alias",
     "tag_hashes",
 ]
@@ -134,7 +136,11 @@ def tag_hashes(hashes: Mapping[str, str], fingerprint: str, environ: Mapping[str
 
 
 def load_model(
-    workspace: Workspace, *, alias: str = "champion", environ: Mapping[str, str] = os.environ
+    workspace: Workspace,
+    *,
+    alias: str = "champion",
+    environ: Mapping[str, str] = os.environ,
+    with_saved_line: bool = True,
 ) -> LoadedModel:
     """Load a version by alias or number, verified against the registry.
 
@@ -146,6 +152,8 @@ def load_model(
         ``champion``, ``challenger`` or a version number.
     environ
         Where ``KIZASHI_SIGNING_KEY`` is looked up.
+    with_saved_line
+        Whether a line that ``kizashi line --save`` left counts; otherwise the line is the version's own.
 
     Raises
     ------
@@ -154,10 +162,7 @@ def load_model(
     BundleError
         When its files are not those that were registered.
     """
-    if not (workspace.folder / "mlruns" / "mlflow.db").is_file():
-        raise RegistryError(
-            found="no registry in this workspace", expected="a trained model", fix="run 'kizashi train' first"
-        )
+    require_registry(workspace)
     with open_store(workspace) as client:
         version = find_version(client, alias)
         folder = model_folder(client, workspace, version.version)
@@ -171,7 +176,10 @@ def load_model(
     contents = verify_files(folder, hashes)
     fingerprint = version.tags["kizashi.fingerprint"]
     bundle, own_line = parse_bundle(contents, fingerprint=fingerprint, prefix=BUNDLE_FOLDER)
-    return LoadedModel(version.version, bundle, _line_in_force(workspace, version.version, own_line))
+    line = own_line.model_copy(update={"model_version": version.version})
+    if with_saved_line:
+        line = saved_line(workspace, version.version) or line
+    return LoadedModel(version.version, bundle, line)
 
 
 def model_folder(client: MlflowClient, workspace: Workspace, version: str) -> Path:
@@ -209,10 +217,17 @@ def _recorded_hashes(version: ModelVersion, environ: Mapping[str, str]) -> dict[
     return hashes
 
 
-def _line_in_force(workspace: Workspace, version: str, own: Line) -> Line:
-    """Return the line that was set for this version by hand, or the one it was trained with."""
-    if workspace.line_path.is_file():
-        line = Line.load(workspace.line_path)
-        if line.model_version == version:
-            return line
-    return own.model_copy(update={"model_version": version})
+def saved_line(workspace: Workspace, version: str) -> Line | None:
+    """Return the line that ``kizashi line --save`` left for this version; None when there is none."""
+    if not workspace.line_path.is_file():
+        return None
+    line = Line.load(workspace.line_path)
+    return line if line.model_version == version else None
+
+
+def require_registry(workspace: Workspace) -> None:
+    """Raise ``RegistryError`` where nothing was ever trained; opening the store would make an empty one."""
+    if not (workspace.folder / "mlruns" / "mlflow.db").is_file():
+        raise RegistryError(
+            found="no registry in this workspace", expected="a trained model", fix="run 'kizashi train' first"
+        )

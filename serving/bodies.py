@@ -16,13 +16,15 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     ValidationError,
     WithJsonSchema,
 )
 
+from crm.parsing import BLANKS
 from crm.tables import ACTORS, STAGES
-from serving.problems import FieldError, json_pointer
+from serving.problems import MAX_ERRORS, FieldError, json_pointer
 
 __all__ = [
     "MAX_TOUCHES",
@@ -46,22 +48,20 @@ MAX_TEXT = 1_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_YEAR = 9000
 
-# What DuckDB's trim() takes off, which cleans the same columns on the way into training.
-_SPACES = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d(:?\d\d)?)?")
 _EXAMPLE = "2026-11-05T09:30:00+09:00"
 
 
 def trimmed(text: str) -> str:
-    """Return a text without the spaces around it, as the tables for training have it.
+    """Return a text without the blanks around it, as the tables for training have it.
 
     Examples
     --------
     >>> trimmed(" ACME　")
     'ACME'
     """
-    return text.strip(_SPACES)
+    return text.strip(BLANKS)
 
 
 def _to_text(value: object) -> object:
@@ -197,13 +197,13 @@ class ScoreBody(_Closed):
     """One lead to score, with everything that is known of it."""
 
     lead: LeadBody
-    touches: Annotated[list[TouchBody], Field(max_length=MAX_TOUCHES)] = Field(
+    touches: Annotated[list[TouchBody], Field(max_length=MAX_TOUCHES), FailFast()] = Field(
         description="Every touch of the lead, in any order; an empty list says that there is none."
     )
-    stages: Annotated[list[StageBody], Field(max_length=MAX_STAGES)] | None = Field(
+    stages: Annotated[list[StageBody], Field(max_length=MAX_STAGES), FailFast()] | None = Field(
         None, description="Left out, the lead was never MQL by the old rule and never recycled."
     )
-    account_leads: Annotated[list[AccountLeadBody], Field(max_length=MAX_ACCOUNT_LEADS)] | None = Field(
+    account_leads: Annotated[list[AccountLeadBody], Field(max_length=MAX_ACCOUNT_LEADS), FailFast()] | None = Field(
         None, description="The account's other leads; an empty list says that there is none."
     )
     as_of: OptionalMoment = Field(None, description="Score as known then; by default now, never later.")
@@ -253,12 +253,26 @@ def read_batch(content: object, max_batch: int) -> BatchBody:
     Raises
     ------
     BodyError
-        With every field of every lead that is wrong.
+        With every field that is wrong, up to as many as an answer lists: a body of nothing but mistakes is not gone
+        through to its end.
     """
     leads = content.get("leads") if isinstance(content, dict) else None
-    if isinstance(leads, list) and len(leads) > max_batch:
+    if not isinstance(content, dict) or not isinstance(leads, list) or not leads:
+        return _read(BatchBody, content)
+    if len(leads) > max_batch:
         raise BodyError([FieldError("/leads", f"has {len(leads):,} leads; at most {max_batch:,} are scored at once")])
-    return _read(BatchBody, content)
+    wrong = [FieldError(json_pointer(key), _MESSAGES["extra_forbidden"]) for key in content if key != "leads"]
+    bodies: list[ScoreBody] = []
+    for number, lead in enumerate(leads):
+        try:
+            bodies.append(_read(ScoreBody, lead))
+        except BodyError as error:
+            wrong += [FieldError(f"/leads/{number}{one.field}", one.message) for one in error.errors]
+            if len(wrong) > MAX_ERRORS:
+                break
+    if wrong:
+        raise BodyError(wrong)
+    return BatchBody.model_construct(leads=bodies)
 
 
 def _read(model: type[Body], content: object) -> Body:
@@ -287,7 +301,7 @@ _MESSAGES = {
 def _field_error(item: dict[str, Any]) -> FieldError:
     place, kind, context = tuple(item["loc"]), str(item["type"]), item.get("ctx", {})
     field = json_pointer(*place)
-    if kind == "extra_forbidden" and place[-1] == "lead_id" and len(place) in (1, 3):
+    if kind == "extra_forbidden" and place == ("lead_id",):
         return FieldError(field, _ONLY_AN_ID)
     if kind == "value_error":
         return FieldError(field, str(context["error"]))

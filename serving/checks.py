@@ -84,8 +84,9 @@ def _wrong_ids(body: ScoreBody, reading: Reading) -> Iterator[FieldError]:
         (json_pointer("account_leads", n, "lead_id"), lead.lead_id) for n, lead in enumerate(body.account_leads or ())
     ]
     for field, value in ids:
-        if "@" in value and looks_personal([value]):
-            yield FieldError(field, "looks like an e-mail address; send an id that names nobody")
+        if ("@" in value or value.startswith("+")) and looks_personal([value]):
+            what = "an e-mail address" if "@" in value else "a phone number"
+            yield FieldError(field, f"looks like {what}; send an id that names nobody")
 
 
 def _wrong_account(body: ScoreBody) -> Iterator[FieldError]:

@@ -7,7 +7,9 @@ the outermost one lets none through.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+from contextlib import suppress
 from time import perf_counter
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -22,6 +24,8 @@ __all__ = ["OPEN_PATHS", "BodyGuard", "ErrorGuard", "KeyGuard", "request_id_of"]
 
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz"})
 _REQUEST_ID = "kizashi.request_id"
+DRAINED_BYTES = 16_000_000
+DRAIN_SECONDS = 5.0
 _POLICY = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
@@ -165,6 +169,7 @@ class BodyGuard:
         if scope["method"] == "POST" and not _is_json(headers):
             await _refuse(problem_of_status(415), scope, send)
         elif _announced(headers) > limit:
+            await _drain(receive)
             await _refuse(_too_large(limit), scope, send)
         else:
             await self._read(scope, receive, send, limit)
@@ -177,6 +182,7 @@ class BodyGuard:
                 return
             body += message.get("body", b"")
             if len(body) > limit:
+                await _drain(receive)
                 await _refuse(_too_large(limit), scope, send)
                 return
             if not message.get("more_body", False):
@@ -187,6 +193,18 @@ class BodyGuard:
             return whole.pop() if whole else await receive()
 
         await self.app(scope, replay, send)
+
+
+async def _drain(receive: Receive) -> None:
+    """Take what still comes, up to a bound, and keep nothing: many clients read no answer before they have sent all."""
+    left = DRAINED_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
 
 
 def _announced(headers: Headers) -> int:

@@ -70,7 +70,7 @@ def lead_from_body(body: ScoreBody, reading: Reading, now: datetime) -> LeadToSc
         mql=_entries(body.stages or (), "mql", reading),
         recycled=_entries(body.stages or (), "recycled", reading),
     )
-    warnings = [*_attribute_warnings(body.lead, reading), *_other_warnings(body, known, reading)]
+    warnings = [*_attribute_warnings(body.lead, reading), *_other_warnings(body, known, reading, as_of_us)]
     if created_us > as_of_us:
         warnings.append(
             FieldError("/lead/created_at", "lies ahead of the service's clock; the lead is taken as created now")
@@ -109,7 +109,7 @@ def _touches(touches: Iterable[TouchBody], reading: Reading, known_from_us: dict
         [row[0] for row in rows],
         [row[1] for row in rows],
         [row[2].kind for row in rows],
-        [_QUERY.sub("", row[2].content_id or "") for row in rows],
+        [trimmed(_QUERY.sub("", row[2].content_id or "")) for row in rows],
         [row[2].value for row in rows],
     )
 
@@ -142,8 +142,15 @@ def _attribute_warnings(lead: LeadBody, reading: Reading) -> Iterable[FieldError
     given = given_attributes(lead)
     unknown = sorted(set(given) - set(reading.attributes) - {"source"})
     missing = sorted(set(reading.attributes) - set(given))
+    unseen = [
+        f"{name} '{value[:60]}'"
+        for name, levels in reading.levels.items()
+        if isinstance(value := given.get(name), str) and trimmed(value) and trimmed(value) not in levels
+    ]
     if unknown:
         yield FieldError("/lead", f"attributes that the model does not read were ignored: {_listed(unknown)}")
+    if unseen:
+        yield FieldError("/lead", f"values that the model does not know by name: {_listed(unseen)}")
     if missing:
         yield FieldError("/lead", f"attributes that the model reads are missing: {_listed(missing)}")
 
@@ -153,7 +160,16 @@ def _listed(names: Sequence[str]) -> str:
     return shown if len(names) <= MAX_NAMED else f"{shown} and {len(names) - MAX_NAMED:,} more"
 
 
-def _other_warnings(body: ScoreBody, known: KnownLead, reading: Reading) -> Iterable[FieldError]:
+def _other_warnings(body: ScoreBody, known: KnownLead, reading: Reading, as_of_us: int) -> Iterable[FieldError]:
+    late = sum(to_micros(touch.happened_at) >= as_of_us for touch in body.touches)
+    if late:
+        yield FieldError(
+            "/touches",
+            f"{late:,} of them happened at as_of or later and are not known yet; are their times in the right zone?",
+        )
+    strange = sorted({touch.kind for touch in body.touches if touch.actor in (None, "lead")} - reading.kinds)
+    if strange and reading.kinds:
+        yield FieldError("/touches", f"kinds that the model does not know by name count as other: {_listed(strange)}")
     if reading.reads_account and known.account_touches is None:
         yield FieldError(
             "/account_leads",

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from crm.config import WorkspaceConfig
-from features.lead_features import AttributeNumber
+from features.lead_features import AttributeIs, AttributeNumber
 from features.spec import FeatureSet
+from features.touch_features import TouchFeature
 
 __all__ = ["AttributeType", "Reading"]
 
@@ -28,6 +29,10 @@ class Reading:
         From a row's own time to its recording where a body does not say, microseconds.
     reads_account, reads_stages
         Whether the model looks at the account's other leads, and at the stages mql and recycled.
+    kinds
+        Kinds of touches that the model knows by name.
+    levels
+        Values that it knows by name, by text attribute.
     takes_any_id
         Ids that look like e-mail addresses are taken, because the workspace hashes ids.
     """
@@ -37,6 +42,8 @@ class Reading:
     stage_lag_us: int
     reads_account: bool
     reads_stages: bool
+    kinds: frozenset[str]
+    levels: Mapping[str, frozenset[str]]
     takes_any_id: bool
 
     @classmethod
@@ -44,11 +51,18 @@ class Reading:
         """Return how bodies are read for a model in a workspace."""
         numbers = {feature.attribute for feature in features.features if isinstance(feature, AttributeNumber)}
         relations = {feature.reads for feature in features.features}
+        named = [f for f in features.features if isinstance(f, TouchFeature) and f.label not in ("any", "other")]
+        levels: dict[str, set[str]] = {}
+        for feature in features.features:
+            if isinstance(feature, AttributeIs):
+                levels.setdefault(feature.attribute, set()).add(feature.level)
         return cls(
             {name: "number" if name in numbers else "text" for name in sorted(features.attributes)},
             round(config.source.lag.get("touches", 0.0) * HOUR_US),
             round(config.source.lag.get("stages", 0.0) * HOUR_US),
             bool(relations & {"account_touches", "account_leads"}),
             bool(relations & {"mql", "recycled"}),
+            frozenset(kind for feature in named for kind in feature.kinds),
+            {name: frozenset(found) for name, found in levels.items()},
             config.workspace.hash_ids,
         )
