@@ -372,7 +372,7 @@ def _read(path: Path) -> str:
         raise WorkspaceError(
             found=f"no {FILE_NAME} in '{path.parent}'",
             expected="a workspace",
-            fix="name its folder with --workspace, or write one with 'kizashi init'",
+            fix="name its folder with --workspace; 'kizashi init' writes one",
         )
     if path.stat().st_size > MAX_FILE_BYTES:
         raise ConfigError(path=str(path), problems=[f"the file is over {MAX_FILE_BYTES:,} bytes"])

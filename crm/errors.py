@@ -80,7 +80,7 @@ class ConfigError(KizashiError, ValueError):
         super().__init__(
             found=f"{count} problem{'s' if count != 1 else ''} in {path}",
             expected="the keys of docs/reference/workspace.md, each with a value that fits",
-            fix=f"correct what follows; nothing was read or changed{listed}",
+            fix=f"correct what follows; nothing was read or changed:{listed}",
         )
 
     def __str__(self) -> str:

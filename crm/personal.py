@@ -24,14 +24,14 @@ _PERSONAL_NAME = re.compile(
 _NAME_ITSELF = re.compile(r"^(name|(姓|名|セイ|メイ)(_.*)?)$", re.IGNORECASE)
 _PERSONAL_JAPANESE = re.compile(
     r"氏名|姓名|苗字|名字|お?名前|担当者名|フリガナ|ふりがな|電話|携帯|連絡先|メールアドレス|メアド|^e?メール(_.*)?$|担当者e?メール|"
-    r"住所|番地|郵便番号|生年月日|誕生日|FAX|^TEL",
+    r"住所|番地|郵便番号|生年月日|誕生日|FAX|^TEL(?![a-z])",
     re.IGNORECASE,
 )
 # Words of columns that only count or describe such data. "Full Name Source" may still hold a name: of names and phones
-# nothing but a count is harmless.
-_COUNTS = re.compile(r"(^|_)(counts?|number_of|has|is)($|_)|^num_", re.IGNORECASE)
+# nothing but a count or a type is harmless.
+_COUNTS = re.compile(r"(^|_)(counts?|number_of|has|is|types?)($|_)|^num_", re.IGNORECASE)
 _HARMLESS = re.compile(
-    r"(^|_)(clicks?|clicked|opens?|opened|sent|bounces?|bounced|rate|share|days?|opt_?(in|out)|domain|types?|"
+    r"(^|_)(clicks?|clicked|opens?|opened|sent|bounces?|bounced|rate|share|days?|opt_?(in|out)|domain|"
     r"source|quality|score|do_not)($|_)",
     re.IGNORECASE,
 )

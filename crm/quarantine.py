@@ -25,12 +25,12 @@ TOLERANCE = timedelta(days=1)
 ID_COLUMNS = ("lead_id", "account_id", "from_lead_id", "into_lead_id")
 _ID_SAMPLE = 5_000
 PERSONAL_ID = "is an e-mail address"
-# Amounts in a currency of their own: table, column, and the day whose rate counts (without a day, the newest). The day
-# is the source's own; a closing day stands at the 00:00 that ends it, so the moment before tells which day it was.
+# Amounts in a currency of their own: table, column, and the day in the source's zone whose rate counts (without a day, the
+# newest).
 _MONEY = {
     "opportunities": (
         "amount",
-        "CAST(timezone('{zone}', coalesce(closed_at, created_at) - INTERVAL 1 MICROSECOND) AS DATE)",
+        "CAST(timezone('{zone}', coalesce(closed_at, created_at)) AS DATE)",
     ),
     "campaigns": ("cost", "coalesce(starts_on, ends_on, DATE '9999-12-31')"),
 }

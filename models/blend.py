@@ -85,7 +85,7 @@ def log_loss_of_logit(z: Matrix, happened: NDArray[np.bool_]) -> float:
     return float(-np.where(happened, log_expit(z), log_expit(-z)).mean())
 
 
-def blend_weights(logits: Matrix, happened: NDArray[np.bool_], *, outcomes: int) -> tuple[float, ...]:
+def blend_weights(logits: Matrix, happened: NDArray[np.bool_], *, outcomes: int | None = None) -> tuple[float, ...]:
     """Weigh members by out-of-fold log-loss, pulled towards equal weights while outcomes are few.
 
     Parameters
@@ -95,7 +95,7 @@ def blend_weights(logits: Matrix, happened: NDArray[np.bool_], *, outcomes: int)
     happened
         Labels, shape (n,).
     outcomes
-        Leads with the outcome among them, which say how far the data can be believed.
+        Leads with the outcome, which say how far the data can be believed; None where each row is a lead.
 
     Returns
     -------
@@ -113,6 +113,7 @@ def blend_weights(logits: Matrix, happened: NDArray[np.bool_], *, outcomes: int)
     simplex = np.vstack([np.zeros(count), np.eye(count)])
     options = {"maxiter": 600, "xatol": 1e-3, "fatol": 1e-7, "initial_simplex": simplex}
     found = minimize(loss, np.zeros(count), method="Nelder-Mead", options=options)
-    share = outcomes / (outcomes + EQUAL_PULL)
+    rarer = float(min(happened.sum(), (~happened).sum(), *([] if outcomes is None else [outcomes])))
+    share = rarer / (rarer + EQUAL_PULL)
     weights = share * softmax(found.x) + (1 - share) / count
     return tuple(float(weight) for weight in weights / weights.sum())

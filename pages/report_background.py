@@ -10,7 +10,7 @@ from pages.report_parts import Cell, Context, Table, columns, make_table
 
 __all__ = ["ModelPart", "data_tables", "limit_sentences", "missing_table", "model_parts", "versions_table"]
 
-LIMITS = ("cause", "practice", "change", "single", "selected", "replay")
+LIMITS = ("cause", "practice", "change", "single", "selected", "chosen", "replay")
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,8 @@ def _model_part(endpoint: EndpointReport, context: Context) -> ModelPart:
     whole, base = endpoint.metrics.get("log_loss"), endpoint.base.get("log_loss")
     if whole is not None:
         rows.append((words("model.blend"), "", formats.number(whole.value, 4)))
+    if endpoint.age_log_loss is not None:
+        rows.append((words("model.age_alone"), "", formats.number(endpoint.age_log_loss, 4)))
     if base is not None:
         rows.append((words("model.base"), "", formats.number(base, 4)))
     heads = columns(words, "model", "member", "weight:n", "log_loss:n")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pages.charts import calibration_chart, found_at, gains_chart, interval_hits, lift_chart
 from pages.report_data import EndpointReport
 from pages.report_parts import Badge, Cell, Context, Figure, Table, columns, make_table
-from pages.report_readings import METRICS, metric_interval, metric_text, verdict_of
+from pages.report_readings import METRICS, ONLY_WHERE_COMPUTED, metric_interval, metric_text, verdict_of
 
 __all__ = ["EndpointSection", "base_rate", "endpoint_section"]
 
@@ -67,6 +67,8 @@ def _metrics_table(endpoint: EndpointReport, context: Context) -> Table:
         base = base_rate(endpoint) if name == "average_precision" else endpoint.base.get(name)
         meaning = words(f"metric.{name}.meaning", base=metric_text(name, base, formats), **named)
         title = words(f"metric.{name}.name")
+        if estimate is None and name in ONLY_WHERE_COMPUTED:
+            continue
         if estimate is None:
             rows.append((title, words("common.not_computed"), "", "", meaning))
             continue

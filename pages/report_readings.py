@@ -8,10 +8,11 @@ from pages.formats import Formats
 from pages.report_data import EndpointReport, Estimate
 from pages.words import Words
 
-__all__ = ["METRICS", "Verdict", "has_interval", "metric_interval", "metric_text", "verdict_of"]
+__all__ = ["METRICS", "ONLY_WHERE_COMPUTED", "Verdict", "has_interval", "metric_interval", "metric_text", "verdict_of"]
 
 METRICS = (
     "auc",
+    "auc_same_age",
     "lift_at_10",
     "average_precision",
     "log_loss",
@@ -20,10 +21,10 @@ METRICS = (
     "calibration_slope",
     "ece",
     "ece_null",
+    "ece_null_95",
 )
-
-CHANCE_ECE_SPREAD = 1.5
-"""How far above its mean chance may carry the calibration error, where its upper end is not known."""
+ONLY_WHERE_COMPUTED = ("auc_same_age", "ece_null_95")
+"""Measures that need no row where they were not computed: one that does not apply, one that only bounds another."""
 
 Verdict = tuple[str, str]
 """Text and tone: ``good``, ``care`` or ``plain``."""
@@ -33,13 +34,13 @@ def metric_text(name: str, value: float | None, formats: Formats) -> str:
     """Return a measure's value with its unit."""
     if value is None or not math.isfinite(value):
         return formats.words("common.none")
-    if name in ("ece", "ece_null"):
+    if name in ("ece", "ece_null", "ece_null_95"):
         return formats.percentage_points(value)
     if name == "lift_at_10":
         return formats.times(value)
     if name == "average_precision":
         return formats.percent(value)
-    digits = {"auc": 3, "log_loss": 4, "brier": 4}.get(name, 2)
+    digits = {"auc": 3, "auc_same_age": 3, "log_loss": 4, "brier": 4}.get(name, 2)
     return formats.number(value, digits)
 
 
@@ -56,9 +57,6 @@ def metric_interval(name: str, estimate: Estimate, formats: Formats) -> str:
     ends = [end for end in (estimate.low, estimate.high) if end is not None]
     if name == "lift_at_10":
         return formats.words("common.times", n=formats.interval(*(formats.number(end, 1) for end in ends)))
-    if name == "ece":
-        between = formats.interval(*(formats.number(100 * end, 2) for end in ends))
-        return formats.words("common.percentage_points", n=between)
     return formats.interval(*(metric_text(name, end, formats) for end in ends))
 
 
@@ -74,21 +72,25 @@ def verdict_of(name: str, endpoint: EndpointReport, words: Words) -> Verdict:
     ('Better than chance', 'good')
     """
     estimate = endpoint.metrics.get(name)
-    if estimate is None or not math.isfinite(estimate.value) or name in ("ece_null", "average_precision"):
+    if (
+        estimate is None
+        or not math.isfinite(estimate.value)
+        or name in ("ece_null", "ece_null_95", "average_precision")
+    ):
         return "", "plain"
     if name in ("log_loss", "brier"):
         return _against_base(estimate, endpoint.base.get(name), words)
     if name == "ece":
-        return _against_chance(estimate, endpoint.metrics.get("ece_null"), words)
+        return _against_chance(estimate, endpoint.metrics.get("ece_null_95"), words)
     if not has_interval(estimate):
         return words("verdict.unknown"), "plain"
-    if name in ("auc", "lift_at_10"):
+    if name in ("auc", "auc_same_age", "lift_at_10"):
         return _above_chance(name, estimate, words)
     return _around_one("calibration" if name == "observed_over_expected" else "slope", estimate, words)
 
 
 def _above_chance(name: str, estimate: Estimate, words: Words) -> Verdict:
-    kind, chance = ("ranking", 0.5) if name == "auc" else ("lift", 1.0)
+    kind, chance = ("lift", 1.0) if name == "lift_at_10" else ("ranking", 0.5)
     good = (estimate.low or 0.0) > chance
     return words(f"verdict.{kind}_{'good' if good else 'unclear'}"), "good" if good else "care"
 
@@ -112,10 +114,8 @@ def _against_base(estimate: Estimate, base: float | None, words: Words) -> Verdi
     return words("verdict.base_lower"), "plain"
 
 
-def _against_chance(estimate: Estimate, null: Estimate | None, words: Words) -> Verdict:
-    if null is None or not math.isfinite(null.value):
+def _against_chance(estimate: Estimate, ceiling: Estimate | None, words: Words) -> Verdict:
+    if ceiling is None or not math.isfinite(ceiling.value):
         return "", "plain"
-    high = null.high if null.high is not None else null.value
-    ceiling = high if high > null.value else CHANCE_ECE_SPREAD * null.value
-    within = estimate.value <= ceiling
+    within = estimate.value <= ceiling.value
     return words(f"verdict.ece_{'good' if within else 'unclear'}"), "good" if within else "care"

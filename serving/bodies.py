@@ -16,7 +16,6 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
-    FailFast,
     Field,
     ValidationError,
     WithJsonSchema,
@@ -197,13 +196,13 @@ class ScoreBody(_Closed):
     """One lead to score, with everything that is known of it."""
 
     lead: LeadBody
-    touches: Annotated[list[TouchBody], Field(max_length=MAX_TOUCHES), FailFast()] = Field(
+    touches: Annotated[list[TouchBody], Field(max_length=MAX_TOUCHES, fail_fast=True)] = Field(
         description="Every touch of the lead, in any order; an empty list says that there is none."
     )
-    stages: Annotated[list[StageBody], Field(max_length=MAX_STAGES), FailFast()] | None = Field(
+    stages: Annotated[list[StageBody], Field(max_length=MAX_STAGES, fail_fast=True)] | None = Field(
         None, description="Left out, the lead was never MQL by the old rule and never recycled."
     )
-    account_leads: Annotated[list[AccountLeadBody], Field(max_length=MAX_ACCOUNT_LEADS), FailFast()] | None = Field(
+    account_leads: Annotated[list[AccountLeadBody], Field(max_length=MAX_ACCOUNT_LEADS, fail_fast=True)] | None = Field(
         None, description="The account's other leads; an empty list says that there is none."
     )
     as_of: OptionalMoment = Field(None, description="Score as known then; by default now, never later.")

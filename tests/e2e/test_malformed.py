@@ -111,14 +111,15 @@ CONFIGS: dict[str, tuple[Break, str]] = {
     "binary": (lambda w: w.config.write_bytes(bytes(range(256))), "1 problem in"),
     "too large": (lambda w: w.config.write_text("#" * 1_000_001), "the file is over 1,000,000 bytes"),
     "missing": (lambda w: w.config.unlink(), "'kizashi init' writes one"),
-    "a folder": (lambda w: (w.config.unlink(), w.config.mkdir()), "there is no such file"),
+    "a folder": (lambda w: (w.config.unlink(), w.config.mkdir()), "no kizashi.toml in"),
 }
 
 SOURCES: dict[str, tuple[Break, str]] = {
     "no folder": (lambda w: w.replace("dir:data", "dir:nowhere"), "nowhere"),
     "no such engine": (lambda w: w.replace("dir:data", "oracel://x"), "no connection to 'oracel://x'"),
     "no database file": (lambda w: w.replace("dir:data", "sqlite://no.db"), "no file"),
-    "bad demo URL": (lambda w: w.replace("dir:data", "demo://?leads=many"), "leads"),
+    "bad demo URL": (lambda w: w.config.write_text('[source]\nurl = "demo://?leads=many"\n'), "leads=many"),
+    "tables of a demo": (lambda w: w.replace("dir:data", "demo://"), "makes its own tables"),
     "no such file": (lambda w: w.table("touches").unlink(), "no file 'touches.csv'"),
     "SQL error": (lambda w: w.replace("SELECT * FROM 'leads.csv'", "SELECT FROM WHERE"), "table 'leads'"),
     "two statements": (lambda w: w.replace("'leads.csv'", "'leads.csv'; SELECT 1"), "SELECT"),
@@ -190,7 +191,7 @@ def test_what_is_wrong_is_said(healthy: Workspace, name: str) -> None:
     if name in CONFIGS:
         assert result.output.startswith("Found ")
         assert "; expected " in result.output
-        assert result.output.rstrip().endswith(".")
+        assert " To go on: " in result.output
         assert not (healthy.folder / ".kizashi").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,13 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crm.known import to_micros
+from crm.parsing import BLANKS
 from features.lead_features import AccountLeads, AttributeIs, AttributeNumber, LeadAge, StageAge
 from features.spec import FeatureSet
 from features.touch_features import CountIn, DistinctIn, Recency, SessionsIn, ValueIn
 from serving.bodies import BodyError, read_batch, read_score
 from serving.checks import wrong_fields
 from serving.lead_from_body import LeadToScore, lead_from_body
-from serving.problems import ProblemError
+from serving.problems import MAX_ERRORS, ProblemError
 from serving.reading import Reading
 from serving.strict_json import parse_json
 from tests.histories import config_of
@@ -30,6 +32,8 @@ READING = Reading(
     stage_lag_us=0,
     reads_account=True,
     reads_stages=True,
+    kinds=frozenset({"visit", "form_submit", "download", "call"}),
+    levels={},
     takes_any_id=False,
 )
 
@@ -309,8 +313,38 @@ def test_a_clock_a_little_ahead_is_forgiven() -> None:
 
 
 def test_hashed_ids_may_look_like_anything() -> None:
-    reading = Reading({}, 0, 0, reads_account=False, reads_stages=False, takes_any_id=True)
+    reading = Reading({}, 0, 0, False, False, frozenset(), {}, takes_any_id=True)
     assert lead_of(reading, lead={"lead_id": "taro@example.com"}).lead_id == "taro@example.com"
+
+
+def test_a_batch_of_nothing_but_mistakes_is_not_gone_through_to_its_end() -> None:
+    with pytest.raises(BodyError) as caught:
+        read_batch({"leads": [{"lead": {}}] * 1000, "more": 1}, 1000)
+    assert MAX_ERRORS < len(caught.value.errors) <= MAX_ERRORS + 3
+    assert [error.field for error in caught.value.errors[:2]] == ["/more", "/leads/0/lead/lead_id"]
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+def test_blanks_are_taken_off_as_from_tables(blank: str) -> None:
+    found = lead_of(READING, lead={"industry": f"{blank}software{blank}", "source": f"web{blank}"})
+    assert (found.known.attributes["industry"], found.known.attributes["source"]) == ("software", "web")
+    touch = {"kind": f"visit{blank}", "happened_at": at(5), "content_id": f"guide{blank}?x=1"}
+    touches = lead_of(READING, touches=[touch]).known.touches
+    assert (touches.kind.tolist(), touches.content_id.tolist()) == (["visit"], ["guide"])
+
+
+def test_what_cannot_be_meant_is_warned_of() -> None:
+    reading = replace(READING, levels={"industry": frozenset({"software"})})
+    touches = [{"kind": "Visit", "happened_at": at(5)}, {"kind": "visit", "happened_at": at(1)}]
+    found = lead_of(reading, lead={"industry": "Software"}, touches=touches, as_of=at(3))
+    said = " ".join(warning.message for warning in found.warnings)
+    assert "by name: industry 'Software'" in said
+    assert "count as other: Visit" in said
+    assert "1 of them happened at as_of or later" in said
+
+
+def test_a_phone_number_is_no_id() -> None:
+    assert list(wrong(body(lead={"lead_id": "+81 90-1234-5678"}))) == ["/lead/lead_id"]
 
 
 # --- whatever is sent ------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crm.config import ServeConfig, SourceConfig, Workspace, WorkspaceConfig
 from crm.errors import RegistryError
-from serving.guards import BodyGuard, ErrorGuard, KeyGuard
+from serving.guards import DRAINED_BYTES, BodyGuard, ErrorGuard, KeyGuard
 from serving.keys import KeyMissingError, key_digest
 from serving.problems import PROBLEM_TYPE
 from serving.runtime import Runtime, Settings
@@ -279,7 +279,8 @@ def test_a_body_that_goes_on_is_cut_off() -> None:
         return sent[0]["status"], dict(sent[0]["headers"])[b"connection"]
 
     assert asyncio.run(run()) == (413, b"close")
-    assert chunks == 3
+    # What came with the refused body is taken, up to a bound: a client that still sends reads no answer.
+    assert chunks * 400 <= DRAINED_BYTES + 2_000
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,8 @@ def test_a_body_gives_the_features_of_its_tables(tables: Tables, moments: pa.Tab
         body = read_score(parse_json(body_of(tables, features, row["lead_id"], row["as_of_us"])))
         assert wrong_fields(body, reading, LATER) == []
         lead = lead_from_body(body, reading, LATER)
-        assert lead.warnings == ()
+        # Nothing is missing or ignored; a replay holds later touches, and levels too rare to be known by name.
+        assert [w for w in lead.warnings if "later" not in w.message and "by name" not in w.message] == []
         assert lead.as_of_us == row["as_of_us"]
         served.append(features.row(lead.known, lead.as_of_us))
     np.testing.assert_allclose(np.stack(served), trained, rtol=1e-9, atol=1e-9)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -13,10 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from cli import batch
-from cli.batch import COLUMNS, leads_at_risk, score_leads, write_scores
+from cli.batch import COLUMNS, score_leads, write_scores
 from crm.config import Workspace
 from crm.errors import LeadFileError
 from crm.known import from_micros, to_micros
+from crm.outcomes import leads_at_risk
 from crm.progress import Silent
 from tests.histories import config_of, tables_of
 
@@ -25,6 +27,8 @@ ROWS = {
     "leads": [{"lead_id": name, "created_at": CREATED} for name in ("a", "b", "c")],
     "stages": [{"lead_id": "b", "stage": "sql", "entered_at": datetime(2025, 2, 1, tzinfo=UTC)}],
 }
+# Of the model, only the end of its training is read before rows are scored.
+MODEL: Any = SimpleNamespace(bundle=SimpleNamespace(trained_until="2025-01-01T00:00:00Z"))
 RECORD: dict[str, Any] = {
     "lead_id": "=cmd()",
     "as_of": "2026-06-01T00:00:00+00:00",
@@ -81,7 +85,7 @@ class TestRejection:
     def score(self, folder: Path, rows: pd.DataFrame) -> batch.BatchScores:
         workspace = Workspace(folder=folder, config=config_of())
         with tables_of(ROWS) as tables:
-            return score_leads(workspace, tables, None, rows, datetime(2026, 1, 1, tzinfo=UTC), Silent())  # type: ignore[arg-type]
+            return score_leads(workspace, tables, MODEL, rows, datetime(2026, 1, 1, tzinfo=UTC), Silent())
 
     def test_the_others_are_scored_in_order(self, tmp_path: Path, scored: list[pd.DataFrame]) -> None:
         late, early = datetime(2025, 2, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC)

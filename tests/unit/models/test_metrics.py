@@ -56,10 +56,34 @@ def test_a_weight_is_a_repeated_row_for_every_measure() -> None:
     w = np.random.default_rng(2).integers(0, 4, 400)
     weighted = Judgement(p, y).measure(w.astype(np.float64))
     repeated = Judgement(np.repeat(p, w), np.repeat(y, w)).measure(np.ones(w.sum()))
-    for name in set(repeated) - {"ece"}:
+    for name in repeated:
         assert weighted[name] == pytest.approx(repeated[name], abs=1e-7), name
     # A row on the border of two bins may be cut when it is repeated.
-    assert weighted["ece"] == pytest.approx(repeated["ece"], abs=0.02)
+    again = Judgement(np.repeat(p, w), np.repeat(y, w)).ece(np.ones(w.sum()))
+    judged = Judgement(p, y)
+    assert judged.ece(w[judged.order].astype(np.float64)) == pytest.approx(again, abs=0.02)
+
+
+def test_the_auc_among_one_stratum_compares_no_others() -> None:
+    """Age alone ranks the strata; inside them these predictions are no better than a coin."""
+    rng = np.random.default_rng(3)
+    stratum = rng.integers(0, 4, 6000)
+    y = rng.random(6000) < 0.02 + 0.1 * stratum
+    p = 0.1 + 0.2 * stratum + 0.01 * rng.random(6000)
+    found = Judgement(p, y, stratum).measure(np.ones(6000))
+    assert found["auc"] > 0.65
+    assert found["auc_same_age"] == pytest.approx(0.5, abs=0.03)
+
+
+def test_with_one_stratum_both_aucs_are_one() -> None:
+    p, y = drawn(1, 400)
+    found = Judgement(p, y, np.zeros(400, dtype=np.int64)).measure(np.ones(400))
+    assert found["auc_same_age"] == pytest.approx(found["auc"], abs=1e-12)
+
+
+def test_strata_without_a_pair_say_nothing() -> None:
+    p, y = drawn(1, 400)
+    assert np.isnan(Judgement(p, y, np.arange(400)).measure(np.ones(400))["auc_same_age"])
 
 
 def test_order_of_rows_changes_nothing() -> None:
@@ -98,12 +122,12 @@ def test_lift_of_a_perfect_order_is_ten_where_a_tenth_has_the_outcome() -> None:
 
 def test_ece_of_a_perfect_constant_is_nothing() -> None:
     y = np.tile([True, False, False, False], 100)
-    assert Judgement(np.full(400, 0.25), y).measure(np.ones(400))["ece"] == pytest.approx(0.0, abs=1e-12)
+    assert Judgement(np.full(400, 0.25), y).ece(np.ones(400)) == pytest.approx(0.0, abs=1e-12)
 
 
 def test_ece_of_a_constant_that_is_wrong_is_by_how_much() -> None:
     y = np.tile([True, False], 100)
-    assert Judgement(np.full(200, 0.8), y).measure(np.ones(200))["ece"] == pytest.approx(0.3)
+    assert Judgement(np.full(200, 0.8), y).ece(np.ones(200)) == pytest.approx(0.3)
 
 
 def test_ece_null_holds_what_calibrated_predictions_show_and_not_what_others_do() -> None:
@@ -111,11 +135,11 @@ def test_ece_null_holds_what_calibrated_predictions_show_and_not_what_others_do(
     mean, high = ece_null(p, seed=1)
     assert 0 < mean < high < 0.05
     assert (mean, high) == ece_null(p, seed=1)
-    shown = [Judgement(p, drawn(5, 2000)[1]).measure(np.ones(2000))["ece"]]
+    shown = [Judgement(p, drawn(5, 2000)[1]).ece(np.ones(2000))]
     rng = np.random.default_rng(6)
-    shown += [Judgement(p, rng.random(2000) < p).measure(np.ones(2000))["ece"] for _ in range(60)]
+    shown += [Judgement(p, rng.random(2000) < p).ece(np.ones(2000)) for _ in range(60)]
     assert np.mean(np.array(shown) > high) < 0.15
-    assert Judgement(np.minimum(p * 2, 0.99), y).measure(np.ones(2000))["ece"] > high
+    assert Judgement(np.minimum(p * 2, 0.99), y).ece(np.ones(2000)) > high
 
 
 @pytest.mark.parametrize("rows", [7, 10, 103])

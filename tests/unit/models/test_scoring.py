@@ -107,7 +107,7 @@ def test_a_lead_alone_scores_as_in_a_batch(matrix: Matrix) -> None:
 
 def test_points_of_one_signal_are_summed() -> None:
     found = score_matrix(BUNDLE, LINE, MATRIX[:20])
-    assert FEATURES.signals == ("visit", "freshness", "employees", "any")
+    assert FEATURES.signals == ("visit", "freshness", "employees")
     np.testing.assert_allclose(found.points[:, 0], found.parts[:, 0] + found.parts[:, 3], atol=1e-12)
 
 

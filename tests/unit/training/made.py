@@ -23,8 +23,9 @@ def data_of(
     *,
     won: NDArray[np.bool_] | None = None,
     mature: NDArray[np.bool_] | None = None,
+    ever: NDArray[np.bool_] | None = None,
 ) -> TrainingData:
-    """One row a lead, one account a lead, a day apart."""
+    """One row a lead, one account a lead, a day apart; ``ever`` is an SQL whenever it was, by default ``happened``."""
     count = len(happened)
     numbers = np.arange(count, dtype=np.int64)
     as_of = numbers * 86_400_000_000
@@ -42,4 +43,5 @@ def data_of(
         labels[0],
         labels[1],
         (),
+        {"sql": happened if ever is None else ever, "won": labels[1].happened},
     )

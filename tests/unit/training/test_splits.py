@@ -84,10 +84,11 @@ def test_where_leads_have_several_rows_both_halves_of_the_accounts_are_tested() 
     assert len(folds[0].train) > 0.3 * (as_of < as_of[folds[0].test].min()).sum()
 
 
-def test_with_many_rows_one_half_is_enough() -> None:
+def test_with_many_rows_settings_are_chosen_on_one_half_and_both_are_tested() -> None:
     rows = drawn(4, 30_000, 3000)
     folds = time_forward_folds(*rows, horizon_us=30 * DAY_US, is_once=False)
-    assert len(folds) == 4
+    assert [fold.is_searched for fold in folds] == [True, False] * 4
+    assert [fold.start_us for fold in folds[::2]] == [fold.start_us for fold in folds[1::2]]
     check(folds, rows, 30 * DAY_US)
 
 
