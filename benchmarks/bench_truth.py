@@ -1,20 +1,29 @@
 """Train on the simulator and compare with its true probabilities, not with drawn outcomes.
 
-For each seed and population (all leads at risk at the end; all leads at the age of seven days): mean predicted over
-mean true, slope of the truth on the predicted logit, and Spearman's rank correlation.
+For each seed and population: mean predicted over mean true, slope of the truth on the predicted logit, and Spearman's
+rank correlation. With --ceiling N a LightGBM is fitted once on N simulated leads of another seed with the true
+probability as its target, and shown beside: no learner of the drawn outcomes of fewer leads can do better, and its own
+mean ratio shows how far a single moment's leads lie from what can be known of them.
 
-    python benchmarks/bench_truth.py [LEADS [SEED ...]]      default: 20000 1 2 3
+Populations: every lead at risk at the end; those at risk at the start of each of the last twelve months; every lead at
+the age of seven days.
+
+    python benchmarks/bench_truth.py [--ceiling 500000] [LEADS [SEED ...]]      default: 20000 1 2 3
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 import time
 import warnings
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -22,19 +31,66 @@ from scipy.optimize import minimize
 from scipy.special import logit
 from scipy.stats import spearmanr
 
-from crm.config import load_workspace
+from crm.config import SnapshotsConfig, Workspace, load_workspace
 from crm.known import to_micros
-from crm.outcomes import leads_at_risk, risk_spells
+from crm.outcomes import leads_at_risk, observation, risk_spells
 from crm.progress import Silent
 from crm.simulator import OBSERVED_UNTIL, SimulatorSettings
 from crm.simulator_truth import truth
+from crm.store import Tables
 from features.build import build_features
+from features.learn import learn_features
+from features.spec import FeatureSet
 from training.learn import learn
 from training.prepare import prepare
+from training.snapshots import take_snapshots
 from training.train import open_tables
 
 DAY_US = 86_400_000_000
+MONTHS = 12
+CEILING_SEED = 4_000_000_000
 WORKSPACE = '[source]\nurl = "demo://?leads={leads}&seed={seed}"\n[value]\nmargin = 0.3\ntouch_cost = 150\n'
+Predict = Callable[[np.ndarray], np.ndarray]
+OUTCOMES = ("p_sql", "p_won")
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """A learner of the truth itself: its features, and one predictor an outcome."""
+
+    features: FeatureSet
+    predict: dict[str, Predict]
+
+
+@contextmanager
+def world(leads: int, seed: int) -> Iterator[tuple[Workspace, Tables]]:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "kizashi.toml").write_text(WORKSPACE.format(leads=leads, seed=seed))
+        workspace = load_workspace(Path(folder))
+        with open_tables(workspace, datetime.now(UTC), Silent()) as tables:
+            yield workspace, tables
+
+
+def moments_of(frame: pd.DataFrame) -> pa.Table:
+    ids, as_of = frame["lead_id"].astype(str).tolist(), frame["as_of_us"].to_numpy(dtype=np.int64)
+    return pa.table({"row_id": np.arange(len(ids)), "lead_id": ids, "as_of_us": as_of})
+
+
+def truth_of(frame: pd.DataFrame, leads: int, seed: int) -> pd.DataFrame:
+    asked = pd.DataFrame(
+        {"lead_id": frame["lead_id"].astype(str), "as_of": pd.to_datetime(frame["as_of_us"] * 1000, utc=True)}
+    )
+    return truth(SimulatorSettings(leads=leads, seed=seed), snapshots=asked)
+
+
+def populations(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
+    yield "at the end", leads_at_risk(tables, OBSERVED_UNTIL)
+    starts = [OBSERVED_UNTIL - timedelta(days=30 * month) for month in range(MONTHS)]
+    yield "12 months", pd.concat([leads_at_risk(tables, start) for start in starts], ignore_index=True)
+    spells = risk_spells(tables, OBSERVED_UNTIL).drop_duplicates("lead_id")
+    week = spells.assign(as_of_us=spells["start_us"] + 7 * DAY_US)
+    at_risk = ~(week["end_us"] < week["as_of_us"]) & (week["as_of_us"] < to_micros(OBSERVED_UNTIL))
+    yield "7 days old", week[at_risk].reset_index(drop=True)
 
 
 def slope(probability: np.ndarray, true: np.ndarray) -> float:
@@ -43,43 +99,64 @@ def slope(probability: np.ndarray, true: np.ndarray) -> float:
     return float(minimize(loss, [0.0, 1.0]).x[1])
 
 
-def measure(leads: int, seed: int) -> None:
+def fit_ceiling(leads: int) -> Ceiling:
+    """Fit the true probability of one moment a lead, drawn among creation and two ages."""
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "kizashi.toml").write_text(WORKSPACE.format(leads=leads, seed=seed))
-        workspace = load_workspace(Path(folder))
-        with open_tables(workspace, datetime.now(UTC), Silent()) as tables:
-            data = prepare(tables, workspace.config, None, Silent())
-            learned = learn(data, workspace.config, Silent())
-            seconds = time.monotonic() - started
-            spells = risk_spells(tables, OBSERVED_UNTIL).drop_duplicates("lead_id")
-            week = spells.assign(as_of_us=spells["start_us"] + 7 * DAY_US)
-            week = week[~(week["end_us"] < week["as_of_us"]) & (week["as_of_us"] < to_micros(OBSERVED_UNTIL))]
-            for name, asked in (("at the end", leads_at_risk(tables, OBSERVED_UNTIL)), ("7 days old", week)):
-                ids = asked["lead_id"].astype(str).tolist()
-                as_of = asked["as_of_us"].to_numpy(dtype=np.int64)
-                moments = pa.table({"row_id": np.arange(len(ids)), "lead_id": ids, "as_of_us": as_of})
-                matrix = build_features(tables, moments, data.features)
-                frame = pd.DataFrame({"lead_id": ids, "as_of": pd.to_datetime(as_of * 1000, utc=True)})
-                true = truth(SimulatorSettings(leads=leads, seed=seed), snapshots=frame)
-                for column, fitted in (("p_sql", learned.sql), ("p_won", learned.won)):
-                    wanted = true[column].to_numpy()
-                    known = ~np.isnan(wanted)
-                    p, t = fitted.endpoint.probability(matrix)[known], wanted[known]
-                    ratio = p.mean() / t.mean()
-                    print(
-                        f"{seed:>4}  {name:<12}{column:<7}{known.sum():>8,}{ratio:>11.3f}{slope(p, t):>8.3f}"
-                        f"{spearmanr(p, t)[0]:>10.3f}{seconds:>9.1f}",
-                        flush=True,
-                    )
+    with world(leads, CEILING_SEED) as (workspace, tables):
+        seen = observation(tables, workspace.config.outcome, OBSERVED_UNTIL)
+        snapshots = take_snapshots(tables, SnapshotsConfig(creation=True, random_per_lead=4), seen)
+        frame = snapshots.moments.to_pandas().sample(frac=1.0, random_state=1).drop_duplicates("lead_id")
+        features = learn_features(tables, moments_of(frame.iloc[:50_000]), to_micros(OBSERVED_UNTIL))
+        matrix = build_features(tables, moments_of(frame), features)
+        true = truth_of(frame, leads, CEILING_SEED)
+    parameters = {"objective": "cross_entropy", "num_leaves": 63, "learning_rate": 0.05, "verbosity": -1, "seed": 1}
+    predict: dict[str, Predict] = {}
+    for column in OUTCOMES:
+        known = ~np.isnan(true[column].to_numpy())
+        data = lgb.Dataset(matrix[known], true[column].to_numpy()[known], params={"max_bin": 127})
+        booster = lgb.train({**parameters, "min_data_in_leaf": 100, "feature_fraction": 0.5}, data, 500)
+        predict[column] = lambda rows, found=booster: np.asarray(found.predict(rows))
+    print(f"Ceiling: {len(frame):,} leads, {time.monotonic() - started:.0f} s\n", flush=True)
+    return Ceiling(features, predict)
+
+
+def measure(leads: int, seed: int, ceiling: Ceiling | None) -> None:
+    started = time.monotonic()
+    with world(leads, seed) as (workspace, tables):
+        data = prepare(tables, workspace.config, None, Silent())
+        learned = learn(data, workspace.config, Silent())
+        seconds = time.monotonic() - started
+        fitted = {"p_sql": learned.sql.endpoint, "p_won": learned.won.endpoint}
+        for name, asked in populations(tables):
+            matrix = build_features(tables, moments_of(asked), data.features)
+            best = build_features(tables, moments_of(asked), ceiling.features) if ceiling else None
+            true = truth_of(asked, leads, seed)
+            for column in OUTCOMES:
+                known = ~np.isnan(true[column].to_numpy())
+                p, t = fitted[column].probability(matrix)[known], true[column].to_numpy()[known]
+                rank = spearmanr(p, t)[0]
+                line = (
+                    f"{seed:>4}  {name:<12}{column:<7}{known.sum():>8,}{p.mean() / t.mean():>11.3f}{slope(p, t):>8.3f}"
+                )
+                line += f"{rank:>10.3f}{seconds:>9.1f}"
+                if ceiling and best is not None:
+                    q = ceiling.predict[column](best)[known]
+                    line += f"{q.mean() / t.mean():>13.3f}{spearmanr(q, t)[0]:>10.3f}{rank / spearmanr(q, t)[0]:>8.2f}"
+                print(line, flush=True)
 
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    numbers = [int(text) for text in sys.argv[1:]] or [20_000, 1, 2, 3]
-    print(f"seed  {'population':<12}{'':<7}{'leads':>8}{'mean ratio':>11}{'slope':>8}{'Spearman':>10}{'fit, s':>9}")
-    for seed in numbers[1:] or [1]:
-        measure(numbers[0], seed)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--ceiling", type=int, default=0)
+    parser.add_argument("numbers", type=int, nargs="*")
+    asked = parser.parse_args()
+    ceiling = fit_ceiling(asked.ceiling) if asked.ceiling else None
+    leads, seeds = (asked.numbers or [20_000])[0], asked.numbers[1:] or [1, 2, 3]
+    heads = f"seed  {'population':<12}{'':<7}{'leads':>8}{'mean ratio':>11}{'slope':>8}{'Spearman':>10}{'fit, s':>9}"
+    print(heads + (f"{'ceiling ratio':>14}{'Spearman':>9}{'ratio':>8}" if ceiling else ""))
+    for seed in seeds:
+        measure(leads, seed, ceiling)
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ TOLERANCE = timedelta(days=1)
 ID_COLUMNS = ("lead_id", "account_id", "from_lead_id", "into_lead_id")
 _ID_SAMPLE = 5_000
 PERSONAL_ID = "is an e-mail address"
-# Amounts in a currency of their own: table, column, and the day in the source's zone whose rate counts (without a day, the
-# newest).
+# Amounts in a currency of their own: table, column, and the day in the source's zone whose rate counts (without a day,
+# the newest).
 _MONEY = {
     "opportunities": (
         "amount",

@@ -328,7 +328,7 @@ def test_a_batch_of_nothing_but_mistakes_is_not_gone_through_to_its_end() -> Non
 def test_blanks_are_taken_off_as_from_tables(blank: str) -> None:
     found = lead_of(READING, lead={"industry": f"{blank}software{blank}", "source": f"web{blank}"})
     assert (found.known.attributes["industry"], found.known.attributes["source"]) == ("software", "web")
-    touch = {"kind": f"visit{blank}", "happened_at": at(5), "content_id": f"guide{blank}?x=1"}
+    touch = {"kind": f"visit{blank}", "happened_at": at(5), "content_id": f"{blank}guide ?x=1"}
     touches = lead_of(READING, touches=[touch]).known.touches
     assert (touches.kind.tolist(), touches.content_id.tolist()) == (["visit"], ["guide"])
 
