@@ -15,13 +15,12 @@ from models.boosted import BoosterPlan, ShallowMember, StumpsMember, booster_par
 from models.logistic import LogisticMember, fit_logistic
 from training.splits import MANY_ROWS, Fold
 
-__all__ = ["Candidate", "EndpointData", "FoldLogits", "fit_boosted", "fit_logistic_member", "fit_offset"]
+__all__ = ["Candidate", "EndpointData", "FoldLogits", "fit_ages", "fit_boosted", "fit_logistic_member"]
 
 Matrix = NDArray[np.float64]
-PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-MANY_OUTCOMES = 300
-PENALTIES_OF_MANY = (0.01, 0.1, 1.0)  # the more outcomes, the flatter the choice, and the longer each fit
-OFFSET_PENALTY = 1.0
+PENALTIES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+ENOUGH_WORSE = 2
+AGES_PENALTY = 1.0
 MAX_GROWTH = 2.0
 MAX_ROUNDS = 1000
 PATIENCE, PATIENCE_OF_MANY = 150, 30
@@ -85,6 +84,14 @@ class Candidate:
     settings: Mapping[str, float | str]
 
 
+@dataclass(frozen=True)
+class Upon:
+    """What trees are grown upon: the logistic member of all rows, and the one of each fold."""
+
+    member: LogisticMember | None
+    by_fold: Mapping[int, LogisticMember | None]
+
+
 Predictor = Callable[[Matrix], Matrix]
 
 
@@ -100,35 +107,55 @@ def _searched(data: EndpointData) -> list[tuple[int, Fold]]:
     return [(number, fold) for number, fold in enumerate(data.folds) if fold.is_searched]
 
 
-def fit_logistic_member(data: EndpointData) -> Candidate:
-    """Fit the logistic member, its penalty chosen by the pooled log-loss of the folds' futures."""
+def fit_logistic_member(data: EndpointData) -> tuple[Candidate, Upon]:
+    """Fit the logistic member, its penalty chosen by the pooled log-loss of the folds' futures.
+
+    Returns
+    -------
+    Candidate
+        The member.
+    Upon
+        What trees are grown upon. Where leads are scored at many ages that is this member: most leads at risk are old
+        and silent and have almost no outcomes, so trees cannot rank them, while a logistic regression carries over
+        what it learned from the young. Elsewhere it is nothing (docs/adr/0007).
+    """
 
     def fit(rows: NDArray[np.int64], penalty: float) -> LogisticMember:
         return fit_logistic(data.matrix[rows], data.happened[rows], data.shapes, penalty=penalty, free=data.ages)
 
-    searched = _searched(data)
-    labels = np.concatenate([data.happened[fold.test] for _, fold in searched])
-    best: tuple[float, float, dict[int, LogisticMember]] | None = None
-    for penalty in PENALTIES if data.outcomes() < MANY_OUTCOMES else PENALTIES_OF_MANY:
-        members = {number: fit(fold.train, penalty) for number, fold in searched}
-        logits = np.concatenate([members[number].logit(data.matrix[fold.test]) for number, fold in searched])
-        loss = log_loss_of_logit(logits, labels)
-        if best is None or loss < best[0]:
-            best = (loss, penalty, members)
-    assert best is not None  # noqa: S101 - PENALTIES is not empty
-    _, penalty, members = best
+    penalty, members = _choose_penalty(data, fit)
     for number, fold in enumerate(data.folds):
         if number not in members:
             members[number] = fit(fold.train, penalty)
     member = fit(np.arange(len(data.happened)), penalty)
     folds = _logits_of(data, {number: found.logit for number, found in members.items()})
-    return Candidate(member, folds, {"penalty": penalty})
+    nothing: Mapping[int, LogisticMember | None] = dict.fromkeys(members)
+    upon = Upon(member, {**members}) if data.ages.size else Upon(None, nothing)
+    return Candidate(member, folds, {"penalty": penalty}), upon
 
 
-def fit_boosted(data: EndpointData, *, is_stumps: bool) -> Candidate:
+def _choose_penalty(
+    data: EndpointData, fit: Callable[[NDArray[np.int64], float], LogisticMember]
+) -> tuple[float, dict[int, LogisticMember]]:
+    """Loosen the penalty until the pooled log-loss of the folds' futures has risen twice."""
+    searched = _searched(data)
+    labels = np.concatenate([data.happened[fold.test] for _, fold in searched])
+    best, worse = (np.inf, PENALTIES[0], dict[int, LogisticMember]()), 0
+    for penalty in PENALTIES:
+        members = {number: fit(fold.train, penalty) for number, fold in searched}
+        logits = np.concatenate([members[number].logit(data.matrix[fold.test]) for number, fold in searched])
+        loss = log_loss_of_logit(logits, labels)
+        worse = 0 if loss < best[0] else worse + 1
+        best = (loss, penalty, members) if loss < best[0] else best
+        if worse == ENOUGH_WORSE:
+            break
+    return best[1], best[2]
+
+
+def fit_boosted(data: EndpointData, upon: Upon, *, is_stumps: bool) -> Candidate:
     """Grow with and without monotone signs, and keep what did better on the future: a wrong sign costs (peers)."""
     trials = [directions for directions in (data.directions, None) if directions is None or any(directions)]
-    offsets = {number: fit_offset(data, fold.train) for number, fold in enumerate(data.folds)}
+    offsets = upon.by_fold
     plans = [BoosterPlan(is_stumps, signs, len(data.happened)) for signs in trials]
     found = [_cross_validate(data, plan, offsets) for plan in plans]
     best = min(range(len(plans)), key=lambda number: found[number][0])
@@ -138,7 +165,7 @@ def fit_boosted(data: EndpointData, *, is_stumps: bool) -> Candidate:
             boosters[number] = _grow_on(data, fold.train, plan, offsets[number], chosen)
     models = {number: _predictor(boosters[number], offsets[number], chosen) for number in boosters}
     every = np.arange(len(data.happened))
-    rounds, offset = round(chosen * _growth(data)), fit_offset(data, every)
+    rounds, offset = round(chosen * _growth(data)), upon.member
     booster = _grow_on(data, every, plan, offset, rounds)
     if is_stumps:
         member: StumpsMember | ShallowMember = stumps_from_booster(booster, rounds, data.matrix, offset)
@@ -159,16 +186,12 @@ def _growth(data: EndpointData) -> float:
     return min(float(np.sqrt(len(data.happened) / trained)), MAX_GROWTH)
 
 
-def fit_offset(data: EndpointData, rows: NDArray[np.int64]) -> LogisticMember | None:
-    """Fit what trees are grown upon where leads are scored at many ages: a logistic regression on ages alone.
-
-    Most leads at risk are old and silent, and worth a hundredth of a young one. Trees come down there by a small step a
-    round and stop, for the sake of the other leads, long before they arrive; an offset starts them where they belong.
-    """
+def fit_ages(data: EndpointData, rows: NDArray[np.int64]) -> LogisticMember | None:
+    """Fit what the ages alone say, where leads are scored at many: the bar for everything else."""
     if data.ages.size == 0:
         return None
     matrix, happened = data.matrix[rows], data.happened[rows]
-    return fit_logistic(matrix, happened, data.shapes, penalty=OFFSET_PENALTY, only=data.ages, free=data.ages)
+    return fit_logistic(matrix, happened, data.shapes, penalty=AGES_PENALTY, only=data.ages, free=data.ages)
 
 
 def _cross_validate(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from crm.progress import Progress
 from models.blend import Endpoint, blend_weights
 from models.calibration import Calibrator, fit_calibrator
-from training.candidates import Candidate, EndpointData, fit_boosted, fit_logistic_member, fit_offset
+from training.candidates import Candidate, EndpointData, fit_ages, fit_boosted, fit_logistic_member
 from training.splits import Fold
 
 __all__ = ["FittedEndpoint", "fit_endpoint"]
@@ -65,12 +65,12 @@ def fit_endpoint(data: EndpointData, progress: Progress) -> FittedEndpoint:
     """
     rows = np.concatenate([fold.test for fold in data.folds])
     kinds = ["logistic", "stumps", "shallow"][: 3 if data.outcomes() >= MIN_SHALLOW else 2]
-    candidates: list[Candidate] = []
     with progress.step(f"Learning {data.outcome}", total=len(kinds)) as step:
-        for kind in kinds:
-            is_boosted = kind != "logistic"
-            found = fit_boosted(data, is_stumps=kind == "stumps") if is_boosted else fit_logistic_member(data)
-            candidates.append(found)
+        logistic, upon = fit_logistic_member(data)
+        candidates: list[Candidate] = [logistic]
+        step.advance()
+        for kind in kinds[1:]:
+            candidates.append(fit_boosted(data, upon, is_stumps=kind == "stumps"))
             step.advance()
         logits = np.stack([np.concatenate([fold.test for fold in item.folds]) for item in candidates], axis=1)
         weights = blend_weights(logits, data.happened[rows], outcomes=data.outcomes(rows))
@@ -148,9 +148,9 @@ def _calibrate_forward(blended: Sequence[Matrix], learned: Sequence[Matrix], dat
 
 
 def _age_logit(data: EndpointData) -> Matrix | None:
-    """Return what a model of the ages alone says of each tested row: the bar for everything else."""
+    """Return what a model of the ages alone says of each tested row."""
     if data.ages.size == 0:
         return None
-    offsets = [fit_offset(data, fold.train) for fold in data.folds]
-    parts = [o.logit(data.matrix[f.test]) for o, f in zip(offsets, data.folds, strict=True) if o is not None]
+    models = [fit_ages(data, fold.train) for fold in data.folds]
+    parts = [m.logit(data.matrix[f.test]) for m, f in zip(models, data.folds, strict=True) if m is not None]
     return np.concatenate(parts)

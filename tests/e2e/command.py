@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-MAIN = "from cli.main import main; main(prog_name='kizashi')"
+MAIN = "from cli.entry import run; run()"
 CUTOFF = "2026-06-30"
 
 # Two moments a lead instead of the usual seven or more: training takes seconds that way.
