@@ -5,8 +5,9 @@ rank correlation. With --ceiling N a LightGBM is fitted once on N simulated lead
 probability as its target, and shown beside: no learner of the drawn outcomes of fewer leads can do better, and its own
 mean ratio shows how far a single moment's leads lie from what can be known of them.
 
-Populations: every lead at risk at the end; those at risk at the start of each of the last twelve months; every lead at
-the age of seven days.
+Populations: every lead at its creation, and at the age of seven days; every lead at risk at the end, and at the start
+of each of the last twelve months. "Drawn" is the number of outcomes that happened in the training rows over the number
+that the truth expects there: what chance alone does to the level that anybody can learn from them.
 
     python benchmarks/bench_truth.py [--ceiling 500000] [LEADS [SEED ...]]      default: 20000 1 2 3
 """
@@ -42,7 +43,7 @@ from features.build import build_features
 from features.learn import learn_features
 from features.spec import FeatureSet
 from training.learn import learn
-from training.prepare import prepare
+from training.prepare import TrainingData, prepare
 from training.snapshots import take_snapshots
 from training.train import open_tables
 
@@ -88,9 +89,10 @@ def populations(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
     starts = [OBSERVED_UNTIL - timedelta(days=30 * month) for month in range(MONTHS)]
     yield "12 months", pd.concat([leads_at_risk(tables, start) for start in starts], ignore_index=True)
     spells = risk_spells(tables, OBSERVED_UNTIL).drop_duplicates("lead_id")
-    week = spells.assign(as_of_us=spells["start_us"] + 7 * DAY_US)
-    at_risk = ~(week["end_us"] < week["as_of_us"]) & (week["as_of_us"] < to_micros(OBSERVED_UNTIL))
-    yield "7 days old", week[at_risk].reset_index(drop=True)
+    for name, age in (("at creation", 0), ("7 days old", 7)):
+        aged = spells.assign(as_of_us=spells["start_us"] + age * DAY_US)
+        at_risk = ~(aged["end_us"] < aged["as_of_us"]) & (aged["as_of_us"] < to_micros(OBSERVED_UNTIL))
+        yield name, aged[at_risk].reset_index(drop=True)
 
 
 def slope(probability: np.ndarray, true: np.ndarray) -> float:
@@ -120,6 +122,17 @@ def fit_ceiling(leads: int) -> Ceiling:
     return Ceiling(features, predict)
 
 
+def drawn_over_true(data: TrainingData, leads: int, seed: int) -> dict[str, float]:
+    """Return outcomes that happened in the mature training rows over those that the truth expects there."""
+    moments = data.snapshots.moments.to_pandas()
+    true = truth_of(moments.assign(as_of_us=data.snapshots.as_of_us), leads, seed)
+    found: dict[str, float] = {}
+    for column, labels in (("p_sql", data.sql), ("p_won", data.won)):
+        known = labels.is_mature & ~np.isnan(true[column].to_numpy())
+        found[column] = float(labels.happened[known].mean() / true[column].to_numpy()[known].mean())
+    return found
+
+
 def measure(leads: int, seed: int, ceiling: Ceiling | None) -> None:
     started = time.monotonic()
     with world(leads, seed) as (workspace, tables):
@@ -127,6 +140,7 @@ def measure(leads: int, seed: int, ceiling: Ceiling | None) -> None:
         learned = learn(data, workspace.config, Silent())
         seconds = time.monotonic() - started
         fitted = {"p_sql": learned.sql.endpoint, "p_won": learned.won.endpoint}
+        drawn = drawn_over_true(data, leads, seed)
         for name, asked in populations(tables):
             matrix = build_features(tables, moments_of(asked), data.features)
             best = build_features(tables, moments_of(asked), ceiling.features) if ceiling else None
@@ -138,7 +152,7 @@ def measure(leads: int, seed: int, ceiling: Ceiling | None) -> None:
                 line = (
                     f"{seed:>4}  {name:<12}{column:<7}{known.sum():>8,}{p.mean() / t.mean():>11.3f}{slope(p, t):>8.3f}"
                 )
-                line += f"{rank:>10.3f}{seconds:>9.1f}"
+                line += f"{rank:>10.3f}{drawn[column]:>8.3f}{seconds:>9.1f}"
                 if ceiling and best is not None:
                     q = ceiling.predict[column](best)[known]
                     line += f"{q.mean() / t.mean():>13.3f}{spearmanr(q, t)[0]:>10.3f}{rank / spearmanr(q, t)[0]:>8.2f}"
@@ -153,7 +167,8 @@ def main() -> None:
     asked = parser.parse_args()
     ceiling = fit_ceiling(asked.ceiling) if asked.ceiling else None
     leads, seeds = (asked.numbers or [20_000])[0], asked.numbers[1:] or [1, 2, 3]
-    heads = f"seed  {'population':<12}{'':<7}{'leads':>8}{'mean ratio':>11}{'slope':>8}{'Spearman':>10}{'fit, s':>9}"
+    heads = f"seed  {'population':<12}{'':<7}{'leads':>8}{'mean ratio':>11}{'slope':>8}{'Spearman':>10}"
+    heads += f"{'drawn':>8}{'fit, s':>9}"
     print(heads + (f"{'ceiling ratio':>14}{'Spearman':>9}{'ratio':>8}" if ceiling else ""))
     for seed in seeds:
         measure(leads, seed, ceiling)

@@ -57,6 +57,39 @@ def test_the_answer_holds_what_is_promised(trained: Trained) -> None:
 
 
 @pytest.mark.slow
+def test_every_interval_holds_its_value(trained: Trained, run: Mapping[str, Any]) -> None:
+    metrics = run["metrics"]
+    lows = [name for name in metrics if name.endswith(".low")]
+    assert len(lows) > 10
+    for low in lows:
+        name = low.removesuffix(".low")
+        assert metrics[low] <= metrics[name] <= metrics[f"{name}.high"], name
+
+
+@pytest.mark.slow
+def test_one_line_version_everywhere(trained: Trained) -> None:
+    version = trained.result.to_json()["line"]["version"]
+    loaded = load_model(trained.workspace, environ={"KIZASHI_SIGNING_KEY": KEY})
+    assert loaded.line.version == version
+    assert set(read_scores(trained.workspace).to_pandas()["line_version"].dropna()) == {version}
+
+
+@pytest.mark.slow
+def test_unseen_scores_are_on_the_scale_of_the_version(trained: Trained) -> None:
+    """Two rows with one probability have one score, unseen or not."""
+    bundle = trained.result.bundle
+    chance = f"p_{bundle.score_outcome}"
+    found = read_scores(trained.workspace).to_pandas().dropna(subset=[chance]).drop_duplicates(chance)
+    scores = score_matrix(bundle, trained.result.line, trained.result.data.matrix)
+    served = getattr(scores, chance)
+    order = np.argsort(served)
+    inside = found[chance].between(*np.quantile(served, [0.05, 0.999]))
+    expected = np.interp(found[chance][inside], served[order], np.clip(scores.score_unclipped[order], 0, 100))
+    assert inside.sum() > 100
+    np.testing.assert_allclose(found["score"][inside], expected, atol=0.3)
+
+
+@pytest.mark.slow
 def test_it_ranks_unseen_leads_and_becomes_champion(trained: Trained) -> None:
     result = trained.result
     assert result.judged["sql"].metrics["auc"].low > 0.6
@@ -205,11 +238,15 @@ def write_workspace(folder: Path, seed: int, *, leads: int = 900, told: bool = F
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_model_of_noise_never_becomes_champion(tmp_path: Path, seed: int) -> None:
-    found = train_in(write_workspace(tmp_path, seed), FILES)
+@pytest.mark.parametrize("moments", ["creation = true", ""])
+def test_a_model_of_noise_never_becomes_champion(tmp_path: Path, seed: int, moments: str) -> None:
+    """Nor where leads are scored at many ages, where their age alone ranks them."""
+    found = train_in(write_workspace(tmp_path, seed), FILES.replace("creation = true", moments))
     assert not found.result.is_champion
     assert not found.result.verdict.passed
-    assert found.result.judged["sql"].metrics["auc"].low_95 <= 0.5
+    metrics = found.result.judged["sql"].metrics
+    assert metrics.get("auc_same_age", metrics["auc"]).low_95 <= 0.5
+    assert ("auc_same_age" in metrics) is (moments == "")
     with open_store(found.workspace) as client:
         (version,) = list_versions(client)
     assert version.aliases == ("challenger",)
