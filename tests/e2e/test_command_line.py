@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,7 +19,7 @@ from cli.batch import COLUMNS
 from cli.main import main
 from crm.config import load_workspace
 from crm.sources import open_source
-from tests.e2e.command import CUTOFF, WORKSPACE_FILE, Ran, kizashi
+from tests.e2e.command import CUTOFF, ROOT, WORKSPACE_FILE, Ran, kizashi
 from tests.e2e.conftest import Trained
 
 AS_OF = ("--as-of", CUTOFF)
@@ -451,6 +452,18 @@ def test_versions_come_and_go(copied: Path) -> None:
     assert_one_paragraph(ran)
 
 
+def masked(line: str) -> str:
+    """A line without its numbers, and without the spaces that follow their width."""
+    return re.sub(r"[\d.,]+", "#", " ".join(line.split()))
+
+
+def readme_demo() -> list[str]:
+    """Lines of the README's demo but those of leads, whose reasons depend on the data."""
+    shown = (ROOT / "README.md").read_text(encoding="utf-8").partition("<!-- demo-output -->")[2]
+    lines = shown.partition("<!-- /demo-output -->")[0].strip().strip("`").removeprefix("text").splitlines()
+    return [line for line in lines if line.strip() not in ("", "...") and not re.match(r"L\d{6}| {40}", line)]
+
+
 @pytest.mark.slow
 def test_the_demo_ends_with_what_to_do_next(tmp_path: Path) -> None:
     ran = kizashi("demo", "--leads", "4000", cwd=tmp_path)
@@ -464,6 +477,9 @@ def test_the_demo_ends_with_what_to_do_next(tmp_path: Path) -> None:
     for words in ("ui --workspace demo", "serve --workspace demo", "export KIZASHI_API_KEY", "/v1/score"):
         assert words in shown
     assert (tmp_path / "demo" / "kizashi.toml").is_file()
+    printed = {masked(line) for line in ran.out.splitlines()}
+    missing = [line for line in readme_demo() if masked(line) not in printed]
+    assert missing == [], "README.md shows lines that the demo does not print any more"
 
 
 def test_the_demo_leaves_another_workspace_alone(tiny: Path) -> None:
