@@ -6,7 +6,10 @@ import csv
 import io
 import json
 import os
+import random
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -102,6 +105,21 @@ class TestUsage:
         assert not (tiny / ".kizashi").exists()
 
 
+def test_waiting_threads_sleep_before_any_library_is_loaded() -> None:
+    code = (
+        "import os, sys\n"
+        "sys.argv = ['kizashi', '--version']\n"
+        "from cli.entry import run\n"
+        "assert 'numpy' not in sys.modules\n"
+        "try:\n    run()\nexcept SystemExit:\n    print(os.environ['OMP_WAIT_POLICY'])"
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines()[-1] == "PASSIVE"
+
+
 class TestInit:
     def test_it_writes_a_file_that_only_lacks_the_data(self, tmp_path: Path) -> None:
         ran = kizashi("init", "--workspace", "new/one", cwd=tmp_path)
@@ -190,6 +208,29 @@ class TestCheck:
         assert ran.code == 0, ran.out
         assert "Ready     SQL: " in ran.out
         assert ran.out.rstrip().endswith("The tables can carry a model: 'kizashi train' is next.")
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("kept", [1.0, 0.5])
+    @pytest.mark.parametrize("stage", ["sql", "closed_won"])
+    def test_a_column_filled_in_after_the_outcome_is_refused(self, tmp_path: Path, stage: str, kept: float) -> None:
+        """Whenever the outcome came, and even where the column was filled for half of them."""
+        (tmp_path / "kizashi.toml").write_text(WORKSPACE_FILE, encoding="utf-8")
+        export(tmp_path, tmp_path / "copy", None)
+        leads = pq.read_table(tmp_path / "copy" / "leads.parquet")
+        stages = pq.read_table(tmp_path / "copy" / "stages.parquet").to_pylist()
+        reached = {row["lead_id"] for row in stages if row["stage"] == stage}
+        assert len(reached) > 50
+        rng = random.Random(1)
+        filled = [
+            "signed" if lead in reached and rng.random() < kept else None for lead in leads["lead_id"].to_pylist()
+        ]
+        pq.write_table(leads.append_column("contract", pa.array(filled)), tmp_path / "copy" / "leads.parquet")
+        path = tmp_path / "copy" / "kizashi.toml"
+        text = path.read_text(encoding="utf-8").replace("known_at_creation = [", 'known_at_creation = ["contract", ')
+        path.write_text(text, encoding="utf-8")
+        ran = kizashi("check", "--workspace", "copy", cwd=tmp_path)
+        assert ran.code == 1, ran.out
+        assert "contract" in ran.out.partition("Refused")[2]
 
     def test_rows_in_quarantine_are_exit_code_3(self, tmp_path: Path) -> None:
         (tmp_path / "kizashi.toml").write_text(WORKSPACE_FILE, encoding="utf-8")
@@ -382,6 +423,16 @@ class TestScore:
         assert reasons
         assert all(any("\u3040" <= sign <= "\u9fff" for sign in text) for text in reasons)
 
+    def test_where_ids_are_hashed_a_file_names_leads_as_the_crm_does(self, copied: Path) -> None:
+        (copied / "leads.csv").write_text("lead_id,as_of\n" + "".join(f"{lead},2026-06-01\n" for lead in SOME_LEADS))
+        plain = kizashi("score", "--leads", "leads.csv", "--json", cwd=copied).json["scores"]
+        text = WORKSPACE_FILE.replace('name = "small"', 'name = "small"\nhash_ids = true')
+        (copied / "kizashi.toml").write_text(text, encoding="utf-8")
+        ran = kizashi("score", "--leads", "leads.csv", "--json", cwd=copied, environ={"KIZASHI_ID_KEY": "k" * 32})
+        assert ran.code == 0, ran.err
+        assert [record["lead_id"] for record in ran.json["scores"]] == list(SOME_LEADS)
+        assert [record["score"] for record in ran.json["scores"]] == [record["score"] for record in plain]
+
     def test_a_model_that_is_not_there(self, trained: Trained) -> None:
         ran = kizashi("score", "--model", "99", cwd=trained.folder)
         assert ran.code == 1
@@ -466,7 +517,7 @@ def readme_demo() -> list[str]:
 
 @pytest.mark.slow
 def test_the_demo_ends_with_what_to_do_next(tmp_path: Path) -> None:
-    ran = kizashi("demo", "--leads", "4000", cwd=tmp_path)
+    ran = kizashi("demo", cwd=tmp_path)
     assert ran.code == 0, ran.err
     learned, shown = ran.out.split("The ten leads to call first, of ", 1)
     assert "The MQL line\n" in learned

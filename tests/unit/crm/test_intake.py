@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from crm.errors import TableError
+from crm.errors import ConfigError, TableError
 from crm.intake import take_in
 from crm.personal import hash_id
 from crm.progress import Silent
@@ -494,6 +494,11 @@ class TestColumns:
             pytest.raises(TableError, match=r"no table 'touches'.*add touches"),
         ):
             tables.table("touches")
+
+
+def test_outcomes_cannot_be_observed_in_the_future() -> None:
+    with pytest.raises(ConfigError, match=r"observed_until.*lies in the future"):
+        tables_of({"leads": [LEAD]}, outcome={"observed_until": NOW + DAY})
 
 
 def test_order_only_data_says_so() -> None:

@@ -154,6 +154,27 @@ def test_accounts_are_one_group_and_leads_without_one_their_own() -> None:
     assert len(set(group.values())) == 4
 
 
+def test_a_lead_and_the_one_it_was_merged_into_are_one_group() -> None:
+    rows = {
+        "leads": [{"lead_id": name, "created_at": START, "account_id": None} for name in ("a", "b", "c")],
+        "lead_merges": [{"from_lead_id": "a", "into_lead_id": "b", "recorded_at": START + 50 * DAY}],
+    }
+    found = take(rows, UNTIL, SnapshotsConfig(creation=True))
+    group = dict(zip(found.moments.column("lead_id").to_pylist(), found.group.tolist(), strict=True))
+    assert group["a"] == group["b"] != group["c"]
+
+
+def test_touches_that_were_recorded_later_make_no_moment() -> None:
+    """Not even one inside the observed span: that they happened was not known then."""
+    touches = [
+        {"lead_id": "a", "happened_at": START + days * DAY, "recorded_at": START + late * DAY, "kind": "visit"}
+        for days, late in ((10, 12), (20, 400))
+    ]
+    rows = {"leads": [{"lead_id": "a", "created_at": START}], "touches": touches}
+    found = take(rows, UNTIL, SnapshotsConfig(touch_kinds=("visit",)))
+    assert found.as_of_us.tolist() == [to_micros(START + 12 * DAY)]
+
+
 def test_a_lead_is_not_scored_after_its_sql_until_it_is_recycled() -> None:
     stages = [
         {"lead_id": "a", "stage": stage, "entered_at": START + days * DAY}
