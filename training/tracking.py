@@ -211,10 +211,12 @@ def _description(parts: ReportParts, verdict: Verdict) -> str:
         f"| {label} | {judged[name].value:.3f} | {judged[name].low:.3f} to {judged[name].high:.3f} |"
         for name, label in (
             ("auc", "AUC"),
+            ("auc_same_age", "AUC among leads of one age"),
             ("lift_at_10", "lift of the best tenth"),
             ("log_loss", "log-loss"),
             ("observed_over_expected", "observed / expected"),
         )
+        if name in judged
     )
     gate = "passes" if verdict.passed else "does not pass: " + "; ".join(verdict.reasons)
     return (
