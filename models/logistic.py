@@ -152,7 +152,7 @@ class LogisticMember:
     hinge_weights
         Shape (n_hinges,): logit per standard deviation of each hinge.
     penalty
-        Inverse strength C that cross-validation chose.
+        Inverse strength C of the L2 penalty, in scikit-learn's sense.
     """
 
     transform: Transform

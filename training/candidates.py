@@ -18,7 +18,7 @@ from training.splits import MANY_ROWS, Fold
 __all__ = ["Candidate", "EndpointData", "FoldLogits", "fit_ages", "fit_boosted", "fit_logistic_member"]
 
 Matrix = NDArray[np.float64]
-PENALTIES = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+PENALTIES = (0.0003, 0.0007, 0.0015, 0.003, 0.006, 0.012, 0.03, 0.1, 0.3, 1.0, 3.0)
 ENOUGH_WORSE = 2
 AGES_PENALTY = 1.0
 MAX_GROWTH = 2.0
@@ -127,11 +127,11 @@ def fit_logistic_member(data: EndpointData) -> tuple[Candidate, Upon]:
     for number, fold in enumerate(data.folds):
         if number not in members:
             members[number] = fit(fold.train, penalty)
-    member = fit(np.arange(len(data.happened)), penalty)
+    member = fit(np.arange(len(data.happened)), penalty * _growth(data))
     folds = _logits_of(data, {number: found.logit for number, found in members.items()})
     nothing: Mapping[int, LogisticMember | None] = dict.fromkeys(members)
     upon = Upon(member, {**members}) if data.ages.size else Upon(None, nothing)
-    return Candidate(member, folds, {"penalty": penalty}), upon
+    return Candidate(member, folds, {"penalty": member.penalty}), upon
 
 
 def _choose_penalty(
@@ -176,9 +176,9 @@ def fit_boosted(data: EndpointData, upon: Upon, *, is_stumps: bool) -> Candidate
 
 
 def _growth(data: EndpointData) -> float:
-    """Give how much longer trees may grow on all rows than on the fewer ones of a fold: by the square root.
+    """Give how much longer trees may grow, and weights be freer, on all rows than on the fewer ones of a fold.
 
-    Only where leads have several rows, whose folds learn from half of the accounts (docs/adr/0007).
+    By the square root. Only where leads have several rows, whose folds learn from half of the accounts (docs/adr/0007).
     """
     if data.ages.size == 0:
         return 1.0

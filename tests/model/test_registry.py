@@ -191,7 +191,7 @@ def test_a_line_set_by_hand_holds_for_its_own_version_alone(copy: Copy) -> None:
 # Champions.
 
 
-def add_versions(copy: Copy, *gates: dict[str, float]) -> None:
+def add_versions(copy: Copy, *gates: dict[str, float | str]) -> None:
     """Register more versions of the same files, with these numbers at the gate."""
     with open_store(copy.workspace) as client:
         first = client.get_model_version("kizashi", "1")
@@ -200,9 +200,15 @@ def add_versions(copy: Copy, *gates: dict[str, float]) -> None:
             client.set_model_version_tag("kizashi", str(created.version), "kizashi.gate", json.dumps(gate))
 
 
-GOOD = {"auc": 0.99, "auc_low": 0.98, "auc_low_95": 0.97, "gate_passed": 1.0}
-WORSE = {"auc": 0.51, "auc_low": 0.505, "auc_low_95": 0.501, "gate_passed": 1.0}
-NOISE = {"auc": 0.5, "auc_low": 0.45, "auc_low_95": 0.44, "gate_passed": 0.0}
+GOOD: dict[str, float | str] = {"outcome": "sql", "auc": 0.99, "auc_low": 0.98, "auc_low_95": 0.97, "gate_passed": 1.0}
+WORSE: dict[str, float | str] = {
+    "outcome": "sql",
+    "auc": 0.51,
+    "auc_low": 0.505,
+    "auc_low_95": 0.501,
+    "gate_passed": 1.0,
+}
+NOISE: dict[str, float | str] = {"outcome": "sql", "auc": 0.5, "auc_low": 0.45, "auc_low_95": 0.44, "gate_passed": 0.0}
 
 
 def champion(copy: Copy) -> str:
@@ -224,9 +230,12 @@ def test_a_better_version_is_promoted_and_the_history_says_so(copy: Copy) -> Non
     assert history(copy)[-1] == {"version": "2", "at": "2026-09-02T00:00:00+00:00", "reason": "passed the gate"}
 
 
-@pytest.mark.parametrize(("gate", "word"), [(NOISE, "0.5"), (WORSE, "champion"), ({}, "0.5")])
+OTHER: dict[str, float | str] = {**GOOD, "outcome": "won"}
+
+
+@pytest.mark.parametrize(("gate", "word"), [(NOISE, "0.5"), (WORSE, "champion"), (OTHER, "cannot"), ({}, "0.5")])
 def test_a_worse_version_is_not_promoted_unless_a_person_says_why(
-    copy: Copy, gate: dict[str, float], word: str
+    copy: Copy, gate: dict[str, float | str], word: str
 ) -> None:
     add_versions(copy, gate)
     found = promote_version(copy.workspace, "2", force_reason=None, now=NOW)
