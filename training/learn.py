@@ -25,7 +25,7 @@ from training.fit import FittedEndpoint, fit_endpoint
 from training.prepare import MIN_OUTCOMES, TrainingData
 from training.splits import Fold, time_forward_folds
 
-__all__ = ["Learned", "amounts_out_of_fold", "learn", "make_bundle"]
+__all__ = ["Learned", "amounts_out_of_fold", "lead_weights", "learn", "make_bundle", "priced_wins"]
 
 Matrix = NDArray[np.float64]
 MIN_SCORE_WINS = 100
