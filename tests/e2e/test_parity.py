@@ -15,7 +15,7 @@ import pytest
 
 from crm.config import load_workspace
 from crm.intake import take_in
-from crm.known import from_micros
+from crm.known import from_micros, to_micros
 from crm.progress import Silent
 from crm.simulator import OBSERVED_UNTIL
 from crm.sources import open_source
@@ -32,6 +32,7 @@ LEADS = 60
 AGES = (0, 1, 20, 90, 300)
 LATER = OBSERVED_UNTIL + timedelta(days=400)
 NUMBERS = ("score", "p_sql", "p_won", "expected_revenue", "expected_value", "percentile")
+END_US = to_micros(OBSERVED_UNTIL)  # the command refuses moments to come
 WORDS = ("lead_id", "currency", "is_mql", "grade", "reasons", "model_version", "line_version")
 
 
@@ -61,7 +62,7 @@ def asked(tables: Tables) -> list[dict[str, Any]]:
     accounts = {row["account_id"] for row in rows if row["lead_id"] in merged} - {None}
     alone = [row for row in rows if row["lead_id"] not in merged and row["account_id"] not in accounts]
     return [
-        {"lead_id": row["lead_id"], "as_of_us": row["created_us"] + AGES[number % len(AGES)] * DAY_US + 1}
+        {"lead_id": row["lead_id"], "as_of_us": min(row["created_us"] + AGES[number % len(AGES)] * DAY_US + 1, END_US)}
         for number, row in enumerate(alone[:: len(alone) // LEADS][:LEADS])
     ]
 

@@ -6,7 +6,7 @@ import json
 import shutil
 import sqlite3
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -50,12 +50,18 @@ def train_in(folder: Path, text: str = DEMO, **changes: Any) -> Trained:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Signed, so that tests may look with and without the key."""
     folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:  # undone at once: tests of other folders run in the same process
         patch.setenv("KIZASHI_SIGNING_KEY", KEY)
-        yield train_in(folder)
+        return train_in(folder)
+
+
+@pytest.fixture(autouse=True)
+def signing_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key is there for every test of this folder, and for none of the others."""
+    monkeypatch.setenv("KIZASHI_SIGNING_KEY", KEY)
 
 
 class Copy:
