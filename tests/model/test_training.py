@@ -237,7 +237,7 @@ def write_workspace(folder: Path, seed: int, *, leads: int = 900, told: bool = F
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("moments", ["creation = true", ""])
 def test_a_model_of_noise_never_becomes_champion(tmp_path: Path, seed: int, moments: str) -> None:
     """Nor where leads are scored at many ages, where their age alone ranks them."""
