@@ -94,6 +94,9 @@ class Labels:
         Days after the cutoff in which an outcome counts.
     happened
         Shape (n,): an outcome was recorded inside the horizon.
+    days
+        Shape (n,): days to the first outcome that was recorded, however late; infinite where none was. Beyond the end
+        of the observed span it says nothing.
     is_mature
         Shape (n,): the label can be trusted. Where False, ``happened`` says nothing.
     amount
@@ -104,6 +107,7 @@ class Labels:
     outcome: Outcome
     horizon_days: float
     happened: NDArray[np.bool_]
+    days: NDArray[np.float64]
     is_mature: NDArray[np.bool_]
     amount: NDArray[np.float64]
 
@@ -245,22 +249,26 @@ def label_moments(
         ),
         overwrite=True,
     )
-    inside = left.join(
-        right,
-        [
-            left.lead_id == right.event_lead,
-            right.at_us >= left.as_of_us,
-            right.at_us < left.as_of_us + horizon_us,
-        ],
+    after = left.join(right, [left.lead_id == right.event_lead, right.at_us >= left.as_of_us])
+    wait = after.at_us - after.as_of_us
+    found = (
+        after.group_by("row_id")
+        .aggregate(
+            wait_us=wait.min(),
+            amount=after.amount.sum(where=wait < horizon_us),
+            known=after.amount.count(where=wait < horizon_us),
+        )
+        .to_pyarrow()
     )
-    found = inside.group_by("row_id").aggregate(amount=inside.amount.sum(), known=inside.amount.count()).to_pyarrow()
     rows = found.column("row_id").to_numpy()
+    days = np.full(moments.num_rows, np.inf)
+    days[rows] = found.column("wait_us").to_numpy() / 86_400_000_000
     happened = np.zeros(moments.num_rows, dtype=bool)
-    happened[rows] = True
+    happened[rows] = found.column("wait_us").to_numpy() < horizon_us
     amount = np.zeros(moments.num_rows)
     sums = found.column("amount").to_numpy(zero_copy_only=False).astype(float)
-    amount[rows] = np.where(found.column("known").to_numpy() > 0, sums, np.nan)
-    return Labels(outcome, horizon_days, happened, mature, amount)
+    amount[rows] = np.where(found.column("known").to_numpy() > 0, sums, np.where(happened[rows], np.nan, 0.0))
+    return Labels(outcome, horizon_days, happened, days, mature, amount)
 
 
 def risk_spells(tables: Tables, as_of: datetime) -> pd.DataFrame:

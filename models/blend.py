@@ -8,11 +8,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import log_expit, softmax
+from scipy.special import expit, log_expit, softmax
 
 from models.boosted import ShallowMember, StumpsMember
 from models.calibration import Calibrator
 from models.logistic import LogisticMember
+from models.timing import Timing
 
 __all__ = ["Endpoint", "Member", "blend_weights", "log_loss_of_logit"]
 
@@ -35,7 +36,7 @@ class Member(Protocol):
 class Endpoint:
     """The model of one outcome within one horizon.
 
-    One hazard bin covers the whole horizon: ``logit h = g(x) + b`` with ``b`` inside the calibrator's intercept.
+    ``logit P(outcome within d days) = calibrator(g(x)) + timing(d)``, and ``timing`` is 0 at the horizon.
 
     Parameters
     ----------
@@ -49,6 +50,8 @@ class Endpoint:
         Non-negative, sum 1, one a member.
     calibrator
         From ``g`` to probability.
+    timing
+        How the odds grow with the days waited.
     scale
         What the blend is multiplied by, so that one unit of ``g`` is one of log-odds.
     """
@@ -58,6 +61,7 @@ class Endpoint:
     members: tuple[LogisticMember | StumpsMember | ShallowMember, ...]
     weights: tuple[float, ...]
     calibrator: Calibrator
+    timing: Timing
     scale: float = 1.0
 
     def g(self, matrix: Matrix) -> Matrix:
@@ -68,6 +72,11 @@ class Endpoint:
     def probability(self, matrix: Matrix) -> Matrix:
         """Return the calibrated probability, shape (n,)."""
         return self.calibrator.probability(self.g(matrix))
+
+    def probability_within(self, matrix: Matrix, days: float) -> Matrix:
+        """Return the probability of an outcome within so many days, shape (n,); NaN beyond what was observed."""
+        offset = self.timing.at(np.array([days]))[0]
+        return expit(self.calibrator.logit(self.g(matrix)) + offset)
 
     def split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
         """Return each feature's part of ``g``, shape (n, n_features), and the base, shape (n,); they sum to ``g``."""

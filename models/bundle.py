@@ -22,10 +22,11 @@ from models.boosted import ShallowMember, StumpsMember
 from models.calibration import Calibrator
 from models.line import Line
 from models.logistic import LogisticMember
+from models.timing import Timing
 
 __all__ = ["Bundle", "file_hashes", "parse_bundle", "signature", "verify_files", "write_bundle"]
 
-FORMAT = 2
+FORMAT = 3
 DOCUMENT = "model.json"
 LINE = "line.json"
 MAX_FILE_BYTES = 200_000_000
@@ -120,6 +121,7 @@ def _endpoint_to_json(endpoint: Endpoint, texts: dict[str, str]) -> dict[str, An
         "members": members,
         "weights": list(endpoint.weights),
         "calibrator": endpoint.calibrator.to_json(),
+        "timing": endpoint.timing.to_json(),
         "scale": endpoint.scale,
     }
 
@@ -245,6 +247,7 @@ def _endpoint_from_json(item: Mapping[str, Any], contents: Mapping[str, bytes], 
         tuple(_members(item["members"], contents, prefix)),
         tuple(float(weight) for weight in item["weights"]),
         Calibrator.from_json(item["calibrator"]),
+        Timing.from_json(item["timing"]),
         float(item["scale"]),
     )
 

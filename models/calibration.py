@@ -64,6 +64,10 @@ class Calibrator:
         grid = np.linspace(-LOGIT_RANGE, LOGIT_RANGE, 16_001)
         return np.interp(logit, self.logit(grid), grid)
 
+    def moved(self, shift: float) -> Calibrator:
+        """Return the calibrator with every logit higher by ``shift``."""
+        return Calibrator(self.kind, self.slope, self.slope_high, self.intercept + shift)
+
     def shifted_to(self, g: Matrix, mean: float) -> Calibrator:
         """Return the calibrator with its intercept moved until the mean probability over ``g`` is ``mean``."""
         raw = self.logit(g) - self.intercept

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from features.feature import Shape
 
-__all__ = ["LogisticMember", "Transform", "fit_logistic"]
+__all__ = ["LogisticMember", "Transform", "fit_logistic", "fit_logistic_in_time"]
 
 Matrix = NDArray[np.float64]
 MIN_SPREAD = 1e-9
@@ -221,6 +221,24 @@ def fit_logistic(
     only: NDArray[np.int64] | None = None,
     free: NDArray[np.int64] | None = None,
 ) -> LogisticMember:
+    """Fit one logistic member on rows that all weigh the same and were all watched for the horizon.
+
+    The parameters are those of :func:`fit_logistic_in_time`.
+    """
+    return fit_logistic_in_time(matrix, happened, shapes, penalty=penalty, only=only, free=free)[0]
+
+
+def fit_logistic_in_time(
+    matrix: Matrix,
+    happened: NDArray[np.bool_],
+    shapes: Sequence[Shape],
+    *,
+    penalty: float,
+    only: NDArray[np.int64] | None = None,
+    free: NDArray[np.int64] | None = None,
+    offset: Matrix | None = None,
+    weights: Matrix | None = None,
+) -> tuple[LogisticMember, float]:
     """Fit one logistic member.
 
     Parameters
@@ -237,21 +255,44 @@ def fit_logistic(
         Numbers of the features that may have a weight; None for all.
     free
         Numbers of the features whose weights are not shrunk: those with few weights and much to say.
+    offset
+        What the time that each row was watched adds to its logit, shape (n,), 0 for a whole horizon. It has one free
+        weight, as scikit-learn knows no fixed offsets.
+    weights
+        Row weights, shape (n,); None for equal ones.
+
+    Returns
+    -------
+    LogisticMember
+        The member, for rows watched for the whole horizon.
+    float
+        The weight of the offset; 1 without one.
     """
     transform = Transform.learn(matrix, shapes)
     used = np.arange(matrix.shape[1]) if only is None else only
     flagged = used[transform.missing_share[used] > 0]
     bent = np.flatnonzero(np.isin(transform.hinge_feature, used))
+    is_timed = offset is not None and bool(offset.any())
+    timed = [np.asarray(offset)[:, None]] if is_timed else []
     columns = np.hstack(
-        [transform.standard(matrix)[:, used], transform.flags(matrix)[:, flagged], transform.hinges(matrix)[:, bent]]
+        [
+            transform.standard(matrix)[:, used],
+            transform.flags(matrix)[:, flagged],
+            transform.hinges(matrix)[:, bent],
+            *timed,
+        ]
     )
     owner = np.concatenate([used, flagged, transform.hinge_feature[bent]])
     scale = np.where(np.isin(owner, [] if free is None else free), FREE_SCALE, 1.0)
-    model = LogisticRegression(C=penalty, solver="newton-cholesky", max_iter=200).fit(columns * scale, happened)
+    scale = np.append(scale, FREE_SCALE) if is_timed else scale
+    model = LogisticRegression(C=penalty, solver="newton-cholesky", max_iter=200)
+    model.fit(columns * scale, happened, sample_weight=weights)
     coefficients = model.coef_[0].astype(np.float64) * scale
-    weights, missing_weights = np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1])
+    member_weights, missing_weights = np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1])
     hinge_weights = np.zeros(len(transform.hinge_feature))
-    weights[used], missing_weights[flagged], hinge_weights[bent] = np.split(
-        coefficients, [len(used), len(used) + len(flagged)]
+    member_weights[used], missing_weights[flagged], hinge_weights[bent] = np.split(
+        coefficients[: len(owner)], [len(used), len(used) + len(flagged)]
     )
-    return LogisticMember(transform, float(model.intercept_[0]), weights, missing_weights, hinge_weights, penalty)
+    intercept = float(model.intercept_[0])
+    member = LogisticMember(transform, intercept, member_weights, missing_weights, hinge_weights, penalty)
+    return member, float(coefficients[-1]) if is_timed else 1.0

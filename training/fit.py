@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from crm.progress import Progress
 from models.blend import Endpoint, blend_weights
 from models.calibration import Calibrator, fit_calibrator
-from training.candidates import Candidate, EndpointData, fit_ages, fit_boosted, fit_logistic_member
+from models.timing import Timing, fit_timing
+from training.candidates import Candidate, FoldLogits, fit_ages, fit_boosted, fit_logistic_member
+from training.endpoint_data import EndpointData
+from training.recent import LevelUpdate, Recent, Seen, decide_update, look_at_recent
 from training.splits import Fold
 
 __all__ = ["FittedEndpoint", "fit_endpoint"]
@@ -39,7 +42,9 @@ class FittedEndpoint:
     age_logit
         What the ages alone say of these rows; None where all leads are scored at one age.
     settings
-        What was chosen for each member: penalty, rounds, signs.
+        What was chosen for each member: penalty, reading of the past, rounds, signs.
+    update
+        Whether the level follows the newest leads.
     """
 
     endpoint: Endpoint
@@ -48,9 +53,10 @@ class FittedEndpoint:
     member_logits: Matrix
     age_logit: Matrix | None
     settings: Mapping[str, Mapping[str, float | str]]
+    update: LevelUpdate
 
 
-def fit_endpoint(data: EndpointData, progress: Progress) -> FittedEndpoint:
+def fit_endpoint(data: EndpointData, progress: Progress, *, follows: LevelUpdate | None = None) -> FittedEndpoint:
     """Fit the default model of an endpoint.
 
     Logistic regression and stumps, and from 100 outcomes on a shallow conservative LightGBM, averaged in logits with
@@ -59,9 +65,11 @@ def fit_endpoint(data: EndpointData, progress: Progress) -> FittedEndpoint:
     Parameters
     ----------
     data
-        Mature rows and folds; at least one fold.
+        Rows and folds; at least one fold.
     progress
         Where to report each member.
+    follows
+        How the level of an endpoint moved that every outcome of this one passes through; None for no such endpoint.
     """
     rows = np.concatenate([fold.test for fold in data.folds])
     kinds = ["logistic", "stumps", "shallow"][: 3 if data.outcomes() >= MIN_SHALLOW else 2]
@@ -74,20 +82,32 @@ def fit_endpoint(data: EndpointData, progress: Progress) -> FittedEndpoint:
             step.advance()
         logits = np.stack([np.concatenate([fold.test for fold in item.folds]) for item in candidates], axis=1)
         weights = blend_weights(logits, data.happened[rows], outcomes=data.outcomes(rows))
-        share = np.asarray(weights)
-        by_fold = [[item.folds[number] for item in candidates] for number in range(len(data.folds))]
-        blended = [np.stack([logits.test for logits in parts], axis=1) @ share for parts in by_fold]
-        learned = [np.stack([logits.train for logits in parts], axis=1) @ share for parts in by_fold]
+        blended = [_blend([item.folds[n] for item in candidates], weights) for n in range(len(data.folds))]
         members = tuple(candidate.member for candidate in candidates)
-        endpoint = _calibrated(Endpoint(data.outcome, data.horizon_days, members, weights, PLAIN), blended, data)
+        draft = Endpoint(data.outcome, data.horizon_days, members, weights, PLAIN, Timing.plain(data.horizon_days))
+        endpoint = _in_time(_calibrated(draft, [logits.test for logits in blended], data), data)
+        levels = _levels_forward(blended, data)
+        update = _follow_level(data, endpoint, blended, levels, follows)
         step.note(", ".join(f"{kind} {weight:.2f}" for kind, weight in zip(kinds, weights, strict=True)))
+    said = [
+        level.logit(logits.test) + np.log(update.factor_at(fold.start_us))
+        for fold, level, logits in zip(data.folds, levels, blended, strict=True)
+    ]
     return FittedEndpoint(
-        endpoint,
+        replace(endpoint, calibrator=endpoint.calibrator.moved(float(np.log(update.factor)))),
         rows,
-        _calibrate_forward(blended, learned, data),
+        np.concatenate(said),
         logits,
         _age_logit(data),
         {candidate.member.name: candidate.settings for candidate in candidates},
+        update,
+    )
+
+
+def _blend(parts: Sequence[FoldLogits], weights: Sequence[float]) -> FoldLogits:
+    share = np.asarray(weights)
+    return FoldLogits(
+        *(np.stack([getattr(part, name) for part in parts], axis=1) @ share for name in ("test", "train", "open"))
     )
 
 
@@ -101,18 +121,60 @@ def _calibrated(draft: Endpoint, blended: Sequence[Matrix], data: EndpointData) 
     if calibrator.kind == "platt":
         scale = calibrator.slope
         calibrator = Calibrator("platt", 1.0, 1.0, calibrator.intercept)
-    endpoint = Endpoint(draft.outcome, draft.horizon_days, draft.members, draft.weights, calibrator, scale)
-    if not 0 < data.happened.sum() < len(data.happened):
+    endpoint = replace(draft, calibrator=calibrator, scale=scale)
+    happened = data.happened[data.is_mature]
+    if not 0 < happened.sum() < len(happened):
         return endpoint
-    level = calibrator.shifted_to(endpoint.g(data.matrix), float(data.happened.mean()))
-    return Endpoint(draft.outcome, draft.horizon_days, draft.members, draft.weights, level, scale)
+    level = calibrator.shifted_to(endpoint.g(data.matrix[data.is_mature]), float(happened.mean()))
+    return replace(endpoint, calibrator=level)
 
 
-Seen = tuple[Fold, NDArray[np.int64], Matrix]
+def _in_time(endpoint: Endpoint, data: EndpointData) -> Endpoint:
+    """Learn when outcomes come, from settled and open rows."""
+    z = endpoint.calibrator.logit(endpoint.g(data.matrix))
+    watched = data.watched_days(np.arange(len(z)), data.until_us)
+    return replace(endpoint, timing=fit_timing(z, data.days, watched, data.horizon_days))
+
+
+def _follow_level(
+    data: EndpointData,
+    endpoint: Endpoint,
+    blended: Sequence[FoldLogits],
+    levels: Sequence[Calibrator],
+    follows: LevelUpdate | None,
+) -> LevelUpdate:
+    """Replay the level update at the start of each test period, and look at the newest leads of all."""
+    seen: dict[int, Seen] = {}
+    tested: dict[int, list[tuple[NDArray[np.bool_], Matrix]]] = {}
+    for fold, logits, level in zip(data.folds, blended, levels, strict=True):
+        if not fold.has_gap:
+            continue
+        rows = np.concatenate([fold.train, fold.open])
+        z = level.logit(np.concatenate([logits.train, logits.open]))
+        timing = fit_timing(z, data.days[rows], data.watched_days(rows, fold.start_us), data.horizon_days)
+        newest = look_at_recent(data, rows, z, timing, fold.start_us)
+        seen[fold.start_us] = newest + seen[fold.start_us] if fold.start_us in seen else newest
+        tested.setdefault(fold.start_us, []).append((data.happened[fold.test], level.logit(logits.test)))
+    origins = [
+        (
+            start,
+            Recent(seen[start], 1.0 if follows is None else follows.factor_at(start)),
+            np.concatenate([happened for happened, _ in tested[start]]),
+            np.concatenate([z for _, z in tested[start]]),
+        )
+        for start in seen
+    ]
+    every = np.arange(len(data.happened))
+    z = endpoint.calibrator.logit(endpoint.g(data.matrix))
+    newest = look_at_recent(data, every, z, endpoint.timing, data.until_us)
+    return decide_update(Recent(newest, 1.0 if follows is None else follows.factor), origins)
+
+
+Tested = tuple[Fold, NDArray[np.int64], Matrix]
 """A fold, rows that it tested, and their blended logits."""
 
 
-def _fit_slope(data: EndpointData, seen: Sequence[Seen]) -> Calibrator:
+def _fit_slope(data: EndpointData, seen: Sequence[Tested]) -> Calibrator:
     """Fit the calibrator on the folds that had learned from the most, whose logits spread most like the final model's.
 
     Where leads have several rows the folds learn from a third of what the final model does, and spread more than it:
@@ -129,22 +191,21 @@ def _fit_slope(data: EndpointData, seen: Sequence[Seen]) -> Calibrator:
     return PLAIN
 
 
-def _calibrate_forward(blended: Sequence[Matrix], learned: Sequence[Matrix], data: EndpointData) -> Matrix:
+def _levels_forward(blended: Sequence[FoldLogits], data: EndpointData) -> list[Calibrator]:
     """Calibrate each fold as the endpoint would have been at the start of its test period.
 
     The slope comes from test periods before it, their labels as settled by then; the level from the rows that the
     fold's models had learned from.
     """
-    parts: list[Matrix] = []
-    for fold, test, train in zip(data.folds, blended, learned, strict=True):
-        seen: list[Seen] = []
-        for other, g in zip(data.folds, blended, strict=True):
+    levels: list[Calibrator] = []
+    for fold, logits in zip(data.folds, blended, strict=True):
+        seen: list[Tested] = []
+        for other, before in zip(data.folds, blended, strict=True):
             settled = data.mature_us[other.test] <= fold.start_us
             if other.start_us < fold.start_us and data.happened[other.test][settled].any():
-                seen.append((other, other.test[settled], g[settled]))
-        level = _fit_slope(data, seen).shifted_to(train, float(data.happened[fold.train].mean()))
-        parts.append(level.logit(test))
-    return np.concatenate(parts)
+                seen.append((other, other.test[settled], before.test[settled]))
+        levels.append(_fit_slope(data, seen).shifted_to(logits.train, float(data.happened[fold.train].mean())))
+    return levels
 
 
 def _age_logit(data: EndpointData) -> Matrix | None:

@@ -11,6 +11,7 @@ from scipy.special import logit
 
 from crm.config import WorkspaceConfig
 from crm.errors import ConfigError, TooFewOutcomesError
+from crm.known import to_micros
 from crm.outcomes import Labels
 from crm.progress import Progress
 from features.known import DAY_US
@@ -20,9 +21,11 @@ from models.amount import AmountModel, AmountRows, fit_amount
 from models.bundle import Bundle
 from models.calibration import Calibrator
 from models.scoring import G50_PROBABILITY
-from training.candidates import EndpointData
+from models.timing import fit_timing
+from training.endpoint_data import EndpointData
 from training.fit import FittedEndpoint, fit_endpoint
 from training.prepare import MIN_OUTCOMES, TrainingData
+from training.recent import LevelUpdate
 from training.splits import Fold, time_forward_folds
 
 __all__ = ["Learned", "amounts_out_of_fold", "lead_weights", "learn", "make_bundle", "priced_wins"]
@@ -59,7 +62,7 @@ class Learned:
 
 def learn(data: TrainingData, config: WorkspaceConfig, progress: Progress) -> Learned:
     """Learn SQL, won and amount from labelled features."""
-    sql, sql_folds = _learn_endpoint(data, data.sql, progress)
+    sql, sql_folds = _learn_endpoint(data, data.sql, progress, None)
     same = (
         data.sql.horizon_days == data.won.horizon_days
         and bool((data.sql.is_mature == data.won.is_mature).all())
@@ -69,26 +72,31 @@ def learn(data: TrainingData, config: WorkspaceConfig, progress: Progress) -> Le
     if same:
         won, won_folds = replace(sql, endpoint=replace(sql.endpoint, outcome="won")), sql_folds
     elif data.outcomes(data.won) >= MIN_OUTCOMES:
-        won, won_folds = _learn_endpoint(data, data.won, progress)
+        won, won_folds = _learn_endpoint(data, data.won, progress, sql.update)
     else:
         won, won_folds, from_sql = _won_from_sql(data, sql, sql_folds), sql_folds, True
     amount = _learn_amount(data, config, progress)
     return Learned(sql, won, {"sql": sql_folds, "won": won_folds}, amount, same, from_sql)
 
 
-def _learn_endpoint(data: TrainingData, labels: Labels, progress: Progress) -> tuple[FittedEndpoint, tuple[Fold, ...]]:
-    rows = np.flatnonzero(labels.is_mature)
-    happened = labels.happened[rows]
+def _learn_endpoint(
+    data: TrainingData, labels: Labels, progress: Progress, follows: LevelUpdate | None
+) -> tuple[FittedEndpoint, tuple[Fold, ...]]:
+    rows = np.flatnonzero(_is_observed(data))
+    is_mature, happened = labels.is_mature[rows], labels.happened[rows]
+    as_of_us, lead = data.snapshots.as_of_us[rows], data.snapshots.lead[rows]
+    settled = lead[is_mature]
     folds = time_forward_folds(
-        data.snapshots.as_of_us[rows],
+        as_of_us,
         happened,
         data.snapshots.group[rows],
+        is_mature,
         horizon_us=round(labels.horizon_days * DAY_US),
-        is_once=len(np.unique(data.snapshots.lead[rows])) == len(rows),
+        is_once=len(np.unique(settled)) == len(settled),
     )
     if not folds:
         raise TooFewOutcomesError(
-            found=f"{int(happened.sum())} {labels.outcome} outcomes that all fall into one short period",
+            found=f"{int(happened[is_mature].sum())} {labels.outcome} outcomes that all fall into one short period",
             expected="outcomes before and after at least one moment, so that a model can be tested on its future",
             fix="give a longer history",
             missing=0,
@@ -100,18 +108,29 @@ def _learn_endpoint(data: TrainingData, labels: Labels, progress: Progress) -> t
             labels.horizon_days,
             data.matrix[rows],
             happened,
-            data.snapshots.as_of_us[rows] + round(labels.horizon_days * DAY_US),
-            data.snapshots.lead[rows],
+            labels.days[rows],
+            is_mature,
+            as_of_us,
+            to_micros(data.seen.observed_until),
+            lead,
             tuple(feature.shape for feature in features),
             tuple(feature.direction for feature in features),
             folds,
             _ages(data),
         ),
         progress,
+        follows=follows,
     )
     return replace(fitted, rows=rows[fitted.rows]), tuple(
-        replace(fold, train=rows[fold.train], test=rows[fold.test]) for fold in folds
+        replace(fold, train=rows[fold.train], test=rows[fold.test], open=rows[fold.open]) for fold in folds
     )
+
+
+def _is_observed(data: TrainingData) -> NDArray[np.bool_]:
+    """Tell which rows lie in the span in which outcomes were recorded, shape (n,)."""
+    as_of_us, seen = data.snapshots.as_of_us, data.seen
+    after = True if seen.observed_from is None else as_of_us >= to_micros(seen.observed_from)
+    return (as_of_us <= to_micros(seen.observed_until)) & after
 
 
 def _ages(data: TrainingData) -> NDArray[np.int64]:
@@ -130,7 +149,10 @@ def _won_from_sql(data: TrainingData, sql: FittedEndpoint, folds: tuple[Fold, ..
     g = sql.endpoint.g(data.matrix[rows]) if len(rows) else np.zeros(1)
     slope = sql.endpoint.calibrator
     calibrator = Calibrator(slope.kind, slope.slope, slope.slope_high, 0.0).shifted_to(g, rate)
-    endpoint = replace(sql.endpoint, outcome="won", horizon_days=data.won.horizon_days, calibrator=calibrator)
+    horizon, every = data.won.horizon_days, np.flatnonzero(_is_observed(data))
+    said = calibrator.logit(sql.endpoint.g(data.matrix[every]))
+    timing = fit_timing(said, data.won.days[every], data.follow_up_days[every], horizon)
+    endpoint = replace(sql.endpoint, outcome="won", horizon_days=horizon, calibrator=calibrator, timing=timing)
     keep = data.won.is_mature[sql.rows]
     # Out of fold, the level is that of the wins settled before each test period.
     shift = np.concatenate([np.full(len(fold.test), _shift_to_wins(data, fold)) for fold in folds])

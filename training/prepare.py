@@ -16,6 +16,7 @@ from crm.outcomes import Labels, Observation, Outcome, label_moments, newest_mom
 from crm.progress import Progress
 from crm.store import Tables
 from features.build import build_features
+from features.known import DAY_US
 from features.learn import learn_features
 from features.spec import FeatureSet
 from training.snapshots import Snapshots, take_snapshots
@@ -24,8 +25,6 @@ __all__ = ["MIN_OUTCOMES", "TrainingData", "prepare", "settle_observation"]
 
 Matrix = NDArray[np.float64]
 MIN_OUTCOMES = 50
-FOR_EVER_DAYS = 36_500.0
-OUTCOMES: tuple[Outcome, ...] = ("sql", "won")
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,6 @@ class TrainingData:
         Labels of the snapshots.
     dropped
         Features that were left out, each with the reason.
-    ever
-        By outcome, shape (n,): one was recorded after the snapshot by the run's moment, however late. For the leak
-        sentinel alone; where False, nothing is said.
     """
 
     seen: Observation
@@ -58,7 +54,16 @@ class TrainingData:
     sql: Labels
     won: Labels
     dropped: tuple[tuple[str, str], ...]
-    ever: Mapping[Outcome, NDArray[np.bool_]]
+
+    @property
+    def ever(self) -> Mapping[Outcome, NDArray[np.bool_]]:
+        """By outcome, shape (n,): one was recorded after the snapshot, however late; where False, nothing is said."""
+        return {"sql": np.isfinite(self.sql.days), "won": np.isfinite(self.won.days)}
+
+    @property
+    def follow_up_days(self) -> Matrix:
+        """Days from each snapshot to the end of the observed span, shape (n,)."""
+        return (to_micros(self.seen.observed_until) - self.snapshots.as_of_us) / DAY_US
 
     def outcomes(self, labels: Labels) -> int:
         """Count the leads with a mature outcome."""
@@ -113,11 +118,8 @@ def prepare(tables: Tables, config: WorkspaceConfig, as_of: datetime | None, pro
 
         sql = label("sql", config.outcome.sql_horizon_days)
         won = label("won", config.outcome.won_horizon_days)
-        ever: dict[Outcome, NDArray[np.bool_]] = {
-            outcome: label(outcome, FOR_EVER_DAYS).happened for outcome in OUTCOMES
-        }
         step.note(f"{len(snapshots.as_of_us):,} moments of {len(np.unique(snapshots.lead)):,} leads")
-    draft = TrainingData(seen, snapshots, FeatureSet(()), np.empty((0, 0)), sql, won, (), ever)
+    draft = TrainingData(seen, snapshots, FeatureSet(()), np.empty((0, 0)), sql, won, ())
     _refuse_too_few(draft, config)
     with progress.step("Computing features") as step:
         mature = snapshots.moments.filter(sql.is_mature | won.is_mature)

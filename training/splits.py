@@ -27,6 +27,8 @@ class Fold:
     ----------
     train, test
         Row numbers. Every account is on one side alone.
+    open
+        Rows of the past that were still open when ``test`` begins, of accounts that are not tested.
     start_us
         Start of the test period, microseconds since 1970 UTC.
     has_gap
@@ -40,6 +42,7 @@ class Fold:
 
     train: NDArray[np.int64]
     test: NDArray[np.int64]
+    open: NDArray[np.int64]
     start_us: int
     has_gap: bool
     sentence: str
@@ -50,6 +53,7 @@ def time_forward_folds(
     as_of_us: NDArray[np.int64],
     happened: NDArray[np.bool_],
     groups: NDArray[np.int64],
+    is_mature: NDArray[np.bool_],
     *,
     horizon_us: int,
     is_once: bool,
@@ -67,9 +71,11 @@ def time_forward_folds(
     as_of_us
         Moments of the rows, microseconds, shape (n,).
     happened
-        Labels, shape (n,).
+        Labels, shape (n,); they count where ``is_mature``.
     groups
         Account number of each row, shape (n,).
+    is_mature
+        Shape (n,): the label is settled by the run's moment. Only such rows are trained on or tested.
     horizon_us
         Horizon in microseconds.
     is_once
@@ -80,15 +86,18 @@ def time_forward_folds(
     tuple of Fold
         In time order; folds without outcomes on either side are left out.
     """
-    edges = np.quantile(as_of_us, np.linspace(FIRST_TEST_SHARE, 1.0, FOLDS + 1)).astype(np.int64)
+    edges = np.quantile(as_of_us[is_mature], np.linspace(FIRST_TEST_SHARE, 1.0, FOLDS + 1)).astype(np.int64)
     edges[-1] += 1
     folds: list[Fold] = []
     for start, end in pairwise(edges):
-        test = np.flatnonzero((as_of_us >= start) & (as_of_us < end))
+        test = np.flatnonzero((as_of_us >= start) & (as_of_us < end) & is_mature)
         halves = [test] if is_once else _halves(groups, test)
-        found = [_fold(_Rows(as_of_us, happened, groups, is_once), half, int(start), horizon_us) for half in halves]
+        found = [
+            _fold(_Rows(as_of_us, happened, groups, is_mature, is_once), half, int(start), horizon_us)
+            for half in halves
+        ]
         both = [fold for fold in found if fold is not None]
-        if len(as_of_us) >= MANY_ROWS:
+        if is_mature.sum() >= MANY_ROWS:
             both[1:] = [replace(fold, is_searched=False) for fold in both[1:]]
         folds += both
     return tuple(folds)
@@ -105,12 +114,13 @@ class _Rows:
     as_of_us: NDArray[np.int64]
     happened: NDArray[np.bool_]
     groups: NDArray[np.int64]
+    is_mature: NDArray[np.bool_]
     is_once: bool
 
 
 def _fold(rows: _Rows, test: NDArray[np.int64], start: int, horizon_us: int) -> Fold | None:
     for gap in (horizon_us, 0):
-        before = rows.as_of_us + gap <= start if gap else rows.as_of_us < start
+        before = rows.is_mature & (rows.as_of_us + gap <= start if gap else rows.as_of_us < start)
         if rows.is_once:
             train = np.flatnonzero(before)
             tested = test[~np.isin(rows.groups[test], rows.groups[train])]
@@ -121,7 +131,9 @@ def _fold(rows: _Rows, test: NDArray[np.int64], start: int, horizon_us: int) -> 
         both = happened.any() and not happened.all() and not learned.all()
         accounts = len(np.unique(rows.groups[train][learned]))
         if accounts >= MIN_TRAIN_OUTCOMES and both:
-            return Fold(train, tested, start, gap > 0, _sentence(rows, train, tested, gap > 0))
+            still = (rows.as_of_us < start) & (rows.as_of_us + gap > start) & ~np.isin(rows.groups, rows.groups[tested])
+            open_ = np.flatnonzero(still) if gap else np.zeros(0, dtype=np.int64)
+            return Fold(train, tested, open_, start, gap > 0, _sentence(rows, train, tested, gap > 0))
     return None
 
 

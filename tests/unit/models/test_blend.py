@@ -11,6 +11,7 @@ from scipy.special import expit
 from models.blend import Endpoint, blend_weights, log_loss_of_logit
 from models.calibration import Calibrator
 from models.logistic import fit_logistic
+from models.timing import Timing
 from tests.unit.models.members import ROWS, SHAPES, Matrix, rows
 
 QUICK = settings(max_examples=25, deadline=None, derandomize=True)
@@ -19,7 +20,7 @@ MEMBERS = (
     fit_logistic(MATRIX, HAPPENED, SHAPES, penalty=1.0),
     fit_logistic(MATRIX, HAPPENED, SHAPES, penalty=0.01, only=np.array([0, 3])),
 )
-ENDPOINT = Endpoint("sql", 30.0, MEMBERS, (0.7, 0.3), Calibrator("platt", 1.2, 1.2, -0.4))
+ENDPOINT = Endpoint("sql", 30.0, MEMBERS, (0.7, 0.3), Calibrator("platt", 1.2, 1.2, -0.4), Timing.plain(30.0))
 
 
 @QUICK

@@ -22,6 +22,7 @@ from models.calibration import Calibrator
 from models.line import Line
 from models.logistic import fit_logistic
 from models.scoring import LoadedModel, Scores, answers, score_matrix
+from models.timing import Timing
 from tests.unit.models.members import ROWS, SHAPES, Matrix, rows
 
 QUICK = settings(max_examples=50, deadline=None, derandomize=True)
@@ -49,7 +50,9 @@ def endpoint(outcome: str, horizon: float, calibrator: Calibrator) -> Endpoint:
         stumps_from_booster(stumps, 20, MATRIX, None),
         ShallowMember(shallow.model_to_string(), 5, 20, logistic),
     )
-    return Endpoint(outcome, horizon, members, (0.5, 0.3, 0.2), calibrator)
+    return Endpoint(
+        outcome, horizon, members, (0.5, 0.3, 0.2), calibrator, Timing(np.array([1.0, horizon]), np.array([-2.0, 0.0]))
+    )
 
 
 SQL = endpoint("sql", 30.0, Calibrator("platt", 1.0, 1.0, -2.0))

@@ -31,9 +31,13 @@ def data_of(
     as_of = numbers * 86_400_000_000
     moments = pa.table({"row_id": numbers, "lead_id": [f"L{n}" for n in numbers], "as_of_us": as_of})
     is_mature = np.ones(count, dtype=bool) if mature is None else mature
+    never = np.zeros(count, dtype=bool)
     labels = [
-        Labels(outcome, 30.0, label, is_mature, np.zeros(count))
-        for outcome, label in (("sql", happened), ("won", np.zeros(count, dtype=bool) if won is None else won))
+        Labels(outcome, 30.0, label, np.where(label, 1.0, np.where(late, 60.0, np.inf)), is_mature, np.zeros(count))
+        for outcome, label, late in (
+            ("sql", happened, never if ever is None else ever),
+            ("won", never if won is None else won, never),
+        )
     ]
     return TrainingData(
         Observation(None, END, END),
@@ -43,5 +47,4 @@ def data_of(
         labels[0],
         labels[1],
         (),
-        {"sql": happened if ever is None else ever, "won": labels[1].happened},
     )

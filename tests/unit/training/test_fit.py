@@ -12,7 +12,8 @@ from scipy.stats import spearmanr
 
 from crm.progress import Silent
 from training import candidates
-from training.candidates import PENALTIES, EndpointData, fit_ages, fit_boosted, fit_logistic_member
+from training.candidates import PENALTIES, fit_ages, fit_boosted, fit_logistic_member
+from training.endpoint_data import EndpointData, Reading
 from training.fit import FittedEndpoint, fit_endpoint
 from training.splits import time_forward_folds
 
@@ -34,13 +35,23 @@ def several_moments(seed: int = 1, noise: int = 6) -> tuple[EndpointData, NDArra
     matrix = np.column_stack([age, sign, *rng.normal(0, 1, (noise, len(lead)))])[order]
     as_of = np.round((created + age)[order] * DAY_US).astype(np.int64)
     horizon = 5 * DAY_US
-    folds = time_forward_folds(as_of, happened[order], lead[order], horizon_us=horizon, is_once=False)
+    until = int(as_of.max())
+    is_mature = as_of + horizon <= until
+    folds = time_forward_folds(as_of, happened[order], lead[order], is_mature, horizon_us=horizon, is_once=False)
     shapes = ("age", *["number"] * (noise + 1))
     data = EndpointData(
-        "sql", 5.0, matrix, happened[order], as_of + horizon, lead[order], shapes, (0,) * (noise + 2), folds,
-        np.array([AGE]),
+        "sql", 5.0, matrix, happened[order], waits(happened[order]), is_mature, as_of, until, lead[order], shapes,
+        (0,) * (noise + 2), folds, np.array([AGE]),
     )  # fmt: skip
     return data, true[order]
+
+
+def waits(happened: NDArray[np.bool_]) -> NDArray[np.float64]:
+    return np.where(happened, np.random.default_rng(9).uniform(0, 5, len(happened)), np.inf)
+
+
+def labelled(data: EndpointData, happened: NDArray[np.bool_]) -> EndpointData:
+    return replace(data, happened=happened, days=waits(happened))
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +88,7 @@ def test_where_leads_have_one_age_trees_stand_on_nothing(world: tuple[EndpointDa
     data = replace(world[0], ages=np.array([], dtype=np.int64))
     _, upon = fit_logistic_member(data)
     assert upon.member is None
-    assert set(upon.by_fold.values()) == {None}
+    assert all(member is None for _, member in upon.by_fold.values())
     assert fit_ages(data, data.folds[0].train) is None
 
 
@@ -85,7 +96,7 @@ def test_a_penalty_is_found_on_either_side_of_the_list() -> None:
     """Noise alone asks for the strongest; few strong signs for a weak one."""
     data, _ = several_moments(seed=2, noise=40)
     rng = np.random.default_rng(3)
-    noise = replace(data, happened=rng.random(len(data.happened)) < 0.1)
+    noise = labelled(data, rng.random(len(data.happened)) < 0.1)
     strong = fit_logistic_member(noise)[0].settings["penalty"]
     weak = fit_logistic_member(several_moments(seed=2, noise=0)[0])[0].settings["penalty"]
     assert isinstance(strong, float)
@@ -97,14 +108,18 @@ def test_a_penalty_is_found_on_either_side_of_the_list() -> None:
 def test_the_shipped_level_is_that_of_all_mature_rows(
     world: tuple[EndpointData, NDArray[np.float64]], fitted: FittedEndpoint
 ) -> None:
-    data = world[0]
-    assert fitted.endpoint.probability(data.matrix).mean() == pytest.approx(data.happened.mean(), rel=1e-6)
+    data, factor = world[0], fitted.update.factor
+    settled = data.matrix[data.is_mature]
+    assert factor == 1.0  # nothing drifts here
+    assert fitted.endpoint.probability(settled).mean() == pytest.approx(data.happened[data.is_mature].mean(), rel=1e-6)
 
 
 def test_labels_of_the_last_test_period_do_not_touch_what_was_said_of_it(
     world: tuple[EndpointData, NDArray[np.float64]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidates, "PENALTIES", (0.01,))  # the choice among them does see every test period
+    # The choices of penalty and reading do see every test period, so there is none here.
+    monkeypatch.setattr(candidates, "PENALTIES", (0.01,))
+    monkeypatch.setattr(candidates, "MIN_GAIN", np.inf)
     data = world[0]
     last = max(fold.start_us for fold in data.folds)
     tested = np.unique(np.concatenate([fold.test for fold in data.folds if fold.start_us == last]))
@@ -112,7 +127,7 @@ def test_labels_of_the_last_test_period_do_not_touch_what_was_said_of_it(
     turned[tested[::2]] ^= True
     found = []
     for labels in (data.happened, turned):
-        fitted, _ = fit_logistic_member(replace(data, happened=labels))
+        fitted, _ = fit_logistic_member(labelled(data, labels))
         said = [logits.test for logits, fold in zip(fitted.folds, data.folds, strict=True) if fold.start_us == last]
         found.append(np.concatenate(said))
     np.testing.assert_array_equal(*found)
@@ -121,3 +136,29 @@ def test_labels_of_the_last_test_period_do_not_touch_what_was_said_of_it(
 def test_unseen_predictions_are_calibrated(fitted: FittedEndpoint, world: tuple[EndpointData, object]) -> None:
     observed = world[0].happened[fitted.rows].mean()
     assert expit(fitted.logit).mean() == pytest.approx(observed, rel=0.25)
+
+
+def test_open_rows_are_labelled_by_what_had_come_at_the_start_of_the_test_period(
+    world: tuple[EndpointData, NDArray[np.float64]],
+) -> None:
+    data, reading = world[0], Reading(with_open=True, half_life_days=None)
+    fold = data.folds[-1]
+    sample = data.sample(reading, fold)
+    is_open = np.isin(sample.rows, fold.open)
+    assert is_open.any()
+    assert (sample.offset[is_open] < 0).all()
+    assert (sample.offset[~is_open] == 0).all()
+    came_us = data.as_of_us + data.days * DAY_US
+    np.testing.assert_array_equal(sample.happened[is_open], came_us[sample.rows[is_open]] < fold.start_us)
+    later = replace(data, days=np.where(came_us >= fold.start_us, np.inf, data.days))
+    np.testing.assert_array_equal(later.sample(reading, fold).offset, sample.offset)
+
+
+def test_rows_of_long_ago_weigh_less_by_their_half_life(world: tuple[EndpointData, NDArray[np.float64]]) -> None:
+    data = world[0]
+    sample = data.sample(Reading(with_open=False, half_life_days=100.0))
+    assert sample.weights is not None
+    assert sample.weights.mean() == pytest.approx(1.0)
+    age = data.watched_days(sample.rows, data.until_us)
+    first, last = 0, len(age) - 1
+    assert sample.weights[last] / sample.weights[first] == pytest.approx(2.0 ** ((age[first] - age[last]) / 100.0))

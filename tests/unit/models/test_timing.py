@@ -1,0 +1,70 @@
+"""When outcomes come: the curve is that of the data, open rows included, and the model's level at the horizon."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from models.timing import Timing, fit_timing, learn_timing
+
+QUICK = settings(max_examples=60, deadline=None, derandomize=True)
+HORIZON = 30.0
+
+
+def drawn(seed: int, count: int = 20_000, spread: float = 0.0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return logits for the horizon, and days to the outcome whose odds grow with the square root of time."""
+    rng = np.random.default_rng(seed)
+    g = rng.normal(-1.5, spread, count) if spread else np.full(count, -1.5)
+    # P(T <= d) = expit(g + 0.5 log(d / 30)), so d = 30 exp(2 (logit u - g)).
+    return g, HORIZON * np.exp(2.0 * (logit(rng.random(count)) - g))
+
+
+def true_offset(days: NDArray[np.float64]) -> NDArray[np.float64]:
+    return 0.5 * np.log(days / HORIZON)
+
+
+@QUICK
+@given(st.integers(0, 9999), st.integers(2, 400), st.floats(1.0, 200.0))
+def test_a_curve_never_falls_and_is_nought_at_the_horizon(seed: int, count: int, longest: float) -> None:
+    rng = np.random.default_rng(seed)
+    days = np.where(rng.random(count) < 0.4, rng.exponential(20.0, count), np.inf)
+    follow_up = rng.uniform(0.1, longest, count)
+    for timing in (
+        learn_timing(days, follow_up, HORIZON),
+        fit_timing(rng.normal(-2.0, 1.0, count), days, follow_up, HORIZON),
+    ):
+        assert timing.at(np.array([HORIZON]))[0] == pytest.approx(0.0, abs=1e-9)
+        grid = timing.at(np.linspace(0.01, timing.longest_days, 50))
+        assert np.isfinite(grid).all()
+        assert (np.diff(grid) >= -1e-9).all()
+        assert np.isnan(timing.at(np.array([timing.longest_days * 1.01])))[0]
+        assert Timing.from_json(timing.to_json()).at(np.array([3.0])) == timing.at(np.array([3.0]))
+
+
+def test_open_rows_count_while_they_were_watched() -> None:
+    """Half of the rows were watched for a few days only; without them the curve is the same."""
+    _, days = drawn(1)
+    follow_up = np.where(np.arange(len(days)) % 2 == 0, 90.0, np.random.default_rng(2).uniform(0.5, 30.0, len(days)))
+    asked = np.array([2.0, 7.0, 15.0])
+    open_too = learn_timing(days, follow_up, HORIZON).at(asked)
+    np.testing.assert_allclose(open_too, true_offset(asked), atol=0.08)
+
+
+def test_the_fitted_curve_gives_the_share_of_every_day_and_of_longer_horizons() -> None:
+    g, days = drawn(3, spread=1.2)
+    follow_up = np.random.default_rng(4).uniform(20.0, 120.0, len(days))
+    timing = fit_timing(g, days, follow_up, HORIZON)
+    for asked in (3.0, 10.0, 60.0, 90.0):
+        watched = follow_up >= asked
+        said = expit(g[watched] + timing.at(np.array([asked]))[0]).mean()
+        assert said == pytest.approx((days[watched] < asked).mean(), rel=0.05)
+        assert timing.at(np.array([asked]))[0] == pytest.approx(true_offset(np.array([asked]))[0], abs=0.12)
+
+
+def test_without_any_outcome_the_curve_knows_the_horizon_alone() -> None:
+    timing = learn_timing(np.full(10, np.inf), np.full(10, 5.0), HORIZON)
+    assert timing.at(np.array([15.0, 30.0])).tolist() == pytest.approx([np.log(0.5), 0.0])
