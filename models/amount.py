@@ -83,6 +83,9 @@ class AmountModel:
         tell. Empty for the others.
     out_of_fold
         Predictions for the training rows by models that did not see them, shape (n,); not kept in the bundle.
+    out_of_fold_rank
+        The same over the level of the amounts that each of these models saw, shape (n,): what to rank by. A block of
+        large amounts is left out of its own level and would rank last for that alone. Not kept in the bundle.
     """
 
     method: Literal["two_part", "mean", "configured"]
@@ -99,6 +102,7 @@ class AmountModel:
     deviation: float = 0.0
     quantiles: tuple[float | None, ...] = ()
     out_of_fold: Matrix | None = None
+    out_of_fold_rank: Matrix | None = None
 
     def expected(self, matrix: Matrix) -> Matrix:
         """Return the expected amount given a win, shape (n,)."""
@@ -164,7 +168,8 @@ class AmountModel:
 
     def to_json(self) -> dict[str, Any]:
         """Return the model as plain JSON."""
-        item = {key: value for key, value in vars(self).items() if key not in ("transform", "weights", "out_of_fold")}
+        left_out = ("transform", "weights", "out_of_fold", "out_of_fold_rank")
+        item = {key: value for key, value in vars(self).items() if key not in left_out}
         if self.transform is not None and self.weights is not None:
             item["transform"] = self.transform.to_json()
             item["weights"] = self.weights.tolist()
@@ -226,24 +231,22 @@ def fit_amount(rows: AmountRows, shapes: Sequence[Shape], *, default_amount: flo
 def _two_part(
     rows: AmountRows, positive: NDArray[np.bool_], capped: Matrix, mean: float, share: float, shapes: Sequence[Shape]
 ) -> AmountModel:
-    matrix, weights = rows.matrix[positive], rows.weights[positive]
-    logs, groups = np.log(capped[positive]), rows.groups[positive]
-    transform = Transform.learn(matrix, shapes)
-    columns = transform.standard(matrix)
-    best: tuple[float, float, Matrix] | None = None
+    weights, logs = rows.weights[positive], np.log(capped[positive])
+    transform = Transform.learn(rows.matrix[positive], shapes)
+    columns = transform.standard(rows.matrix)
+    paid = _Paid(columns, np.log(np.where(positive, capped, 1.0)), positive, rows.weights, rows.groups)
+    best: tuple[float, float, Matrix, Matrix] | None = None
     for alpha in ALPHAS:
-        predicted = _blocked(columns, logs, weights, groups, alpha)
-        error = float(np.average((logs - predicted) ** 2, weights=weights))
+        predicted, level = _blocked(paid, alpha)
+        error = float(np.average((logs - predicted[positive]) ** 2, weights=weights))
         if best is None or error < best[0]:
-            best = (error, alpha, predicted)
+            best = (error, alpha, predicted, level)
     assert best is not None  # noqa: S101 - ALPHAS is not empty
-    variance, alpha, predicted = best
-    ridge = Ridge(alpha=alpha).fit(columns, logs, sample_weight=weights)
+    variance, alpha, predicted, level = best
+    ridge = Ridge(alpha=alpha).fit(columns[positive], logs, sample_weight=weights)
     unscaled = np.exp(np.clip(predicted, logs.min(), logs.max()) + variance / 2)
-    ratio = float((weights * capped[positive]).sum() / (weights * unscaled).sum())
+    ratio = float((weights * capped[positive]).sum() / (weights * unscaled[positive]).sum())
     scale = ratio if not RESCALE_OUTSIDE[0] <= ratio <= RESCALE_OUTSIDE[1] else 1.0
-    out_of_fold = np.full(len(rows.amount), share * scale * np.exp(logs.mean() + variance / 2))
-    out_of_fold[positive] = share * scale * unscaled
     return AmountModel(
         "two_part",
         mean,
@@ -256,7 +259,8 @@ def _two_part(
         scale,
         ratio,
         alpha,
-        out_of_fold=out_of_fold,
+        out_of_fold=share * scale * unscaled,
+        out_of_fold_rank=np.exp(predicted - level),
     )
 
 
@@ -282,14 +286,33 @@ def _between(quantiles: Matrix, tail: float) -> float:
     return float(quantiles[nearest] if abs(LEVELS[nearest] - tail) < 1e-9 else np.interp(tail, LEVELS, quantiles))
 
 
-def _blocked(columns: Matrix, logs: Matrix, weights: Matrix, groups: NDArray[np.int64], alpha: float) -> Matrix:
-    """Predict each block of time from the other blocks, no account on both sides."""
-    predicted = np.empty_like(logs)
-    for block in np.array_split(np.arange(len(logs)), BLOCKS):
-        others = np.flatnonzero(~np.isin(groups, groups[block]))
+@dataclass(frozen=True)
+class _Paid:
+    """Won rows for ridge regression: standard columns, log amounts (where paid), weights, accounts."""
+
+    columns: Matrix
+    logs: Matrix
+    is_paid: NDArray[np.bool_]
+    weights: Matrix
+    groups: NDArray[np.int64]
+
+
+def _blocked(paid: _Paid, alpha: float) -> tuple[Matrix, Matrix]:
+    """Predict each block of time from the paid rows of the other blocks, no account on both sides.
+
+    Returns
+    -------
+    tuple of Matrix
+        Log amounts predicted, paid or not, and the mean log amount of the rows they were learned from; shapes (n,).
+    """
+    predicted, level = np.empty_like(paid.logs), np.empty_like(paid.logs)
+    for block in np.array_split(np.arange(len(paid.logs)), BLOCKS):
+        others = np.flatnonzero(paid.is_paid & ~np.isin(paid.groups, paid.groups[block]))
+        used = others if len(others) >= BLOCKS else np.flatnonzero(paid.is_paid)
+        level[block] = np.average(paid.logs[used], weights=paid.weights[used])
         if len(others) < BLOCKS:
-            predicted[block] = np.average(logs, weights=weights)
+            predicted[block] = level[block]
             continue
-        ridge = Ridge(alpha=alpha).fit(columns[others], logs[others], sample_weight=weights[others])
-        predicted[block] = ridge.predict(columns[block])
-    return predicted
+        ridge = Ridge(alpha=alpha).fit(paid.columns[others], paid.logs[others], sample_weight=paid.weights[others])
+        predicted[block] = ridge.predict(paid.columns[block])
+    return predicted, level

@@ -119,10 +119,11 @@ class JudgedAmount:
 
 def judge_amount(data: TrainingData, amount: AmountModel) -> JudgedAmount | None:
     """Measure how well the amounts of wins are predicted out of fold; None unless the amount is modelled."""
-    if amount.out_of_fold is None:
+    if amount.out_of_fold is None or amount.out_of_fold_rank is None:
         return None
     rows = priced_wins(data)
-    predicted, won, each = amount.out_of_fold, data.won.amount[rows], lead_weights(data, rows)
+    predicted, rank, each = amount.out_of_fold, amount.out_of_fold_rank, lead_weights(data, rows)
+    won = data.won.amount[rows]
     low, high = amount.interval_around(predicted)
     inside = (low <= won) & (won <= high)
 
@@ -130,7 +131,7 @@ def judge_amount(data: TrainingData, amount: AmountModel) -> JudgedAmount | None
         w = weights * each
         money = float((w * won).sum())
         return {
-            "normalised_gini": normalised_gini(predicted, won, w),
+            "normalised_gini": normalised_gini(rank, won, w),
             "coverage": float((w * inside).sum() / w.sum()),
             "predicted_over_actual": float((w * predicted).sum()) / money if money > 0 else float("nan"),
         }

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from models.amount import AmountModel, AmountRows, fit_amount
+from models.metrics import normalised_gini
 from tests.unit.models.members import SHAPES, Matrix, rows
 
 
@@ -184,3 +185,28 @@ def test_rows_of_one_lead_count_once_in_the_interval() -> None:
 def test_a_configured_amount_has_no_interval() -> None:
     low, high = AmountModel("configured", 1234.0).interval(np.zeros((2, 5)))
     assert np.isnan([low, high]).all()
+
+
+def test_wins_that_brought_nothing_are_predicted_out_of_fold_like_the_others() -> None:
+    data, truth = wins(1500, zero_share=0.4)
+    model = fit_amount(data, SHAPES, default_amount=None)
+    assert model.out_of_fold is not None
+    unpaid = data.amount == 0
+    assert np.corrcoef(np.log(model.out_of_fold[unpaid]), np.log(truth[unpaid]))[0, 1] > 0.95
+
+
+def test_without_a_signal_the_ranking_out_of_fold_is_random_and_not_worse() -> None:
+    """A block of large amounts is left out of its own level: ranked by amounts it would come last."""
+    by_rank, by_amount = [], []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        amount = rng.lognormal(8, 1.4, 150) * (rng.random(150) < 0.6)
+        data = AmountRows(rng.normal(size=(150, 5)), amount, np.arange(150), np.ones(150))
+        model = fit_amount(data, SHAPES, default_amount=None)
+        assert model.out_of_fold is not None
+        assert model.out_of_fold_rank is not None
+        by_rank.append(normalised_gini(model.out_of_fold_rank, amount, data.weights))
+        by_amount.append(normalised_gini(model.out_of_fold, amount, data.weights))
+    error = float(np.std(by_rank) / np.sqrt(30))
+    assert abs(np.mean(by_rank)) < 2.5 * error
+    assert np.mean(by_amount) < np.mean(by_rank) - 0.03
