@@ -3,6 +3,9 @@
 Two parts: the probability of winning is the endpoint's; here is ``E[amount | won] = share * exp(mu(x) + s^2 / 2) *
 scale`` with ``mu`` from ridge regression of the log amount over the winners, ``s^2`` their residual variance out of
 fold, ``share`` the part of wins that brought anything, and ``scale`` the rescaling check of methods 3.
+
+One distribution gives the mean, the spread and the interval: a win brings nothing with probability ``1 - share``, else
+``scale`` times a lognormal amount with ``mu`` and ``s^2``.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 from sklearn.linear_model import Ridge
 
 from features.feature import Shape
@@ -26,6 +30,8 @@ WINSOR = 98.5
 ALPHAS = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 BLOCKS = 5
 RESCALE_OUTSIDE = (0.9, 1.1)
+LEVELS = np.arange(1, 20) / 20
+"""Where the quantiles of few amounts are kept."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +72,20 @@ class AmountModel:
         Lowest and highest log amount in training; predictions stay inside.
     residual_variance, positive_share, scale
         As in the formula above.
+    rescaling
+        Amounts won over amounts predicted out of fold, before ``scale``: outside 0.9 to 1.1 it becomes the scale.
     alpha
         Penalty that blocked cross-validation chose.
+    deviation
+        Standard deviation of the amount of a win, workspace currency, for ``mean``; 0 for ``configured``.
+    quantiles
+        For ``mean``: quantiles of the amount of the next win at 5%, 10%, ... 95%, None where the wins are too few to
+        tell. Empty for the others.
     out_of_fold
         Predictions for the training rows by models that did not see them, shape (n,); not kept in the bundle.
+    out_of_fold_rank
+        The same over the level of the amounts that each of these models saw, shape (n,): what to rank by. A block of
+        large amounts is left out of its own level and would rank last for that alone. Not kept in the bundle.
     """
 
     method: Literal["two_part", "mean", "configured"]
@@ -81,8 +97,12 @@ class AmountModel:
     residual_variance: float = 0.0
     positive_share: float = 1.0
     scale: float = 1.0
+    rescaling: float = 1.0
     alpha: float = 0.0
+    deviation: float = 0.0
+    quantiles: tuple[float | None, ...] = ()
     out_of_fold: Matrix | None = None
+    out_of_fold_rank: Matrix | None = None
 
     def expected(self, matrix: Matrix) -> Matrix:
         """Return the expected amount given a win, shape (n,)."""
@@ -91,9 +111,65 @@ class AmountModel:
         mu = np.clip(self.intercept + self.transform.standard(matrix) @ self.weights, *self.log_range)
         return self.positive_share * np.exp(mu + self.residual_variance / 2) * self.scale
 
+    def interval(self, matrix: Matrix, level: float = 0.8) -> tuple[Matrix, Matrix]:
+        """Return between which amounts the wins of leads lie, each end of shape (n,).
+
+        As many wins are below the lower end as above the upper one, unless more than that bring nothing: then the
+        lower end is 0, and the upper one is such that the interval holds its level. NaN where nothing is known of the
+        spread: a configured amount, or wins too few for the level. The width is that of single wins around the
+        prediction; how well the prediction itself is known is not in it.
+        """
+        return self.interval_around(self.expected(matrix), level)
+
+    def interval_around(self, expected: Matrix, level: float = 0.8) -> tuple[Matrix, Matrix]:
+        """Return the interval of wins whose expected amounts are given, shape (n,), as in :meth:`interval`.
+
+        Examples
+        --------
+        >>> model = AmountModel("two_part", 0.0, residual_variance=0.25)
+        >>> low, high = model.interval_around(np.array([1000.0]))
+        >>> round(float(low[0])), round(float(high[0]))
+        (465, 1675)
+        """
+        tails = ((1 - level) / 2, (1 + level) / 2)
+        if self.method != "two_part":
+            known = np.array([np.nan if value is None else value for value in self.quantiles])
+            ends = [_between(known, tail) for tail in tails]
+            return np.full(len(expected), ends[0]), np.full(len(expected), ends[1])
+        if 1 - self.positive_share >= tails[0]:  # wins without an amount fill the lower tail and more
+            tails = (0.0, level)
+        low, high = (expected / self.positive_share * self._quantile_over_mean(tail) for tail in tails)
+        return low, high
+
+    def _quantile_over_mean(self, tail: float) -> float:
+        """Return a quantile of the amount of a win over the mean of the amounts above zero."""
+        above = (tail - (1 - self.positive_share)) / self.positive_share
+        if above <= 0:
+            return 0.0
+        deviation = float(np.sqrt(self.residual_variance))
+        return float(np.exp(ndtri(above) * deviation - self.residual_variance / 2))
+
+    def mean_square(self, expected: Matrix) -> Matrix:
+        """Return ``E[amount^2 | won]`` of wins whose expected amounts are given, shape (n,)."""
+        if self.method != "two_part":
+            return expected**2 + self.deviation**2
+        # share * (scale * exp(mu + s^2))^2, where expected = share * scale * exp(mu + s^2 / 2)
+        return expected**2 * np.exp(self.residual_variance) / self.positive_share
+
+    def draw(self, expected: Matrix, rng: np.random.Generator) -> Matrix:
+        """Draw amounts of wins whose expected amounts are given, shape (n,); few wins are taken as lognormal."""
+        if self.method == "two_part":
+            variance, share = self.residual_variance, self.positive_share
+        else:
+            variance, share = float(np.log1p((self.deviation / self.mean) ** 2)) if self.deviation else 0.0, 1.0
+        size, z = expected / share, rng.standard_normal(len(expected))
+        amounts = size * np.exp(np.sqrt(variance) * z - variance / 2)
+        return amounts * (rng.random(len(expected)) < share)
+
     def to_json(self) -> dict[str, Any]:
         """Return the model as plain JSON."""
-        item = {key: value for key, value in vars(self).items() if key not in ("transform", "weights", "out_of_fold")}
+        left_out = ("transform", "weights", "out_of_fold", "out_of_fold_rank")
+        item = {key: value for key, value in vars(self).items() if key not in left_out}
         if self.transform is not None and self.weights is not None:
             item["transform"] = self.transform.to_json()
             item["weights"] = self.weights.tolist()
@@ -102,13 +178,20 @@ class AmountModel:
     @classmethod
     def from_json(cls, item: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_json` wrote."""
-        plain = {key: value for key, value in item.items() if key not in ("transform", "weights", "log_range")}
+        built = ("transform", "weights", "log_range", "quantiles")
+        plain = {key: value for key, value in item.items() if key not in built}
         transform, weights = None, None
         if "transform" in item:
             transform = Transform.from_json(item["transform"])
             weights = np.asarray(item["weights"], dtype=np.float64)
         low, high = item["log_range"]
-        return cls(**plain, transform=transform, weights=weights, log_range=(float(low), float(high)))
+        return cls(
+            **plain,
+            transform=transform,
+            weights=weights,
+            log_range=(float(low), float(high)),
+            quantiles=tuple(item["quantiles"]),
+        )
 
 
 def fit_amount(rows: AmountRows, shapes: Sequence[Shape], *, default_amount: float | None) -> AmountModel:
@@ -139,31 +222,31 @@ def fit_amount(rows: AmountRows, shapes: Sequence[Shape], *, default_amount: flo
     mean = float(np.average(capped, weights=rows.weights))
     share = float(np.average(positive, weights=rows.weights))
     if wins < MIN_WINS:
-        return AmountModel("mean", mean)
+        deviation = float(np.sqrt(np.average((capped - mean) ** 2, weights=rows.weights)))
+        count = len(np.unique(rows.groups))
+        return AmountModel("mean", mean, deviation=deviation, quantiles=_quantiles(rows, count))
     return _two_part(rows, positive, capped, mean, share, shapes)
 
 
 def _two_part(
     rows: AmountRows, positive: NDArray[np.bool_], capped: Matrix, mean: float, share: float, shapes: Sequence[Shape]
 ) -> AmountModel:
-    matrix, weights = rows.matrix[positive], rows.weights[positive]
-    logs, groups = np.log(capped[positive]), rows.groups[positive]
-    transform = Transform.learn(matrix, shapes)
-    columns = transform.standard(matrix)
-    best: tuple[float, float, Matrix] | None = None
+    weights, logs = rows.weights[positive], np.log(capped[positive])
+    transform = Transform.learn(rows.matrix[positive], shapes)
+    columns = transform.standard(rows.matrix)
+    paid = _Paid(columns, np.log(np.where(positive, capped, 1.0)), positive, rows.weights, rows.groups)
+    best: tuple[float, float, Matrix, Matrix] | None = None
     for alpha in ALPHAS:
-        predicted = _blocked(columns, logs, weights, groups, alpha)
-        error = float(np.average((logs - predicted) ** 2, weights=weights))
+        predicted, level = _blocked(paid, alpha)
+        error = float(np.average((logs - predicted[positive]) ** 2, weights=weights))
         if best is None or error < best[0]:
-            best = (error, alpha, predicted)
+            best = (error, alpha, predicted, level)
     assert best is not None  # noqa: S101 - ALPHAS is not empty
-    variance, alpha, predicted = best
-    ridge = Ridge(alpha=alpha).fit(columns, logs, sample_weight=weights)
+    variance, alpha, predicted, level = best
+    ridge = Ridge(alpha=alpha).fit(columns[positive], logs, sample_weight=weights)
     unscaled = np.exp(np.clip(predicted, logs.min(), logs.max()) + variance / 2)
-    ratio = float((weights * capped[positive]).sum() / (weights * unscaled).sum())
+    ratio = float((weights * capped[positive]).sum() / (weights * unscaled[positive]).sum())
     scale = ratio if not RESCALE_OUTSIDE[0] <= ratio <= RESCALE_OUTSIDE[1] else 1.0
-    out_of_fold = np.full(len(rows.amount), share * scale * np.exp(logs.mean() + variance / 2))
-    out_of_fold[positive] = share * scale * unscaled
     return AmountModel(
         "two_part",
         mean,
@@ -174,19 +257,62 @@ def _two_part(
         variance,
         share,
         scale,
+        ratio,
         alpha,
-        out_of_fold,
+        out_of_fold=share * scale * unscaled,
+        out_of_fold_rank=np.exp(predicted - level),
     )
 
 
-def _blocked(columns: Matrix, logs: Matrix, weights: Matrix, groups: NDArray[np.int64], alpha: float) -> Matrix:
-    """Predict each block of time from the other blocks, no account on both sides."""
-    predicted = np.empty_like(logs)
-    for block in np.array_split(np.arange(len(logs)), BLOCKS):
-        others = np.flatnonzero(~np.isin(groups, groups[block]))
+def _quantiles(rows: AmountRows, count: int) -> tuple[float | None, ...]:
+    """Return quantiles of the next win's amount after ``count`` accounts with wins.
+
+    The next of n + 1 exchangeable amounts is below the k-th of the others with probability k / (n + 1); further out
+    than the first and the last nothing is known.
+    """
+    order = np.argsort(rows.amount, kind="stable")
+    weight = rows.weights[order]
+    position = np.cumsum(weight) / weight.sum() * count / (count + 1)
+    found = np.interp(LEVELS, position, rows.amount[order])
+    is_known = np.minimum(LEVELS, 1 - LEVELS) * (count + 1) > 1 - 1e-9
+    return tuple(float(value) if known else None for value, known in zip(found, is_known, strict=True))
+
+
+def _between(quantiles: Matrix, tail: float) -> float:
+    """Return the quantile at a tail probability from those at :data:`LEVELS`; NaN outside."""
+    if not len(quantiles) or not LEVELS[0] - 1e-9 <= tail <= LEVELS[-1] + 1e-9:
+        return float("nan")
+    nearest = int(np.abs(LEVELS - tail).argmin())
+    return float(quantiles[nearest] if abs(LEVELS[nearest] - tail) < 1e-9 else np.interp(tail, LEVELS, quantiles))
+
+
+@dataclass(frozen=True)
+class _Paid:
+    """Won rows for ridge regression: standard columns, log amounts (where paid), weights, accounts."""
+
+    columns: Matrix
+    logs: Matrix
+    is_paid: NDArray[np.bool_]
+    weights: Matrix
+    groups: NDArray[np.int64]
+
+
+def _blocked(paid: _Paid, alpha: float) -> tuple[Matrix, Matrix]:
+    """Predict each block of time from the paid rows of the other blocks, no account on both sides.
+
+    Returns
+    -------
+    tuple of Matrix
+        Log amounts predicted, paid or not, and the mean log amount of the rows they were learned from; shapes (n,).
+    """
+    predicted, level = np.empty_like(paid.logs), np.empty_like(paid.logs)
+    for block in np.array_split(np.arange(len(paid.logs)), BLOCKS):
+        others = np.flatnonzero(paid.is_paid & ~np.isin(paid.groups, paid.groups[block]))
+        used = others if len(others) >= BLOCKS else np.flatnonzero(paid.is_paid)
+        level[block] = np.average(paid.logs[used], weights=paid.weights[used])
         if len(others) < BLOCKS:
-            predicted[block] = np.average(logs, weights=weights)
+            predicted[block] = level[block]
             continue
-        ridge = Ridge(alpha=alpha).fit(columns[others], logs[others], sample_weight=weights[others])
-        predicted[block] = ridge.predict(columns[block])
-    return predicted
+        ridge = Ridge(alpha=alpha).fit(paid.columns[others], paid.logs[others], sample_weight=paid.weights[others])
+        predicted[block] = ridge.predict(paid.columns[block])
+    return predicted, level

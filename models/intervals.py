@@ -1,4 +1,4 @@
-"""Intervals by bootstrap over accounts: leads of one account rise and fall together, so they are drawn together."""
+"""Intervals: by bootstrap over accounts, whose leads rise and fall together, and exact ones for plain counts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import betaincinv, gammaincinv
 
-__all__ = ["Interval", "cluster_bootstrap"]
+__all__ = ["Interval", "cluster_bootstrap", "jeffreys", "poisson_ratio"]
 
 Matrix = NDArray[np.float64]
 DRAWS = 400
@@ -70,3 +71,54 @@ def cluster_bootstrap(
         ends = np.percentile(drawn, [5.0, 95.0, 2.5]) if drawn.size else np.full(3, np.nan)
         intervals[name] = Interval(value, float(ends[0]), float(ends[1]), float(ends[2]))
     return intervals
+
+
+def poisson_ratio(observed: float, expected: float, level: float = 0.9) -> tuple[float, float]:
+    """Return the exact interval of observed over expected, the count being Poisson (Garwood 1936).
+
+    Parameters
+    ----------
+    observed
+        Outcomes that happened, 0 or more.
+    expected
+        Sum of the probabilities, above 0.
+    level
+        Of the interval.
+
+    Returns
+    -------
+    tuple of float
+        Both ends; the lower is 0 where nothing happened.
+
+    Examples
+    --------
+    Ten wins where twenty were expected: fewer than the model says, and not by chance.
+
+    >>> low, high = poisson_ratio(10, 20.0)
+    >>> round(low, 3), round(high, 3)
+    (0.271, 0.848)
+    """
+    tail = (1 - level) / 2
+    # Quantiles of chi-square with 2k degrees of freedom, halved, are those of a gamma with shape k.
+    low = float(gammaincinv(observed, tail)) if observed > 0 else 0.0
+    return low / expected, float(gammaincinv(observed + 1, 1 - tail)) / expected
+
+
+def jeffreys(successes: float, trials: float, level: float = 0.9) -> tuple[float, float]:
+    """Return Jeffreys' interval of a rate: quantiles of Beta(successes + 1/2, trials - successes + 1/2).
+
+    The lower end is 0 without a success and the upper end 1 without a failure, so that the interval holds the rate
+    (Brown, Cai and DasGupta 2001).
+
+    Examples
+    --------
+    >>> low, high = jeffreys(3, 100)
+    >>> round(low, 4), round(high, 4)
+    (0.0109, 0.0688)
+    >>> jeffreys(0, 100)[0]
+    0.0
+    """
+    tail = (1 - level) / 2
+    wins, losses = successes + 0.5, trials - successes + 0.5
+    low = float(betaincinv(wins, losses, tail)) if successes > 0 else 0.0
+    return low, float(betaincinv(wins, losses, 1 - tail)) if successes < trials else 1.0

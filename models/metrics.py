@@ -11,19 +11,34 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
-from scipy.stats import beta
 
-__all__ = ["Bin", "Decile", "Judgement", "calibration_bins", "deciles", "ece_null", "gains", "normalised_gini"]
+from models.intervals import jeffreys
+
+__all__ = [
+    "Bin",
+    "CalibrationError",
+    "Decile",
+    "Judgement",
+    "calibration_bins",
+    "calibration_error",
+    "deciles",
+    "ece_null",
+    "gains",
+    "normalised_gini",
+    "pairs_in_order",
+    "run_ends",
+]
 
 Matrix = NDArray[np.float64]
 BINS = 10
 TOP = 0.1
+NULL_DRAWS = 500
 P_RANGE = (1e-9, 1 - 1e-9)
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Leads with similar predictions: mean prediction, observed rate, its 90% Jeffreys interval, how many."""
+    """Leads with similar predictions: mean prediction, observed rate, its 90% interval (Jeffreys), how many."""
 
     predicted: float
     observed: float
@@ -71,7 +86,7 @@ class Judgement:
         self.z = logit(self.p)
         self.losses = -np.where(self.y > 0, np.log(self.p), np.log1p(-self.p))
         # Ends of runs of equal predictions: ties count half in the AUC and are never split.
-        self.ends = _ends(self.p)
+        self.ends = run_ends(self.p)
         self.strata: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
         self.has_strata = stratum is not None
         if stratum is not None:
@@ -79,7 +94,7 @@ class Judgement:
             for value in np.unique(of_row):
                 rows = np.flatnonzero(of_row == value)
                 if 0 < self.y[rows].sum() < len(rows):  # others have no pair to compare
-                    self.strata.append((rows, _ends(self.p[rows])))
+                    self.strata.append((rows, run_ends(self.p[rows])))
 
     def measure(self, weights: Matrix) -> Mapping[str, float]:
         """Return every measure by name, from ``auc`` to ``lift_at_10``; NaN where all rows have one label."""
@@ -102,7 +117,7 @@ class Judgement:
         true = np.cumsum(w * self.y)[self.ends]
         all_ = np.cumsum(w)[self.ends]
         steps_true = np.diff(true, prepend=0.0)
-        auc = _in_order(true, all_ - true) / (positives * (total - positives))
+        auc = pairs_in_order(true, all_ - true) / (positives * (total - positives))
         precision = np.divide(true, all_, out=np.zeros_like(true), where=all_ > 0)
         top = TOP * total
         found = float(np.interp(top, np.append(0.0, all_), np.append(0.0, true)))
@@ -118,7 +133,7 @@ class Judgement:
         for rows, ends in self.strata:
             true = np.cumsum(w[rows] * self.y[rows])[ends]
             false = np.cumsum(w[rows])[ends] - true
-            right += _in_order(true, false)
+            right += pairs_in_order(true, false)
             pairs += float(true[-1] * false[-1])
         return right / pairs if pairs > 0 else float("nan")
 
@@ -135,12 +150,12 @@ class Judgement:
         return float(gap[size > 0].sum() / size.sum())
 
 
-def _ends(ordered: Matrix) -> NDArray[np.int64]:
+def run_ends(ordered: Matrix) -> NDArray[np.int64]:
     """Return where runs of equal predictions end."""
     return np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
 
 
-def _in_order(true: Matrix, false: Matrix) -> float:
+def pairs_in_order(true: Matrix, false: Matrix) -> float:
     """Return the weight of pairs in the right order, ties half, from cumulated weights, best first."""
     steps_true, steps_false = np.diff(true, prepend=0.0), np.diff(false, prepend=0.0)
     return float((steps_false * (true - steps_true / 2)).sum())
@@ -173,16 +188,65 @@ def _slope(z: Matrix, y: Matrix, w: Matrix) -> float:
     return float(parameters[1])
 
 
-def ece_null(probability: Matrix, *, seed: int, draws: int = 300) -> tuple[float, float]:
+@dataclass(frozen=True)
+class CalibrationError:
+    """The expected calibration error beside what chance alone makes of perfectly calibrated predictions.
+
+    Parameters
+    ----------
+    ece
+        Mean gap between predicted and observed rate over ten bins of equal size.
+    null, null_95
+        Mean and 95% point of the same for labels drawn with the predicted probabilities.
+    excess
+        ``ece - null``: what chance does not explain; below 0 when the predictions fit better than chance would.
+    p_value
+        Share of the draws, the data counted among them, with an error at least as large.
+    """
+
+    ece: float
+    null: float
+    null_95: float
+    excess: float
+    p_value: float
+
+
+def calibration_error(
+    probability: Matrix, happened: NDArray[np.bool_], *, seed: int, draws: int = NULL_DRAWS
+) -> CalibrationError:
+    """Return the ECE with its null: on few leads, or rare outcomes, most of it is chance.
+
+    Examples
+    --------
+    >>> p = np.repeat([0.1, 0.3], 500)
+    >>> wrong = calibration_error(p, np.arange(1000) % 2 == 0, seed=1)
+    >>> round(wrong.ece, 3), wrong.excess > 0.25, round(wrong.p_value, 3)
+    (0.3, True, 0.002)
+    """
+    found = _null_errors(probability, seed, draws)
+    ece, mean = Judgement(probability, happened).ece(np.ones(len(happened))), float(np.mean(found))
+    p_value = (1 + int((found >= ece - 1e-12).sum())) / (draws + 1)
+    return CalibrationError(ece, mean, float(np.quantile(found, 0.95)), ece - mean, p_value)
+
+
+def ece_null(probability: Matrix, *, seed: int, draws: int = NULL_DRAWS) -> tuple[float, float]:
     """Return the ECE that perfectly calibrated predictions of this size would show: its mean, and its 95% point.
 
     A measured ECE below the second says nothing against the calibration (methods 4).
     """
-    rng = np.random.default_rng(seed)
-    ordered = np.sort(probability)[::-1]
-    weights = np.ones(len(ordered))
-    found = [Judgement(ordered, rng.random(len(ordered)) < ordered).ece(weights) for _ in range(draws)]
+    found = _null_errors(probability, seed, draws)
     return float(np.mean(found)), float(np.quantile(found, 0.95))
+
+
+def _null_errors(probability: Matrix, seed: int, draws: int) -> Matrix:
+    """Return the ECE of labels drawn with the predicted probabilities, shape (draws,)."""
+    rng = np.random.default_rng(seed)
+    judged = Judgement(np.sort(probability)[::-1], np.zeros(len(probability), dtype=np.bool_))
+    weights, found = np.ones(len(probability)), np.empty(draws)
+    for number in range(draws):
+        judged.y = (rng.random(len(judged.p)) < judged.p).astype(np.float64)
+        found[number] = judged.ece(weights)
+    return found
 
 
 def calibration_bins(probability: Matrix, happened: NDArray[np.bool_], bins: int = BINS) -> tuple[Bin, ...]:
@@ -191,8 +255,8 @@ def calibration_bins(probability: Matrix, happened: NDArray[np.bool_], bins: int
     found: list[Bin] = []
     for part in np.array_split(order, min(bins, len(order))):
         wins = int(happened[part].sum())
-        ends = beta.ppf([0.05, 0.95], wins + 0.5, len(part) - wins + 0.5)
-        found.append(Bin(float(probability[part].mean()), wins / len(part), float(ends[0]), float(ends[1]), len(part)))
+        mean, rate = float(probability[part].mean()), wins / len(part)
+        found.append(Bin(mean, rate, *jeffreys(wins, len(part)), len(part)))
     return tuple(found)
 
 

@@ -84,7 +84,12 @@ class EndpointReport:
 
 @dataclass(frozen=True)
 class AmountReport:
-    """The amount of a win: how it is estimated (``two_part``, ``mean``, ``configured``), from how many wins."""
+    """The amount of a win: how it is estimated (``two_part``, ``mean``, ``configured``), from how many wins.
+
+    ``coverage_80`` is the share of wins, out of fold, inside the interval that is to hold 80% of them;
+    ``predicted_over_actual`` compares their mean amounts, and ``rescaling`` is actual over predicted before the model
+    was rescaled. All None unless ``two_part``.
+    """
 
     method: str
     wins: int
@@ -93,6 +98,9 @@ class AmountReport:
     median_amount: float
     log_residual_sd: float | None
     normalised_gini: Estimate | None
+    coverage_80: Estimate | None = None
+    predicted_over_actual: Estimate | None = None
+    rescaling: float | None = None
 
 
 @dataclass(frozen=True)

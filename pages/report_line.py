@@ -8,7 +8,7 @@ from typing import cast
 
 from pages.line_charts import SHOWN_SIGNALS, price_chart, signals_chart, threshold, weekly_chart
 from pages.report_parts import Cell, Context, Figure, Table, columns, make_table
-from pages.report_readings import metric_interval
+from pages.report_readings import metric_interval, metric_text
 
 __all__ = ["LineSection", "amount_table", "examples_table", "line_section", "signals_figure"]
 
@@ -44,10 +44,16 @@ def amount_table(context: Context) -> tuple[str, Table]:
     ]
     if amount.log_residual_sd is not None:
         rows.append((words("amount.spread"), formats.times(2.718281828**amount.log_residual_sd), ""))
-    gini = amount.normalised_gini
-    if gini is not None:
-        interval = metric_interval("gini", gini, formats)
-        rows.append((words("amount.gini"), formats.number(gini.value, 2), interval))
+    for key, estimate in (
+        ("gini", amount.normalised_gini),
+        ("coverage", amount.coverage_80),
+        ("predicted_over_actual", amount.predicted_over_actual),
+    ):
+        if estimate is not None:
+            interval = metric_interval(key, estimate, formats)
+            rows.append((words(f"amount.{key}"), metric_text(key, estimate.value, formats), interval))
+    if amount.rescaling is not None:
+        rows.append((words("amount.rescaling"), formats.number(amount.rescaling, 2), ""))
     heads = (*columns(words, "amount", "measure", "value:n"), *columns(words, "endpoint", "interval:n"))
     return sentence, make_table(words("amount.caption"), heads, rows, stacks=True)
 

@@ -38,7 +38,7 @@ def metric_text(name: str, value: float | None, formats: Formats) -> str:
         return formats.percentage_points(value)
     if name == "lift_at_10":
         return formats.times(value)
-    if name == "average_precision":
+    if name in ("average_precision", "coverage"):
         return formats.percent(value)
     digits = {"auc": 3, "auc_same_age": 3, "log_loss": 4, "brier": 4}.get(name, 2)
     return formats.number(value, digits)

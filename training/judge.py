@@ -13,12 +13,12 @@ from crm.outcomes import Labels
 from models.amount import AmountModel
 from models.blend import log_loss_of_logit
 from models.intervals import Interval, cluster_bootstrap
-from models.metrics import Judgement, ece_null, normalised_gini
+from models.metrics import Judgement, calibration_error, normalised_gini
 from training.fit import FittedEndpoint
 from training.learn import lead_weights, priced_wins
 from training.prepare import TrainingData
 
-__all__ = ["Judged", "judge", "judge_amount"]
+__all__ = ["Judged", "JudgedAmount", "judge", "judge_amount"]
 
 Matrix = NDArray[np.float64]
 AGE_STEP = 0.25
@@ -71,9 +71,14 @@ def judge(data: TrainingData, fitted: FittedEndpoint, labels: Labels, *, seed: i
     stratum = None if age is None else np.floor(age / AGE_STEP).astype(np.int64)
     group = data.snapshots.group[rows]
     metrics = dict(cluster_bootstrap(Judgement(probability, happened, stratum).measure, group, seed=seed))
-    ece = Judgement(probability, happened).ece(np.ones(len(happened)))
-    mean, high = ece_null(probability, seed=seed)
-    for name, value in (("ece", ece), ("ece_null", mean), ("ece_null_95", high)):
+    error = calibration_error(probability, happened, seed=seed)
+    for name, value in (
+        ("ece", error.ece),
+        ("ece_null", error.null),
+        ("ece_null_95", error.null_95),
+        ("ece_excess", error.excess),
+        ("ece_p_value", error.p_value),
+    ):
         metrics[name] = Interval.of(value)
     rate = np.full(len(happened), max(float(happened.mean()), 1e-9))
     plain = Judgement(rate, happened).measure(np.ones(len(happened)))
@@ -88,17 +93,47 @@ def judge(data: TrainingData, fitted: FittedEndpoint, labels: Labels, *, seed: i
     )
 
 
-def judge_amount(data: TrainingData, amount: AmountModel) -> Interval | None:
-    """Measure how well the amounts of wins are ordered, on blocks of time that the model had not seen.
+@dataclass(frozen=True)
+class JudgedAmount:
+    """Quality of the amounts of wins, on blocks of time that the model had not seen; a lead weighs 1.
 
-    A lead weighs 1, however many rows it has. None unless the amount is modelled.
+    Parameters
+    ----------
+    normalised_gini
+        How well the amounts are ordered; 1 is perfect, 0 random.
+    coverage
+        Share of wins whose amount lies inside the interval that is to hold 80%.
+    predicted_over_actual
+        Mean predicted over mean actual amount, after rescaling; the actual ones are not winsorised, so one giant win
+        shows here.
+    rescaling
+        Amounts won over amounts predicted, winsorised, before rescaling. The model is rescaled by it outside 0.9 to
+        1.1.
     """
-    if amount.out_of_fold is None:
+
+    normalised_gini: Interval
+    coverage: Interval
+    predicted_over_actual: Interval
+    rescaling: float
+
+
+def judge_amount(data: TrainingData, amount: AmountModel) -> JudgedAmount | None:
+    """Measure how well the amounts of wins are predicted out of fold; None unless the amount is modelled."""
+    if amount.out_of_fold is None or amount.out_of_fold_rank is None:
         return None
     rows = priced_wins(data)
-    predicted, won, each = amount.out_of_fold, data.won.amount[rows], lead_weights(data, rows)
+    predicted, rank, each = amount.out_of_fold, amount.out_of_fold_rank, lead_weights(data, rows)
+    won = data.won.amount[rows]
+    low, high = amount.interval_around(predicted)
+    inside = (low <= won) & (won <= high)
 
     def measure(weights: Matrix) -> Mapping[str, float]:
-        return {"normalised_gini": normalised_gini(predicted, won, weights * each)}
+        w = weights * each
+        money = float((w * won).sum())
+        return {
+            "normalised_gini": normalised_gini(rank, won, w),
+            "coverage": float((w * inside).sum() / w.sum()),
+            "predicted_over_actual": float((w * predicted).sum()) / money if money > 0 else float("nan"),
+        }
 
-    return cluster_bootstrap(measure, data.snapshots.group[rows], seed=1)["normalised_gini"]
+    return JudgedAmount(**cluster_bootstrap(measure, data.snapshots.group[rows], seed=1), rescaling=amount.rescaling)

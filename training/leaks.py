@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, rankdata
+from scipy.stats import rankdata
 
 from crm.errors import LeakError
+from models.intervals import jeffreys
 from training.prepare import TrainingData
 
 __all__ = ["Suspect", "find_suspects", "refuse_leaks"]
@@ -134,6 +135,6 @@ def _telling_value(columns: Matrix, happened: NDArray[np.bool_]) -> str:
             masks.append(column == 1.0)
         for mask in masks:
             rows, wins = int(mask.sum()), int(happened[mask].sum())
-            if rows >= MIN_ROWS and float(beta.ppf(0.05, wins + 0.5, rows - wins + 0.5)) > MAX_RATE:
+            if rows >= MIN_ROWS and jeffreys(wins, rows)[0] > MAX_RATE:
                 return f"{wins} of the {rows} leads that have the value have the outcome, against {base:.1%} of all"
     return ""

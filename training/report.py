@@ -188,7 +188,7 @@ def _amount(parts: ReportParts) -> AmountReport:
     won = data.won.is_mature & data.won.happened
     amounts = data.won.amount[won]
     present = amounts[~np.isnan(amounts) & (amounts > 0)]
-    gini = judge_amount(data, amount)
+    judged = judge_amount(data, amount)
     return AmountReport(
         method=amount.method,
         wins=data.outcomes(data.won),
@@ -196,7 +196,10 @@ def _amount(parts: ReportParts) -> AmountReport:
         mean_amount=float(present.mean()) if present.size else amount.mean,
         median_amount=float(np.median(present)) if present.size else amount.mean,
         log_residual_sd=float(np.sqrt(amount.residual_variance)) if amount.method == "two_part" else None,
-        normalised_gini=None if gini is None else _estimate(gini),
+        normalised_gini=None if judged is None else _estimate(judged.normalised_gini),
+        coverage_80=None if judged is None else _estimate(judged.coverage),
+        predicted_over_actual=None if judged is None else _estimate(judged.predicted_over_actual),
+        rescaling=None if judged is None else judged.rescaling,
     )
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from models.amount import AmountModel, AmountRows, fit_amount
+from models.metrics import normalised_gini
 from tests.unit.models.members import SHAPES, Matrix, rows
 
 
@@ -108,4 +110,103 @@ def test_json_keeps_every_bit(count: int) -> None:
     matrix = rows(100, seed=5)[0]
     assert again.method == model.method
     assert again.expected(matrix).tobytes() == model.expected(matrix).tobytes()
+    assert np.array(again.interval(matrix)).tobytes() == np.array(model.interval(matrix)).tobytes()
     assert again.to_json() == model.to_json()
+
+
+@pytest.mark.parametrize("missing", ["quantiles", "log_range"])
+def test_a_document_without_a_part_is_refused(missing: str) -> None:
+    item = AmountModel("configured", 1.0).to_json()
+    del item[missing]
+    with pytest.raises(KeyError, match=missing):
+        AmountModel.from_json(item)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.8, 0.95])
+@pytest.mark.parametrize("zero_share", [0.0, 0.05, 0.3])
+def test_the_interval_holds_as_many_unseen_wins_as_it_says(zero_share: float, level: float) -> None:
+    data, _ = wins(4000, zero_share=zero_share)
+    model = fit_amount(first(data, 1500), SHAPES, default_amount=None)
+    low, high = model.interval(data.matrix[1500:], level)
+    unseen = data.amount[1500:]
+    assert np.mean((low <= unseen) & (unseen <= high)) == pytest.approx(level, abs=0.04)
+    if (1 - level) / 2 < zero_share:
+        assert (low == 0).all()
+    else:
+        assert np.mean(unseen < low) == pytest.approx((1 - level) / 2, abs=0.03)
+    expected = model.expected(data.matrix[1500:])
+    assert (low < expected).all()
+    assert (expected < high).all() or level < 0.8  # half of skewed amounts may well lie below their mean
+
+
+def test_rescaling_is_kept_and_moves_the_interval_with_the_mean() -> None:
+    """Amounts that are spread unlike a lognormal: half of them tiny, so that its mean would be far too high."""
+    data, _ = wins(1500, noise=0.1)
+    odd = replace(data, amount=np.where(np.arange(1500) % 2 == 0, data.amount, data.amount / 1000))
+    model = fit_amount(odd, SHAPES, default_amount=None)
+    assert model.scale == model.rescaling < 0.9
+    assert model.expected(odd.matrix).mean() == pytest.approx(odd.amount.mean(), rel=0.1)
+    plain = replace(model, scale=1.0)
+    assert model.interval(odd.matrix)[1] == pytest.approx(model.scale * plain.interval(odd.matrix)[1])
+    fine = fit_amount(data, SHAPES, default_amount=None)
+    assert fine.scale == 1.0
+    assert fine.rescaling == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize(("count", "known"), [(9, True), (8, False), (29, True)])
+def test_few_wins_have_the_interval_that_their_number_allows(count: int, known: bool) -> None:
+    model = fit_amount(first(wins(29)[0], count), SHAPES, default_amount=None)
+    low, high = model.interval(np.zeros((3, 5)))
+    assert low.shape == high.shape == (3,)
+    assert np.isfinite(low).all() == np.isfinite(high).all() == known
+    assert np.isnan(model.interval(np.zeros((1, 5)), 0.99)[1]).all()
+
+
+def test_the_next_win_after_few_lies_inside_as_often_as_it_should() -> None:
+    held = []
+    for seed in range(400):
+        amount = np.random.default_rng(seed).lognormal(8, 1, 21)
+        rows_ = AmountRows(np.zeros((20, 5)), amount[:20], np.arange(20), np.ones(20))
+        low, high = fit_amount(rows_, SHAPES, default_amount=None).interval(np.zeros((1, 5)))
+        held.append(low[0] <= amount[20] <= high[0])
+    assert np.mean(held) == pytest.approx(0.8, abs=0.05)
+
+
+def test_rows_of_one_lead_count_once_in_the_interval() -> None:
+    data = wins(20)[0]
+    twice = np.repeat(np.arange(20), np.where(np.arange(20) == 0, 10, 1))
+    each = np.bincount(twice)[twice]
+    repeated = AmountRows(data.matrix[twice], data.amount[twice], data.groups[twice], 1.0 / each)
+    one = fit_amount(data, SHAPES, default_amount=None).interval(np.zeros((1, 5)))
+    two = fit_amount(repeated, SHAPES, default_amount=None).interval(np.zeros((1, 5)))
+    assert np.array(one).ravel() == pytest.approx(np.array(two).ravel(), rel=0.1)
+
+
+def test_a_configured_amount_has_no_interval() -> None:
+    low, high = AmountModel("configured", 1234.0).interval(np.zeros((2, 5)))
+    assert np.isnan([low, high]).all()
+
+
+def test_wins_that_brought_nothing_are_predicted_out_of_fold_like_the_others() -> None:
+    data, truth = wins(1500, zero_share=0.4)
+    model = fit_amount(data, SHAPES, default_amount=None)
+    assert model.out_of_fold is not None
+    unpaid = data.amount == 0
+    assert np.corrcoef(np.log(model.out_of_fold[unpaid]), np.log(truth[unpaid]))[0, 1] > 0.95
+
+
+def test_without_a_signal_the_ranking_out_of_fold_is_random_and_not_worse() -> None:
+    """A block of large amounts is left out of its own level: ranked by amounts it would come last."""
+    by_rank, by_amount = [], []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        amount = rng.lognormal(8, 1.4, 150) * (rng.random(150) < 0.6)
+        data = AmountRows(rng.normal(size=(150, 5)), amount, np.arange(150), np.ones(150))
+        model = fit_amount(data, SHAPES, default_amount=None)
+        assert model.out_of_fold is not None
+        assert model.out_of_fold_rank is not None
+        by_rank.append(normalised_gini(model.out_of_fold_rank, amount, data.weights))
+        by_amount.append(normalised_gini(model.out_of_fold, amount, data.weights))
+    error = float(np.std(by_rank) / np.sqrt(30))
+    assert abs(np.mean(by_rank)) < 2.5 * error
+    assert np.mean(by_amount) < np.mean(by_rank) - 0.03

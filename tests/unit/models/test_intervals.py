@@ -1,13 +1,15 @@
-"""The bootstrap over accounts: the same for a seed, accounts whole, and as wide as the truth is uncertain."""
+"""The bootstrap over accounts: the same for a seed, accounts whole, and as wide as the truth is; exact ones."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
+from scipy.stats import beta, chi2, poisson
 
-from models.intervals import cluster_bootstrap
+from models.intervals import cluster_bootstrap, jeffreys, poisson_ratio
 
 Matrix = NDArray[np.float64]
 
@@ -70,3 +72,29 @@ def test_draws_that_cannot_be_measured_are_left_out() -> None:
     found = cluster_bootstrap(odd, np.arange(5), seed=1)
     assert found["first"].low >= 1.0
     assert np.isnan([found["never"].low, found["never"].high, found["never"].low_95]).all()
+
+
+@pytest.mark.parametrize("observed", [0, 1, 7, 250])
+@pytest.mark.parametrize("level", [0.8, 0.9, 0.95])
+def test_poisson_ratio_is_the_chi_square_interval(observed: int, level: float) -> None:
+    low, high = poisson_ratio(observed, 12.5, level)
+    tail = (1 - level) / 2
+    assert low == pytest.approx(chi2.ppf(tail, 2 * observed) / 2 / 12.5 if observed else 0.0)
+    assert high == pytest.approx(chi2.ppf(1 - tail, 2 * observed + 2) / 2 / 12.5)
+
+
+@pytest.mark.parametrize("mean", [0.7, 4.0, 30.0])
+def test_poisson_ratio_holds_the_truth_at_least_as_often_as_it_says(mean: float) -> None:
+    counts = range(120)
+    held = [low <= 1.0 <= high for low, high in (poisson_ratio(count, mean) for count in counts)]
+    assert float(poisson(mean).pmf(counts)[held].sum()) >= 0.9
+
+
+@pytest.mark.parametrize(("wins", "trials"), [(0, 20), (1, 20), (10, 20), (20, 20), (2.5, 33.3)])
+def test_jeffreys_is_the_beta_quantile_and_holds_the_rate(wins: float, trials: float) -> None:
+    low, high = jeffreys(wins, trials)
+    expected = beta.ppf([0.05, 0.95], wins + 0.5, trials - wins + 0.5)
+    assert low == pytest.approx(expected[0] if wins else 0.0)
+    assert high == pytest.approx(expected[1] if wins < trials else 1.0)
+    assert low <= wins / trials <= high
+    assert jeffreys(wins, trials, 0.5)[1] <= high

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
-from models.metrics import Judgement, calibration_bins, deciles, ece_null, gains, normalised_gini
+from models.metrics import Judgement, calibration_bins, calibration_error, deciles, ece_null, gains, normalised_gini
 
 Matrix = NDArray[np.float64]
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)
@@ -140,6 +140,19 @@ def test_ece_null_holds_what_calibrated_predictions_show_and_not_what_others_do(
     shown += [Judgement(p, rng.random(2000) < p).ece(np.ones(2000)) for _ in range(60)]
     assert np.mean(np.array(shown) > high) < 0.15
     assert Judgement(np.minimum(p * 2, 0.99), y).ece(np.ones(2000)) > high
+
+
+def test_calibration_error_takes_chance_off() -> None:
+    found = [calibration_error(*drawn(seed, 600), seed=1, draws=99) for seed in range(60)]
+    assert np.mean([f.ece for f in found]) > 0.02
+    assert abs(np.mean([f.excess for f in found])) < 0.004
+    assert abs(np.mean([f.p_value for f in found]) - 0.5) < 0.12
+    assert np.mean([f.p_value <= 0.05 for f in found]) < 0.15
+    p, y = drawn(5, 2000)
+    assert calibration_error(np.minimum(p * 2, 0.99), y, seed=1).p_value < 0.01
+    one = calibration_error(p, y, seed=1)
+    assert (one.null, one.null_95) == ece_null(p, seed=1)
+    assert one.ece == Judgement(p, y).ece(np.ones(2000))
 
 
 @pytest.mark.parametrize("rows", [7, 10, 103])
