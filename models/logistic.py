@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 
 from features.feature import Shape
 
-__all__ = ["LogisticMember", "Transform", "fit_logistic", "fit_logistic_in_time"]
+__all__ = ["LogisticFitter", "LogisticMember", "Transform", "fit_logistic"]
 
 Matrix = NDArray[np.float64]
 MIN_SPREAD = 1e-9
@@ -212,6 +212,86 @@ class LogisticMember:
         )
 
 
+class LogisticFitter:
+    """Logistic regressions of the same rows at one penalty after another, each begun where the last one ended.
+
+    Parameters
+    ----------
+    matrix
+        Raw features, shape (n, n_features), NaN where missing.
+    happened
+        Labels, shape (n,). No class weights: they spoil calibration and do not help ranking (methods 4).
+    shapes
+        How each feature is spread.
+    only
+        Numbers of the features that may have a weight; None for all.
+    free
+        Numbers of the features whose weights are not shrunk: those with few weights and much to say.
+    offset
+        What the time that each row was watched adds to its logit, shape (n,), 0 for a whole horizon. It has one free
+        weight, as scikit-learn knows no fixed offsets. None for no offsets.
+    weights
+        Row weights, shape (n,); None for equal ones.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a regression takes
+        self,
+        matrix: Matrix,
+        happened: NDArray[np.bool_],
+        shapes: Sequence[Shape],
+        *,
+        only: NDArray[np.int64] | None = None,
+        free: NDArray[np.int64] | None = None,
+        offset: Matrix | None = None,
+        weights: Matrix | None = None,
+    ) -> None:
+        self._transform = transform = Transform.learn(matrix, shapes)
+        self._used = np.arange(matrix.shape[1]) if only is None else only
+        self._flagged = self._used[transform.missing_share[self._used] > 0]
+        self._bent = np.flatnonzero(np.isin(transform.hinge_feature, self._used))
+        owner = np.concatenate([self._used, self._flagged, transform.hinge_feature[self._bent]])
+        self._scale = np.where(np.isin(owner, [] if free is None else free), FREE_SCALE, 1.0)
+        self._is_timed = offset is not None and bool(offset.any())
+        timed = [np.asarray(offset)[:, None] * FREE_SCALE] if self._is_timed else []
+        self._columns = np.hstack([self.columns(matrix), *timed])
+        self._happened, self._weights = happened, weights
+        self._model = LogisticRegression(solver="newton-cholesky", max_iter=200, warm_start=True)
+
+    def columns(self, matrix: Matrix) -> Matrix:
+        """Return the columns of other rows, shape (m, n_columns), for :meth:`logit`."""
+        found = [
+            self._transform.standard(matrix)[:, self._used],
+            self._transform.flags(matrix)[:, self._flagged],
+            self._transform.hinges(matrix)[:, self._bent],
+        ]
+        return np.hstack(found) * self._scale
+
+    def logit(self, columns: Matrix) -> Matrix:
+        """Return what the regression that was fitted last says of rows, shape (m,)."""
+        return float(self._model.intercept_[0]) + columns @ self._model.coef_[0][: columns.shape[1]]
+
+    def fit(self, penalty: float) -> tuple[LogisticMember, float]:
+        """Fit at an inverse strength C of the L2 penalty, in scikit-learn's sense.
+
+        Returns
+        -------
+        LogisticMember
+            The member, for rows watched for the whole horizon.
+        float
+            The weight of the offset; 1 without one.
+        """
+        self._model.set_params(C=penalty).fit(self._columns, self._happened, sample_weight=self._weights)
+        coefficients = self._model.coef_[0].astype(np.float64)
+        features, hinges = len(self._transform.is_log), len(self._transform.hinge_feature)
+        weights, missing_weights, hinge_weights = np.zeros(features), np.zeros(features), np.zeros(hinges)
+        weights[self._used], missing_weights[self._flagged], hinge_weights[self._bent] = np.split(
+            coefficients[: len(self._scale)] * self._scale, [len(self._used), len(self._used) + len(self._flagged)]
+        )
+        intercept = float(self._model.intercept_[0])
+        member = LogisticMember(self._transform, intercept, weights, missing_weights, hinge_weights, penalty)
+        return member, float(coefficients[-1]) * FREE_SCALE if self._is_timed else 1.0
+
+
 def fit_logistic(
     matrix: Matrix,
     happened: NDArray[np.bool_],
@@ -223,76 +303,11 @@ def fit_logistic(
 ) -> LogisticMember:
     """Fit one logistic member on rows that all weigh the same and were all watched for the horizon.
 
-    The parameters are those of :func:`fit_logistic_in_time`.
-    """
-    return fit_logistic_in_time(matrix, happened, shapes, penalty=penalty, only=only, free=free)[0]
-
-
-def fit_logistic_in_time(
-    matrix: Matrix,
-    happened: NDArray[np.bool_],
-    shapes: Sequence[Shape],
-    *,
-    penalty: float,
-    only: NDArray[np.int64] | None = None,
-    free: NDArray[np.int64] | None = None,
-    offset: Matrix | None = None,
-    weights: Matrix | None = None,
-) -> tuple[LogisticMember, float]:
-    """Fit one logistic member.
-
     Parameters
     ----------
-    matrix
-        Raw features, shape (n, n_features), NaN where missing.
-    happened
-        Labels, shape (n,). No class weights: they spoil calibration and do not help ranking (methods 4).
-    shapes
-        How each feature is spread.
+    matrix, happened, shapes, only, free
+        As for :class:`LogisticFitter`.
     penalty
         Inverse strength C of the L2 penalty, in scikit-learn's sense.
-    only
-        Numbers of the features that may have a weight; None for all.
-    free
-        Numbers of the features whose weights are not shrunk: those with few weights and much to say.
-    offset
-        What the time that each row was watched adds to its logit, shape (n,), 0 for a whole horizon. It has one free
-        weight, as scikit-learn knows no fixed offsets.
-    weights
-        Row weights, shape (n,); None for equal ones.
-
-    Returns
-    -------
-    LogisticMember
-        The member, for rows watched for the whole horizon.
-    float
-        The weight of the offset; 1 without one.
     """
-    transform = Transform.learn(matrix, shapes)
-    used = np.arange(matrix.shape[1]) if only is None else only
-    flagged = used[transform.missing_share[used] > 0]
-    bent = np.flatnonzero(np.isin(transform.hinge_feature, used))
-    is_timed = offset is not None and bool(offset.any())
-    timed = [np.asarray(offset)[:, None]] if is_timed else []
-    columns = np.hstack(
-        [
-            transform.standard(matrix)[:, used],
-            transform.flags(matrix)[:, flagged],
-            transform.hinges(matrix)[:, bent],
-            *timed,
-        ]
-    )
-    owner = np.concatenate([used, flagged, transform.hinge_feature[bent]])
-    scale = np.where(np.isin(owner, [] if free is None else free), FREE_SCALE, 1.0)
-    scale = np.append(scale, FREE_SCALE) if is_timed else scale
-    model = LogisticRegression(C=penalty, solver="newton-cholesky", max_iter=200)
-    model.fit(columns * scale, happened, sample_weight=weights)
-    coefficients = model.coef_[0].astype(np.float64) * scale
-    member_weights, missing_weights = np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1])
-    hinge_weights = np.zeros(len(transform.hinge_feature))
-    member_weights[used], missing_weights[flagged], hinge_weights[bent] = np.split(
-        coefficients[: len(owner)], [len(used), len(used) + len(flagged)]
-    )
-    intercept = float(model.intercept_[0])
-    member = LogisticMember(transform, intercept, member_weights, missing_weights, hinge_weights, penalty)
-    return member, float(coefficients[-1]) if is_timed else 1.0
+    return LogisticFitter(matrix, happened, shapes, only=only, free=free).fit(penalty)[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lightgbm as lgb
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.blend import log_loss_of_logit
 from models.boosted import BoosterPlan, ShallowMember, StumpsMember, booster_parameters, stumps_from_booster
-from models.logistic import LogisticMember, fit_logistic, fit_logistic_in_time
+from models.logistic import LogisticFitter, LogisticMember, fit_logistic
 from training.endpoint_data import SETTLED, EndpointData, Reading, Sample
 from training.splits import MANY_ROWS, Fold
 
@@ -36,6 +36,10 @@ class FoldLogits:
     train: Matrix
     open: Matrix
 
+    def __add__(self, other: FoldLogits) -> FoldLogits:
+        """Return the sums."""
+        return FoldLogits(self.test + other.test, self.train + other.train, self.open + other.open)
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -52,17 +56,20 @@ class Upon:
 
     Parameters
     ----------
-    sample
-        All rows, the offset of open ones weighed as the logistic regression weighed it.
     member
         The logistic member of all rows; None where trees stand on nothing.
+    sample
+        All rows; their offsets are what trees start from.
     by_fold
         The same for each fold.
+    said
+        What the trees of each fold start from, in the rows that the fold looks at.
     """
 
-    sample: Sample
     member: LogisticMember | None
-    by_fold: Mapping[int, tuple[Sample, LogisticMember | None]]
+    sample: Sample
+    by_fold: Mapping[int, Sample]
+    said: Mapping[int, FoldLogits]
 
 
 Predictor = Callable[[Matrix], Matrix]
@@ -99,43 +106,58 @@ def fit_logistic_member(data: EndpointData) -> tuple[Candidate, Upon]:
             by_fold[number] = _fit(data, data.sample(reading, fold), penalty)
     member, sample = _fit(data, data.sample(reading), penalty * _growth(data))
     folds = _logits_of(data, {number: found.logit for number, (found, _) in by_fold.items()})
-    is_carried = data.ages.size > 0
-    upon = Upon(
-        sample,
-        member if is_carried else None,
-        {number: (read, found if is_carried else None) for number, (found, read) in by_fold.items()},
-    )
     settings: dict[str, float | str] = {"penalty": member.penalty, "reading": str(reading)}
-    return Candidate(member, folds, settings), upon
+    return Candidate(member, folds, settings), _upon(data, (member, sample), by_fold, folds)
+
+
+def _upon(data: EndpointData, whole: Fitted, by_fold: Mapping[int, Fitted], folds: tuple[FoldLogits, ...]) -> Upon:
+    if data.ages.size:
+        starts = {number: _carried(data, *fitted) for number, fitted in by_fold.items()}
+        return Upon(whole[0], _carried(data, *whole), starts, dict(enumerate(folds)))
+    nothing = {
+        number: FoldLogits(*(np.zeros(len(rows)) for rows in (fold.test, fold.train, fold.open)))
+        for number, fold in enumerate(data.folds)
+    }
+    return Upon(None, whole[1], {number: sample for number, (_, sample) in by_fold.items()}, nothing)
+
+
+def _carried(data: EndpointData, member: LogisticMember, sample: Sample) -> Sample:
+    return replace(sample, offset=sample.offset + member.logit(data.matrix[sample.rows]))
 
 
 Fitted = tuple[LogisticMember, Sample]
 """A member, and the rows that it learned from with their offsets as it weighed them."""
 
 
-def _fit(data: EndpointData, sample: Sample, penalty: float) -> Fitted:
-    member, weight = fit_logistic_in_time(
-        data.matrix[sample.rows],
-        sample.happened,
-        data.shapes,
-        penalty=penalty,
-        free=data.ages,
-        offset=sample.offset,
-        weights=sample.weights,
+def _fitter(data: EndpointData, sample: Sample) -> LogisticFitter:
+    rows = data.matrix[sample.rows]
+    return LogisticFitter(
+        rows, sample.happened, data.shapes, free=data.ages, offset=sample.offset, weights=sample.weights
     )
+
+
+def _fit(data: EndpointData, sample: Sample, penalty: float) -> Fitted:
+    member, weight = _fitter(data, sample).fit(penalty)
     return member, sample.with_offset_times(weight)
 
 
 def _choose_penalty(data: EndpointData) -> tuple[float, float]:
     """Loosen the penalty until the pooled log-loss of the folds' futures has risen twice; return it and its loss."""
-    (loss, penalty), worse = (np.inf, PENALTIES[0]), 0
+    searched = [fold for _, fold in _searched(data)]
+    fitters = [_fitter(data, data.sample(SETTLED, fold)) for fold in searched]
+    futures = [fitter.columns(data.matrix[fold.test]) for fitter, fold in zip(fitters, searched, strict=True)]
+    labels = np.concatenate([data.happened[fold.test] for fold in searched])
+    (best, penalty), worse = (np.inf, PENALTIES[0]), 0
     for tried in PENALTIES:
-        found = _future_loss(data, _fit_searched(data, SETTLED, tried))
-        worse = 0 if found < loss else worse + 1
-        loss, penalty = (found, tried) if found < loss else (loss, penalty)
+        for fitter in fitters:
+            fitter.fit(tried)
+        logits = [fitter.logit(future) for fitter, future in zip(fitters, futures, strict=True)]
+        loss = log_loss_of_logit(np.concatenate(logits), labels)
+        worse = 0 if loss < best else worse + 1
+        best, penalty = (loss, tried) if loss < best else (best, penalty)
         if worse == ENOUGH_WORSE:
             break
-    return penalty, loss
+    return penalty, best
 
 
 def _choose_reading(data: EndpointData, penalty: float, loss: float) -> tuple[Reading, dict[int, Fitted]]:
@@ -143,24 +165,15 @@ def _choose_reading(data: EndpointData, penalty: float, loss: float) -> tuple[Re
     reading, fitted = SETTLED, dict[int, Fitted]()
     steps = [lambda kept: Reading(True, kept.half_life_days)] if data.has_open else []
     steps += [lambda kept, days=days: Reading(kept.with_open, days) for days in data.half_lives()]
+    labels = np.concatenate([data.happened[fold.test] for _, fold in _searched(data)])
     for step in steps:
         tried = step(reading)
-        found = _fit_searched(data, tried, penalty)
-        found_loss = _future_loss(data, found)
+        found = {number: _fit(data, data.sample(tried, fold), penalty) for number, fold in _searched(data)}
+        logits = [member.logit(data.matrix[data.folds[number].test]) for number, (member, _) in found.items()]
+        found_loss = log_loss_of_logit(np.concatenate(logits), labels)
         if found_loss < loss - MIN_GAIN:
             reading, fitted, loss = tried, found, found_loss
     return reading, fitted
-
-
-def _fit_searched(data: EndpointData, reading: Reading, penalty: float) -> dict[int, Fitted]:
-    return {number: _fit(data, data.sample(reading, fold), penalty) for number, fold in _searched(data)}
-
-
-def _future_loss(data: EndpointData, fitted: Mapping[int, Fitted]) -> float:
-    """Return the pooled log-loss of the tested rows of the searched folds, nats."""
-    tested = [(data.folds[number].test, member) for number, (member, _) in fitted.items()]
-    logits = np.concatenate([member.logit(data.matrix[rows]) for rows, member in tested])
-    return log_loss_of_logit(logits, np.concatenate([data.happened[rows] for rows, _ in tested]))
 
 
 def fit_boosted(data: EndpointData, upon: Upon, *, is_stumps: bool) -> Candidate:
@@ -172,10 +185,11 @@ def fit_boosted(data: EndpointData, upon: Upon, *, is_stumps: bool) -> Candidate
     plan, (_, chosen, boosters) = plans[best], found[best]
     for number in range(len(data.folds)):
         if number not in boosters:
-            boosters[number] = _grow_on(data, *upon.by_fold[number], plan, chosen)
-    models = {number: _predictor(boosters[number], upon.by_fold[number][1], chosen) for number in boosters}
+            boosters[number] = _grow_on(data, upon.by_fold[number], plan, chosen)
+    grown = _logits_of(data, {number: _predictor(booster, chosen) for number, booster in boosters.items()})
+    folds = tuple(trees + upon.said[number] for number, trees in enumerate(grown))
     rounds, offset = round(chosen * _growth(data)), upon.member
-    booster = _grow_on(data, upon.sample, offset, plan, rounds)
+    booster = _grow_on(data, upon.sample, plan, rounds)
     if is_stumps:
         member: StumpsMember | ShallowMember = stumps_from_booster(
             booster, rounds, data.matrix[upon.sample.rows], offset
@@ -183,7 +197,7 @@ def fit_boosted(data: EndpointData, upon: Upon, *, is_stumps: bool) -> Candidate
     else:
         member = ShallowMember(booster.model_to_string(), data.matrix.shape[1], rounds, offset)
     signs = "imposed" if plan.directions is not None else "free"
-    return Candidate(member, _logits_of(data, models), {"rounds": float(rounds), "signs": signs})
+    return Candidate(member, folds, {"rounds": float(rounds), "signs": signs})
 
 
 def _growth(data: EndpointData) -> float:
@@ -210,10 +224,10 @@ def _cross_validate(data: EndpointData, plan: BoosterPlan, upon: Upon) -> tuple[
     searched = _searched(data)
     boosters: dict[int, lgb.Booster] = {}
     for number, fold in searched:
-        sample, member = upon.by_fold[number]
-        seen = _dataset(data, sample, member)
+        seen = _dataset(data, upon.by_fold[number])
         booster = lgb.Booster(booster_parameters(plan), seen)
-        booster.add_valid(_dataset(data, Sample.of(fold.test, data.happened[fold.test]), member, like=seen), "future")
+        future = Sample(fold.test, data.happened[fold.test], upon.said[number].test, None)
+        booster.add_valid(_dataset(data, future, like=seen), "future")
         boosters[number] = booster
     sizes = np.array([len(fold.test) for _, fold in searched], dtype=np.float64)
     best, rounds = np.inf, 1
@@ -233,30 +247,23 @@ def _grow(booster: lgb.Booster) -> float:
     return float(booster.eval_valid()[0][2])
 
 
-def _grow_on(
-    data: EndpointData, sample: Sample, member: LogisticMember | None, plan: BoosterPlan, rounds: int
-) -> lgb.Booster:
-    return lgb.train(booster_parameters(plan), _dataset(data, sample, member), num_boost_round=rounds)
+def _grow_on(data: EndpointData, sample: Sample, plan: BoosterPlan, rounds: int) -> lgb.Booster:
+    return lgb.train(booster_parameters(plan), _dataset(data, sample), num_boost_round=rounds)
 
 
-def _predictor(booster: lgb.Booster, offset: LogisticMember | None, rounds: int) -> Predictor:
+def _predictor(booster: lgb.Booster, rounds: int) -> Predictor:
     def predict(matrix: Matrix) -> Matrix:
-        trees = np.asarray(booster.predict(matrix, raw_score=True, num_iteration=rounds))
-        return trees if offset is None else trees + offset.logit(matrix)
+        return np.asarray(booster.predict(matrix, raw_score=True, num_iteration=rounds)) if len(matrix) else np.zeros(0)
 
     return predict
 
 
-def _dataset(
-    data: EndpointData, sample: Sample, member: LogisticMember | None, *, like: lgb.Dataset | None = None
-) -> lgb.Dataset:
-    matrix = data.matrix[sample.rows]
-    start = sample.offset if member is None else sample.offset + member.logit(matrix)
+def _dataset(data: EndpointData, sample: Sample, *, like: lgb.Dataset | None = None) -> lgb.Dataset:
     return lgb.Dataset(
-        matrix,
+        data.matrix[sample.rows],
         sample.happened.astype(np.float64),
         reference=like,
         weight=sample.weights,
-        init_score=start if start.any() else None,
+        init_score=sample.offset if sample.offset.any() else None,
         params={"max_bin": 63, "verbosity": -1},
     )

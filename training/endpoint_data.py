@@ -67,11 +67,6 @@ class Sample:
     offset: Matrix
     weights: Matrix | None
 
-    @classmethod
-    def of(cls, rows: NDArray[np.int64], happened: NDArray[np.bool_]) -> Self:
-        """Return settled rows that weigh the same."""
-        return cls(rows, happened, np.zeros(len(rows)), None)
-
     def with_offset_times(self, factor: float) -> Self:
         """Return the sample with all offsets times ``factor``."""
         return replace(self, offset=self.offset * factor)

@@ -88,7 +88,7 @@ def test_where_leads_have_one_age_trees_stand_on_nothing(world: tuple[EndpointDa
     data = replace(world[0], ages=np.array([], dtype=np.int64))
     _, upon = fit_logistic_member(data)
     assert upon.member is None
-    assert all(member is None for _, member in upon.by_fold.values())
+    assert not any(said.test.any() for said in upon.said.values())
     assert fit_ages(data, data.folds[0].train) is None
 
 
