@@ -268,7 +268,7 @@ class LogisticFitter:
 
     def logit(self, columns: Matrix) -> Matrix:
         """Return what the regression that was fitted last says of rows, shape (m,)."""
-        return float(self._model.intercept_[0]) + columns @ self._model.coef_[0][: columns.shape[1]]
+        return float(np.ravel(self._model.intercept_)[0]) + columns @ self._model.coef_[0][: columns.shape[1]]
 
     def fit(self, penalty: float) -> tuple[LogisticMember, float]:
         """Fit at an inverse strength C of the L2 penalty, in scikit-learn's sense.
@@ -287,7 +287,7 @@ class LogisticFitter:
         weights[self._used], missing_weights[self._flagged], hinge_weights[self._bent] = np.split(
             coefficients[: len(self._scale)] * self._scale, [len(self._used), len(self._used) + len(self._flagged)]
         )
-        intercept = float(self._model.intercept_[0])
+        intercept = float(np.ravel(self._model.intercept_)[0])
         member = LogisticMember(self._transform, intercept, weights, missing_weights, hinge_weights, penalty)
         return member, float(coefficients[-1]) * FREE_SCALE if self._is_timed else 1.0
 

@@ -15,7 +15,7 @@ from models.logistic import LogisticFitter, LogisticMember, fit_logistic
 from training.endpoint_data import SETTLED, EndpointData, Reading, Sample
 from training.splits import MANY_ROWS, Fold
 
-__all__ = ["Candidate", "FoldLogits", "Upon", "fit_ages", "fit_boosted", "fit_logistic_member"]
+__all__ = ["Candidate", "FittedMember", "FoldLogits", "Upon", "fit_ages", "fit_boosted", "fit_logistic_member"]
 
 Matrix = NDArray[np.float64]
 PENALTIES = (0.0003, 0.0007, 0.0015, 0.003, 0.006, 0.012, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -41,11 +41,15 @@ class FoldLogits:
         return FoldLogits(self.test + other.test, self.train + other.train, self.open + other.open)
 
 
+FittedMember = LogisticMember | StumpsMember | ShallowMember
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """A member fitted on all rows, what its kind said fold by fold, and the settings that were chosen."""
+    """A kind of member: fitted on all rows, on each fold, what the latter said, and the settings that were chosen."""
 
-    member: LogisticMember | StumpsMember | ShallowMember
+    member: FittedMember
+    by_fold: tuple[FittedMember, ...]
     folds: tuple[FoldLogits, ...]
     settings: Mapping[str, float | str]
 
@@ -60,14 +64,17 @@ class Upon:
         The logistic member of all rows; None where trees stand on nothing.
     sample
         All rows; their offsets are what trees start from.
+    members
+        The logistic member of each fold; None where trees stand on nothing.
     by_fold
-        The same for each fold.
+        Rows and starts of each fold.
     said
         What the trees of each fold start from, in the rows that the fold looks at.
     """
 
     member: LogisticMember | None
     sample: Sample
+    members: Mapping[int, LogisticMember | None]
     by_fold: Mapping[int, Sample]
     said: Mapping[int, FoldLogits]
 
@@ -107,18 +114,21 @@ def fit_logistic_member(data: EndpointData) -> tuple[Candidate, Upon]:
     member, sample = _fit(data, data.sample(reading), penalty * _growth(data))
     folds = _logits_of(data, {number: found.logit for number, (found, _) in by_fold.items()})
     settings: dict[str, float | str] = {"penalty": member.penalty, "reading": str(reading)}
-    return Candidate(member, folds, settings), _upon(data, (member, sample), by_fold, folds)
+    members = tuple(by_fold[number][0] for number in range(len(data.folds)))
+    return Candidate(member, members, folds, settings), _upon(data, (member, sample), by_fold, folds)
 
 
 def _upon(data: EndpointData, whole: Fitted, by_fold: Mapping[int, Fitted], folds: tuple[FoldLogits, ...]) -> Upon:
     if data.ages.size:
         starts = {number: _carried(data, *fitted) for number, fitted in by_fold.items()}
-        return Upon(whole[0], _carried(data, *whole), starts, dict(enumerate(folds)))
+        members = {number: member for number, (member, _) in by_fold.items()}
+        return Upon(whole[0], _carried(data, *whole), members, starts, dict(enumerate(folds)))
     nothing = {
         number: FoldLogits(*(np.zeros(len(rows)) for rows in (fold.test, fold.train, fold.open)))
         for number, fold in enumerate(data.folds)
     }
-    return Upon(None, whole[1], {number: sample for number, (_, sample) in by_fold.items()}, nothing)
+    samples = {number: sample for number, (_, sample) in by_fold.items()}
+    return Upon(None, whole[1], dict.fromkeys(by_fold), samples, nothing)
 
 
 def _carried(data: EndpointData, member: LogisticMember, sample: Sample) -> Sample:
@@ -188,16 +198,21 @@ def fit_boosted(data: EndpointData, upon: Upon, *, is_stumps: bool) -> Candidate
             boosters[number] = _grow_on(data, upon.by_fold[number], plan, chosen)
     grown = _logits_of(data, {number: _predictor(booster, chosen) for number, booster in boosters.items()})
     folds = tuple(trees + upon.said[number] for number, trees in enumerate(grown))
-    rounds, offset = round(chosen * _growth(data)), upon.member
+    rounds = round(chosen * _growth(data))
     booster = _grow_on(data, upon.sample, plan, rounds)
-    if is_stumps:
-        member: StumpsMember | ShallowMember = stumps_from_booster(
-            booster, rounds, data.matrix[upon.sample.rows], offset
-        )
-    else:
-        member = ShallowMember(booster.model_to_string(), data.matrix.shape[1], rounds, offset)
+
+    def member_of(trees: lgb.Booster, sample: Sample, count: int, offset: LogisticMember | None) -> FittedMember:
+        if is_stumps:
+            return stumps_from_booster(trees, count, data.matrix[sample.rows], offset)
+        return ShallowMember(trees.model_to_string(num_iteration=count), data.matrix.shape[1], count, offset)
+
+    member = member_of(booster, upon.sample, rounds, upon.member)
+    members = tuple(
+        member_of(boosters[number], upon.by_fold[number], chosen, upon.members[number])
+        for number in range(len(data.folds))
+    )
     signs = "imposed" if plan.directions is not None else "free"
-    return Candidate(member, folds, {"rounds": float(rounds), "signs": signs})
+    return Candidate(member, members, folds, {"rounds": float(rounds), "signs": signs})
 
 
 def _growth(data: EndpointData) -> float:

@@ -45,6 +45,8 @@ class FittedEndpoint:
         What was chosen for each member: penalty, reading of the past, rounds, signs.
     update
         Whether the level follows the newest leads.
+    by_fold
+        The endpoint as it would have been at the start of each fold's test period, learned from other accounts.
     """
 
     endpoint: Endpoint
@@ -54,6 +56,7 @@ class FittedEndpoint:
     age_logit: Matrix | None
     settings: Mapping[str, Mapping[str, float | str]]
     update: LevelUpdate
+    by_fold: tuple[Endpoint, ...]
 
 
 def fit_endpoint(data: EndpointData, progress: Progress, *, follows: LevelUpdate | None = None) -> FittedEndpoint:
@@ -89,18 +92,22 @@ def fit_endpoint(data: EndpointData, progress: Progress, *, follows: LevelUpdate
         levels = _levels_forward(blended, data)
         update = _follow_level(data, endpoint, blended, levels, follows)
         step.note(", ".join(f"{kind} {weight:.2f}" for kind, weight in zip(kinds, weights, strict=True)))
-    said = [
-        level.logit(logits.test) + np.log(update.factor_at(fold.start_us))
-        for fold, level, logits in zip(data.folds, levels, blended, strict=True)
+    moved = [
+        level.moved(float(np.log(update.factor_at(fold.start_us))))
+        for fold, level in zip(data.folds, levels, strict=True)
     ]
     return FittedEndpoint(
         replace(endpoint, calibrator=endpoint.calibrator.moved(float(np.log(update.factor)))),
         rows,
-        np.concatenate(said),
+        np.concatenate([level.logit(logits.test) for level, logits in zip(moved, blended, strict=True)]),
         logits,
         _age_logit(data),
         {candidate.member.name: candidate.settings for candidate in candidates},
         update,
+        tuple(
+            replace(draft, members=tuple(item.by_fold[number] for item in candidates), calibrator=level)
+            for number, level in enumerate(moved)
+        ),
     )
 
 

@@ -162,3 +162,14 @@ def test_rows_of_long_ago_weigh_less_by_their_half_life(world: tuple[EndpointDat
     age = data.watched_days(sample.rows, data.until_us)
     first, last = 0, len(age) - 1
     assert sample.weights[last] / sample.weights[first] == pytest.approx(2.0 ** ((age[first] - age[last]) / 100.0))
+
+
+def test_the_endpoint_of_a_fold_says_what_was_said_out_of_fold(
+    fitted: FittedEndpoint, world: tuple[EndpointData, NDArray[np.float64]]
+) -> None:
+    data = world[0]
+    said = [
+        endpoint.calibrator.logit(endpoint.g(data.matrix[fold.test]))
+        for endpoint, fold in zip(fitted.by_fold, data.folds, strict=True)
+    ]
+    np.testing.assert_allclose(np.concatenate(said), fitted.logit, atol=1e-9)
