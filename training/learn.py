@@ -28,7 +28,7 @@ from training.prepare import MIN_OUTCOMES, TrainingData
 from training.recent import LevelUpdate
 from training.splits import Fold, time_forward_folds
 
-__all__ = ["Learned", "amounts_out_of_fold", "lead_weights", "learn", "make_bundle", "priced_wins"]
+__all__ = ["Learned", "amount_before", "amounts_out_of_fold", "lead_weights", "learn", "make_bundle", "priced_wins"]
 
 Matrix = NDArray[np.float64]
 MIN_SCORE_WINS = 100
@@ -191,6 +191,12 @@ def _amount_of(data: TrainingData, rows: NDArray[np.int64], default_amount: floa
         tuple(feature.shape for feature in data.features.features),
         default_amount=default_amount,
     )
+
+
+def amount_before(data: TrainingData, start_us: int, config: WorkspaceConfig) -> AmountModel:
+    """Return what a win brings by the wins settled before a moment; ``ValueError`` when there were none."""
+    settled = data.snapshots.as_of_us + round(data.won.horizon_days * DAY_US) <= start_us
+    return _amount_of(data, np.intersect1d(np.flatnonzero(settled), priced_wins(data)), config.value.default_amount)
 
 
 def amounts_out_of_fold(data: TrainingData, learned: Learned, config: WorkspaceConfig) -> Matrix:

@@ -27,7 +27,7 @@ from crm.outcomes import Observation, leads_at_risk, risk_spells
 from crm.store import Tables
 from features.known import DAY_US
 
-__all__ = ["Snapshots", "moments_at_end", "scoring_moments", "take_snapshots"]
+__all__ = ["Snapshots", "moments_at_end", "scoring_moments", "take_snapshots", "with_moments"]
 
 RANDOM_PER_LEAD = 6
 # Half of the ages are drawn evenly in log age while leads are young and their signs change by the hour, half over the
@@ -64,6 +64,13 @@ class Snapshots:
     group: NDArray[np.int64]
     lead: NDArray[np.int64]
     is_judged: NDArray[np.bool_]
+
+    def only(self, rows: NDArray[np.int64]) -> Snapshots:
+        """Return some of the moments, numbered anew from 0; accounts and leads keep their numbers."""
+        moments = self.moments.take(pa.array(rows)).drop_columns("row_id")
+        moments = moments.add_column(0, "row_id", pa.array(np.arange(len(rows)), pa.int64()))
+        arrays = (array[rows] for array in (self.as_of_us, self.group, self.lead, self.is_judged))
+        return Snapshots(moments, *arrays)
 
     @property
     def newest_of_lead(self) -> NDArray[np.int64]:
@@ -102,6 +109,27 @@ def scoring_moments(tables: Tables, config: SnapshotsConfig, seen: Observation, 
     chosen = config if named else SnapshotsConfig(weekly=True)
     found = _gather(tables, spells, chosen, seen, since_us=since_us)
     return _arrange(tables, _at_risk(found[found["as_of_us"] >= since_us], spells, seen), to_micros(seen.as_of))
+
+
+def with_moments(tables: Tables, moments: Snapshots, more: pd.DataFrame, seen: Observation) -> Snapshots:
+    """Return moments and those of more rows (lead_id, as_of_us) at which the lead was at risk, each once.
+
+    Parameters
+    ----------
+    tables
+        The workspace's tables.
+    moments
+        What there is.
+    more
+        What comes to it.
+    seen
+        Whose span the moments lie in.
+    """
+    spells = risk_spells(tables, seen.as_of)
+    accounts = spells[["lead_id", "account_id"]].drop_duplicates("lead_id")
+    there = moments.moments.select(["lead_id", "as_of_us"]).to_pandas().merge(accounts, on="lead_id", how="left")
+    found = pd.concat([there, _of_rows(more, spells)], ignore_index=True).assign(is_judged=False)
+    return _arrange(tables, _at_risk(found, spells, seen), to_micros(seen.as_of))
 
 
 def moments_at_end(tables: Tables, seen: Observation) -> Snapshots:

@@ -1,0 +1,220 @@
+"""The new line against the old rule, on weeks that neither the model nor its line had seen.
+
+Every row is a lead at a moment: what it was expected to bring, by a model that knew neither these weeks nor the lead's
+account, and what became of it inside the horizon. The line's price comes from the weeks before. A rule picks a lead
+once, at its first crossing; what a pick is worth is the revenue won inside the horizon times the margin, less the cost
+of working the lead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.intervals import Interval, cluster_bootstrap
+from models.line import Replay, set_price
+
+__all__ = ["Comparison", "GainRows", "Side", "compare_rules"]
+
+Matrix = NDArray[np.float64]
+DRAWS = 2000
+SEED = 1
+SIDES = ("old", "new")
+
+
+@dataclass(frozen=True, eq=False)
+class GainRows:
+    """Leads at the moments of some weeks, in time order.
+
+    Parameters
+    ----------
+    lead, group
+        Lead and account number of each row, shape (n,).
+    week
+        Shape (n,): 0 for the state before the lead-in, 1 to ``lead_in`` for the weeks that set the price, and one more
+        for each week that is judged.
+    expected_revenue
+        Workspace currency, shape (n,).
+    sql, won
+        Inside their horizons after the row, shape (n,); in judged weeks alone.
+    revenue
+        Won inside the horizon, workspace currency, shape (n,).
+    is_old
+        The old rule first made the lead an MQL at this moment, shape (n,).
+    lead_in, weeks
+        How many weeks set the price, and how many are judged.
+    since, until
+        Dates of the judged weeks, ISO.
+    share
+        Share of the leads at risk that are in the rows; capacity counts for them alone.
+    """
+
+    lead: NDArray[np.int64]
+    group: NDArray[np.int64]
+    week: NDArray[np.int64]
+    expected_revenue: Matrix
+    sql: NDArray[np.bool_]
+    won: NDArray[np.bool_]
+    revenue: Matrix
+    is_old: NDArray[np.bool_]
+    lead_in: int
+    weeks: int
+    since: str
+    until: str
+    share: float
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one rule handed to sales.
+
+    Parameters
+    ----------
+    mqls
+        Leads picked, a week, over all leads at risk.
+    sql_rate, won_rate
+        Share of them with the outcome inside its horizon.
+    revenue, value
+        Revenue won by them, and that times the margin less the cost of working them, a week, workspace currency.
+    """
+
+    mqls: float
+    sql_rate: Interval
+    won_rate: Interval
+    revenue: Interval
+    value: Interval
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Old rule and new line side by side.
+
+    Parameters
+    ----------
+    since, until, weeks
+        The judged weeks.
+    price
+        lambda, as it would have been set before them, workspace currency.
+    old, new
+        The two sides.
+    gain
+        Value of the new line less that of the old rule, a week, workspace currency.
+    probability
+        Share of the draws of accounts in which the gain is above zero.
+    both, only_old, only_new
+        Leads picked, a week: by both rules, and by one alone.
+    """
+
+    since: str
+    until: str
+    weeks: int
+    price: float
+    old: Side
+    new: Side
+    gain: Interval
+    probability: float
+    both: float
+    only_old: float
+    only_new: float
+
+
+def new_picks(rows: GainRows, worth: Matrix, price: float) -> NDArray[np.int64]:
+    """Return the row at which each lead first crosses the line in the judged weeks.
+
+    Parameters
+    ----------
+    rows
+        The weeks.
+    worth
+        Expected value of each row, workspace currency, shape (n,).
+    price
+        lambda, workspace currency.
+    """
+    above = worth > max(price, 0.0)
+    last = np.zeros(int(rows.lead.max(initial=-1)) + 1, dtype=bool)
+    early = np.flatnonzero((rows.week <= rows.lead_in) & above)
+    last[rows.lead[early]] = True  # above the line before the judged weeks began, it crosses no more
+    late = np.flatnonzero((rows.week > rows.lead_in) & above)
+    late = late[~last[rows.lead[late]]]
+    _, first = np.unique(rows.lead[late], return_index=True)
+    return np.sort(late[first])
+
+
+def compare_rules(
+    rows: GainRows, *, margin: float, touch_cost: float, capacity: float | None, draws: int = DRAWS
+) -> Comparison:
+    """Compare the rules, with an account-cluster bootstrap (methods 5.5).
+
+    Parameters
+    ----------
+    rows
+        The weeks.
+    margin, touch_cost, capacity
+        As in ``[value]``; capacity in leads a week over all leads, None for no limit.
+    draws
+        Draws of the bootstrap.
+    """
+    worth = rows.expected_revenue * margin - touch_cost
+    early = rows.week <= rows.lead_in
+    lead_in = Replay(rows.lead[early], rows.week[early], rows.expected_revenue[early], ("",) * rows.lead_in)
+    price = set_price(lead_in, worth[early], None if capacity is None else capacity * rows.share)[0]
+    picked = {"old": np.flatnonzero(rows.is_old & ~early), "new": new_picks(rows, worth, price)}
+    gained = np.concatenate([picked[name] for name in SIDES])
+    is_new = np.repeat([False, True], [len(picked[name]) for name in SIDES])
+    found = _bootstrap(rows, gained, is_new, margin, touch_cost, draws)
+    old, new = (set(rows.lead[picked[name]].tolist()) for name in SIDES)
+    each = 1.0 / (rows.weeks * rows.share)
+    sides = [
+        Side(
+            len(picked[name]) * each,
+            *(found[f"{name}.{what}"] for what in ("sql_rate", "won_rate", "revenue", "value")),
+        )
+        for name in SIDES
+    ]
+    return Comparison(
+        rows.since,
+        rows.until,
+        rows.weeks,
+        price,
+        *sides,
+        found["gain"],
+        found["gain.positive"].value,
+        len(old & new) * each,
+        len(old - new) * each,
+        len(new - old) * each,
+    )
+
+
+def _bootstrap(
+    rows: GainRows, gained: NDArray[np.int64], is_new: NDArray[np.bool_], margin: float, touch_cost: float, draws: int
+) -> dict[str, Interval]:
+    """Draw accounts again and again, those with a picked lead and those without: how many are picked varies too."""
+    others = np.setdiff1d(rows.group[rows.week > rows.lead_in], rows.group[gained])
+    group = np.concatenate([rows.group[gained], others])
+    sides = [np.append(chosen, np.zeros(len(others), dtype=bool)) for chosen in (~is_new, is_new)]
+    sql, won, revenue = (
+        np.append(column[gained].astype(np.float64), np.zeros(len(others)))
+        for column in (rows.sql, rows.won, rows.revenue)
+    )
+    value = revenue * margin - touch_cost
+    each = 1.0 / (rows.weeks * rows.share)
+    drawn: list[float] = []
+
+    def measure(weights: Matrix) -> Mapping[str, float]:
+        found: dict[str, float] = {}
+        for name, chosen in zip(SIDES, sides, strict=True):
+            w = weights * chosen
+            count = float(w.sum())
+            found[f"{name}.sql_rate"] = float((w * sql).sum()) / count if count else float("nan")
+            found[f"{name}.won_rate"] = float((w * won).sum()) / count if count else float("nan")
+            found[f"{name}.revenue"] = float((w * revenue).sum()) * each
+            found[f"{name}.value"] = float((w * value).sum()) * each
+        found["gain"] = found["new.value"] - found["old.value"]
+        drawn.append(found["gain"])
+        return found
+
+    found = cluster_bootstrap(measure, group, seed=SEED, draws=draws)
+    return {**found, "gain.positive": Interval.of(float(np.mean(np.asarray(drawn[1:]) > 0)))}

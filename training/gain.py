@@ -1,0 +1,173 @@
+"""Replaying weeks that neither the models nor the line had seen, for the old rule against the new line.
+
+The folds' models are at hand: each was learned before its test period, from other accounts. They score every lead at
+risk week by week, and at the moment at which the old rule made it an MQL.
+"""
+
+# pandas-stubs types a column of a frame as all that it may be.
+# pyarrow publishes no types.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportUnknownParameterType=false
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from crm.old_rule import first_crossings, has_old_rule
+from numpy.typing import NDArray
+
+from crm.config import SnapshotsConfig, WorkspaceConfig
+from crm.known import from_micros, to_micros
+from crm.outcomes import Observation, label_moments, outcome_events
+from crm.progress import Progress
+from crm.store import Tables
+from features.build import build_features
+from features.known import DAY_US
+from models.amount import AmountModel
+from models.gain import GainRows
+from training.learn import Learned, amount_before
+from training.prepare import TrainingData
+from training.replay import REPLAY_WEEKS
+from training.snapshots import WEEK_US, Snapshots, scoring_moments, with_moments
+
+__all__ = ["MOST_WEEKS", "replay_unseen"]
+
+Matrix = NDArray[np.float64]
+MOST_WEEKS = 12
+FEWEST_WEEKS = 4
+MOST_ROWS = 200_000
+CHUNK = 50_000
+
+
+def replay_unseen(
+    tables: Tables, data: TrainingData, learned: Learned, config: WorkspaceConfig, progress: Progress
+) -> GainRows | None:
+    """Score unseen weeks with the folds' models and look up what became of each lead.
+
+    Parameters
+    ----------
+    tables
+        The workspace's tables.
+    data, learned
+        What the run learned from, and what it learned.
+    config
+        The workspace file.
+    progress
+        Where to report.
+
+    Returns
+    -------
+    GainRows or None
+        None where there is no old rule, no test period of at least four weeks, or no win with an amount before it.
+    """
+    start = _start(learned)
+    end = to_micros(data.seen.observed_until) - round(data.won.horizon_days * DAY_US)
+    weeks = 0 if start is None else min((end - start) // WEEK_US, MOST_WEEKS)
+    if start is None or weeks < FEWEST_WEEKS or not has_old_rule(tables, config):
+        return None
+    try:
+        amount = amount_before(data, start, config)
+    except ValueError:
+        return None
+    with progress.step(f"Replaying {weeks} unseen weeks") as step:
+        moments, is_old = _moments(tables, data, config, start, start + weeks * WEEK_US)
+        of_fold = _folds_of(data, learned, moments, start)
+        moments, is_old, of_fold, share = _thin(moments, is_old, of_fold)
+        revenue = _expected(tables, data, learned, moments, of_fold, amount)
+        step.note(f"{len(is_old):,} scorings of {len(np.unique(moments.lead)):,} leads")
+    first = start - REPLAY_WEEKS * WEEK_US
+    week = np.ceil((moments.as_of_us - first) / WEEK_US).clip(0).astype(np.int64)
+    rows = GainRows(
+        moments.lead,
+        moments.group,
+        week,
+        revenue,
+        np.zeros(len(week), dtype=bool),
+        np.zeros(len(week), dtype=bool),
+        np.zeros(len(week)),
+        is_old,
+        REPLAY_WEEKS,
+        int(weeks),
+        from_micros(start).date().isoformat(),
+        from_micros(start + weeks * WEEK_US).date().isoformat(),
+        share,
+    )
+    return _with_outcomes(tables, data, moments, rows, amount.mean)
+
+
+def _start(learned: Learned) -> int | None:
+    """Return when the newest test period with a gap before it begins."""
+    starts = [fold.start_us for fold in learned.folds["won"] if fold.has_gap]
+    return max(starts, default=None)
+
+
+def _moments(
+    tables: Tables, data: TrainingData, config: WorkspaceConfig, start: int, end: int
+) -> tuple[Snapshots, NDArray[np.bool_]]:
+    """Return every week's start and every crossing of the old rule at which the lead was at risk."""
+    first = start - REPLAY_WEEKS * WEEK_US
+    seen = Observation(data.seen.observed_from, from_micros(end), data.seen.as_of)
+    weekly = scoring_moments(tables, SnapshotsConfig(weekly=True), seen, since_us=first - WEEK_US + 1)
+    old = first_crossings(tables, config, from_micros(first), from_micros(end))
+    both = with_moments(tables, weekly, old.rename(columns={"at_us": "as_of_us"}), seen)
+    crossed = pd.MultiIndex.from_frame(old[["lead_id", "at_us"]])
+    asked = pd.MultiIndex.from_arrays([both.moments.column("lead_id").to_pylist(), both.as_of_us])
+    return both, np.asarray(asked.isin(crossed))
+
+
+def _folds_of(data: TrainingData, learned: Learned, moments: Snapshots, start: int) -> NDArray[np.int64]:
+    """Return the fold that had not learned from each row's account, shape (n,); -1 where every fold had."""
+    chosen = [number for number, fold in enumerate(learned.folds["won"]) if fold.start_us == start]
+    known = pd.Series(data.snapshots.group, index=data.snapshots.moments.column("lead_id").to_pylist())
+    group = known[~known.index.duplicated()].reindex(moments.moments.column("lead_id").to_pylist()).to_numpy(np.float64)
+    found = np.full(len(group), -1, dtype=np.int64)
+    for number in reversed(chosen):
+        fold = learned.folds["won"][number]
+        taught = np.unique(data.snapshots.group[np.concatenate([fold.train, fold.open])])
+        found[~np.isin(group, taught)] = number
+    return found
+
+
+def _thin(
+    moments: Snapshots, is_old: NDArray[np.bool_], of_fold: NDArray[np.int64]
+) -> tuple[Snapshots, NDArray[np.bool_], NDArray[np.int64], float]:
+    """Leave out leads that every fold had learned from, and of very many accounts all but a drawn share."""
+    unseen = of_fold >= 0
+    parts = max(int(np.ceil(unseen.sum() / MOST_ROWS)), 1)
+    keep = unseen & (pd.util.hash_array(moments.group) % parts == 0)
+    share = len(np.unique(moments.lead[keep])) / max(len(np.unique(moments.lead)), 1)
+    rows = np.flatnonzero(keep)
+    return moments.only(rows), is_old[rows], of_fold[rows], share
+
+
+def _expected(
+    tables: Tables,
+    data: TrainingData,
+    learned: Learned,
+    moments: Snapshots,
+    of_fold: NDArray[np.int64],
+    amount: AmountModel,
+) -> Matrix:
+    """Return the expected revenue of each row by its fold's model, workspace currency, shape (n,)."""
+    revenue = np.zeros(len(of_fold))
+    for first in range(0, len(of_fold), CHUNK):
+        rows = np.arange(first, min(first + CHUNK, len(of_fold)))
+        matrix = build_features(tables, moments.only(rows).moments, data.features)
+        for number in np.unique(of_fold[rows]):
+            mine = of_fold[rows] == number
+            endpoint = learned.won.by_fold[number]
+            revenue[rows[mine]] = endpoint.probability(matrix[mine]) * amount.expected(matrix[mine])
+    return revenue
+
+
+def _with_outcomes(
+    tables: Tables, data: TrainingData, moments: Snapshots, rows: GainRows, mean_amount: float
+) -> GainRows:
+    """Look up what became of each lead after each row; a win without an amount counts with the mean."""
+    events = outcome_events(tables, data.seen.as_of)
+    asked: pa.Table = moments.moments
+    sql = label_moments(tables, asked, events, data.seen, outcome="sql", horizon_days=data.sql.horizon_days)
+    won = label_moments(tables, asked, events, data.seen, outcome="won", horizon_days=data.won.horizon_days)
+    revenue = np.where(won.happened & np.isnan(won.amount), mean_amount, np.nan_to_num(won.amount))
+    return replace(rows, sql=sql.happened, won=won.happened, revenue=revenue)
