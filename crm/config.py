@@ -95,15 +95,21 @@ class WorkspaceConfig(Section):
         except ExpressionError as error:
             raise ValueError(f"segments, exclude: {error}") from None
         if self.workspace.hash_ids:
-            for section, rules in (("segments", self.segments), ("exclude", self.exclude)):
-                for name, sql in rules.items():
-                    hashed = {"lead_id", "account_id"} & set(columns_of((sql,)))
-                    if hashed:
-                        raise ValueError(
-                            f"{section}.{name}: {min(hashed)} is hashed (hash_ids = true), so no expression finds one; "
-                            "select a column of the source that says what is meant"
-                        )
+            self._refuse_ids()
         return self
+
+    def _refuse_ids(self) -> None:
+        rule = self.old_rule
+        read = {f"segments.{name}": set(columns_of((sql,))) for name, sql in self.segments.items()}
+        read |= {f"exclude.{name}": set(columns_of((sql,))) for name, sql in self.exclude.items()}
+        read["old_rule.attributes"] = set(rule.attributes)
+        read["old_rule.sql"] = set(rule.expression.columns) if rule.expression else set()
+        for place, columns in read.items():
+            if hashed := columns & {"lead_id", "account_id"}:
+                raise ValueError(
+                    f"{place}: {min(hashed)} is hashed (hash_ids = true), so it equals nothing that could be written "
+                    "here; select a column of the source that says what is meant"
+                )
 
     @property
     def source_timezone(self) -> str:

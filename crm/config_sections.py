@@ -19,8 +19,8 @@ from crm.config_values import (
     TableName,
     Whole,
     Zone,
-    check_expression,
 )
+from crm.expressions import Expression, ExpressionError, parse_expression
 from crm.tables import STAGES
 
 __all__ = [
@@ -254,6 +254,13 @@ class OldRuleConfig(Section):
             return "sql"
         return "points" if self.touches or self.attributes else "stage"
 
+    @property
+    def expression(self) -> Expression | None:
+        """The expression of ``sql``, understood; None without one."""
+        if self.sql is None:
+            return None
+        return parse_expression(self.sql, "boolean" if self.threshold is None else "number")
+
     @model_validator(mode="after")
     def _is_one_definition(self) -> OldRuleConfig:
         has_points = bool(self.touches or self.attributes)
@@ -271,8 +278,8 @@ class OldRuleConfig(Section):
             raise ValueError("window_days: only points of touches have a window")
         if self.sql is not None:
             try:
-                check_expression(self.sql, "boolean" if self.threshold is None else "number")
-            except ValueError as error:
+                _ = self.expression
+            except ExpressionError as error:
                 raise ValueError(f"sql: {error}") from None
         return self
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from crm.expressions import Kind, parse_expression
+from crm.expressions import parse_expression
 from crm.tables import TABLES
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "TableName",
     "Whole",
     "Zone",
-    "check_expression",
     "in_zone",
 ]
 
@@ -111,9 +110,8 @@ def _check_rule_name(name: str) -> str:
     return name
 
 
-def check_expression(sql: str, kind: Kind = "boolean") -> str:
-    """Return an expression over columns of a lead as it is; ``ValueError`` when it is not taken."""
-    parse_expression(sql, kind)
+def _check_predicate(sql: str) -> str:
+    parse_expression(sql)
     return sql
 
 
@@ -126,7 +124,7 @@ Currency = Annotated[str, AfterValidator(_check_currency)]
 Select = Annotated[str, AfterValidator(_check_select)]
 TableName = Annotated[str, AfterValidator(_check_table)]
 RuleName = Annotated[str, AfterValidator(_check_rule_name)]
-Predicate = Annotated[str, AfterValidator(check_expression)]
+Predicate = Annotated[str, AfterValidator(_check_predicate)]
 Moment = Annotated[datetime, BeforeValidator(_to_moment)]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True)]

@@ -18,6 +18,7 @@ from crm.store import Tables
 from features.build import build_features
 from features.learn import learn_features
 from features.spec import FeatureSet
+from training.exclusions import ExcludedLeads, count_excluded
 from training.snapshots import Snapshots, take_snapshots
 
 __all__ = ["MIN_OUTCOMES", "TrainingData", "prepare", "settle_observation"]
@@ -49,6 +50,8 @@ class TrainingData:
     ever
         By outcome, shape (n,): one was recorded after the snapshot by the run's moment, however late. For the leak
         sentinel alone; where False, nothing is said.
+    excluded
+        What each rule of ``[exclude]`` leaves out.
     """
 
     seen: Observation
@@ -59,6 +62,7 @@ class TrainingData:
     won: Labels
     dropped: tuple[tuple[str, str], ...]
     ever: Mapping[Outcome, NDArray[np.bool_]]
+    excluded: tuple[ExcludedLeads, ...] = ()
 
     def outcomes(self, labels: Labels) -> int:
         """Count the leads with a mature outcome."""
@@ -117,7 +121,8 @@ def prepare(tables: Tables, config: WorkspaceConfig, as_of: datetime | None, pro
             outcome: label(outcome, FOR_EVER_DAYS).happened for outcome in OUTCOMES
         }
         step.note(f"{len(snapshots.as_of_us):,} moments of {len(np.unique(snapshots.lead)):,} leads")
-    draft = TrainingData(seen, snapshots, FeatureSet(()), np.empty((0, 0)), sql, won, (), ever)
+    excluded = count_excluded(tables, seen, events)
+    draft = TrainingData(seen, snapshots, FeatureSet(()), np.empty((0, 0)), sql, won, (), ever, excluded)
     _refuse_too_few(draft, config)
     with progress.step("Computing features") as step:
         mature = snapshots.moments.filter(sql.is_mature | won.is_mature)
