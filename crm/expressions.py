@@ -117,11 +117,17 @@ def columns_of(texts: Iterable[str]) -> dict[str, ColumnKind]:
 
 
 def _try_out(found: Expression) -> None:
-    """Let DuckDB plan the expression over no row at all: it refuses what only it can, such as a bad pattern."""
+    """Let DuckDB plan the expression over a row without values: it refuses what only it can, such as a bad pattern."""
     columns = ", ".join(f"CAST(NULL AS {COLUMN_TYPES[kind]}) AS {quote(name)}" for name, kind in found.columns.items())
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute("SET enable_external_access = false")
+    with _engine().cursor() as connection:
         try:
             connection.execute(f"SELECT {found.sql} FROM (SELECT {columns})").fetchall()
         except duckdb.Error as error:
             raise ExpressionError(" ".join(str(error).split())[:200]) from None
+
+
+@lru_cache(maxsize=1)
+def _engine() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(config={"threads": 1})
+    connection.execute("SET enable_external_access = false")
+    return connection

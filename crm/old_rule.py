@@ -188,7 +188,7 @@ def _steps(tables: Tables, rule: OldRuleConfig) -> pd.DataFrame:
     if rule.attributes:
         parts.append(_attribute_changes(tables, rule))
     changes = pd.concat(parts, ignore_index=True).groupby(["lead_id", "at_us"], as_index=False)["change"].sum()
-    changes = changes.sort_values(["lead_id", "at_us"], kind="stable")
+    changes = changes.sort_values(["lead_id", "at_us"], kind="stable").astype({"lead_id": object})
     points = changes.groupby("lead_id")["change"].cumsum().to_numpy(dtype=np.int64) / PER_POINT
     return changes[["lead_id", "at_us"]].assign(points=points)
 
@@ -222,7 +222,7 @@ def _attribute_changes(tables: Tables, rule: OldRuleConfig) -> pd.DataFrame:
     wanted = {name: columns[name].kind for name in rule.attributes}
     listed = ", ".join(f"CAST({quote(name)} AS VARCHAR) AS a{number}" for number, name in enumerate(wanted))
     with rows_known(tables, columns, wanted, moments) as relation:
-        known = tables.backend.con.execute(f"SELECT {listed} FROM {relation} ORDER BY row_id").to_arrow_table()
+        known = tables.backend.con.sql(f"SELECT {listed} FROM {relation} ORDER BY row_id").to_arrow_table()
     total = np.zeros(moments.num_rows, dtype=np.int64)
     for number, points in enumerate(rule.attributes.values()):
         by_value = {value: _micro(given) for value, given in points.items()}
@@ -242,7 +242,7 @@ def _values_over_time(tables: Tables, expression: Expression) -> pd.DataFrame:
     """Return the expression's value at creation and at each change of what it reads; true is 1, no value is NaN."""
     moments = _moments_of_change(tables, tuple(expression.columns))
     with rows_known(tables, lead_columns(tables), expression.columns, moments) as relation:
-        found = tables.backend.con.execute(
+        found = tables.backend.con.sql(
             f"SELECT CAST({expression.sql} AS DOUBLE) AS points FROM {relation} ORDER BY row_id"
         ).to_arrow_table()
     return pd.DataFrame(
