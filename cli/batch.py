@@ -19,9 +19,12 @@ from crm.config import Workspace
 from crm.errors import LeadFileError
 from crm.known import to_micros
 from crm.progress import Progress
+from crm.rules import excluded_at
 from crm.scores import append_scores
 from crm.store import Tables
 from features.build import build_features
+from models.accounts import AccountRow, best_of_accounts
+from models.decisions import decided
 from models.scoring import LoadedModel, answers, score_matrix
 from pages.safe_csv import write_csv
 
@@ -53,7 +56,8 @@ class BatchScores:
     Parameters
     ----------
     records
-        One record a scored row, in the order asked for; keys of :data:`COLUMNS` and the points.
+        One record a scored row, in the order asked for; keys of :data:`COLUMNS`, the points, ``decision``,
+        ``excluded_by``, ``account_id``, ``account_score`` and ``account_best_lead``.
     rejected
         Rows that could not be scored: lead_id, as_of_us, reason.
     not_kept
@@ -66,8 +70,9 @@ class BatchScores:
 
     def renamed(self, names: Mapping[str, str]) -> BatchScores:
         """Return the scores with other lead ids, such as those of the caller's file for their hashes."""
+        keys = ("lead_id", "account_best_lead")
         records = (
-            [{**r, "lead_id": names.get(r["lead_id"], r["lead_id"])} for r in self.records] if names else self.records
+            [{**r, **{key: names.get(r[key], r[key]) for key in keys}} for r in self.records] if names else self.records
         )
         return BatchScores(records, self.rejected.replace({"lead_id": dict(names)}), self.not_kept)
 
@@ -78,11 +83,13 @@ def score_leads(
     """Score rows of lead_id and as_of_us, each as known at its own moment, and append them to the scores table.
 
     Leads that no table has, that did not exist yet at their moment, or whose moment lies in the future, are rejected
-    with a reason; the others are scored. Scores of moments that the model had learned from are not appended: what reads
-    the table judges by it.
+    with a reason; the others are scored, excluded ones too, though these are no MQLs. An account's score is that of its
+    best lead among the rows of one moment. Scores of moments that the model had learned from are not appended: what
+    reads the table judges by it.
     """
-    created = tables.table("leads").select("lead_id", "created_us").to_pyarrow().to_pandas()
-    created_us = asked["lead_id"].map(created.set_index("lead_id")["created_us"])
+    leads = tables.table("leads").select("lead_id", "created_us", "account_id").to_pyarrow().to_pandas()
+    leads = leads.set_index("lead_id")
+    created_us = asked["lead_id"].map(leads["created_us"])
     reason = pd.Series("", index=asked.index, dtype=object)
     reason[created_us > asked["as_of_us"]] = "created after as_of"
     reason[asked["as_of_us"] > to_micros(now)] = "as_of lies in the future"
@@ -94,6 +101,7 @@ def score_leads(
         for chunk in _chunks(rows):
             records += _score_chunk(workspace, tables, model, chunk)
             step.advance(len(chunk))
+        _add_accounts(records, rows["lead_id"].map(leads["account_id"]))
         step.note(f"{len(records):,} scored" + (f", {len(rejected):,} rejected" if len(rejected) else ""))
     learned_until = np.datetime64(model.bundle.trained_until.removesuffix("Z"), "us").astype(np.int64)
     kept = [record for record, at in zip(records, rows["as_of_us"], strict=True) if at > learned_until]
@@ -118,9 +126,23 @@ def _score_chunk(workspace: Workspace, tables: Tables, model: LoadedModel, rows:
     matrix = build_features(tables, moments, model.bundle.features)
     scores = score_matrix(model.bundle, model.line, matrix)
     language = workspace.config.workspace.language
-    return answers(
+    found = answers(
         model, scores, rows["lead_id"].astype(str).tolist(), rows["as_of_us"].to_numpy(dtype=np.int64), language
     )
+    return [decided(answer, rule) for answer, rule in zip(found, excluded_at(tables, moments), strict=True)]
+
+
+def _add_accounts(records: list[dict[str, Any]], account_id: pd.Series) -> None:
+    """Put beside each lead its account, the account's score, and the lead that gives it."""
+    accounts = [None if pd.isna(account) else str(account) for account in account_id]
+    rows = [
+        AccountRow(account, record["lead_id"], record["as_of"], record["score"], record["decision"] != "excluded")
+        for record, account in zip(records, accounts, strict=True)
+    ]
+    for record, account, best in zip(records, accounts, best_of_accounts(rows), strict=True):
+        record["account_id"] = account
+        record["account_score"] = None if best is None else best.score
+        record["account_best_lead"] = None if best is None else best.lead_id
 
 
 def _score_rows(records: list[dict[str, Any]]) -> pa.Table:

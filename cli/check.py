@@ -16,11 +16,12 @@ from crm.config import Workspace
 from crm.errors import KizashiError, TooFewOutcomesError
 from crm.progress import Progress
 from crm.store import Attribute, TableCount
+from training.exclusions import ExcludedLeads, count_excluded, exclusion_notes
 from training.leaks import Suspect, find_suspects
-from training.prepare import TrainingData, prepare
+from training.prepare import TrainingData, prepare, settle_observation
 from training.train import open_tables
 
-__all__ = ["CheckResult", "run_check", "show_check"]
+__all__ = ["CheckResult", "run_check", "show_check", "show_excluded"]
 
 SHOWN_REASONS = 12
 NAMES = {"sql": "SQL", "won": "won"}
@@ -42,6 +43,8 @@ class CheckResult:
         Sentences on what can be learned.
     suspects
         Columns that tell the outcome.
+    excluded
+        What each rule of ``[exclude]`` leaves out.
     refusals, warnings
         Why training would be refused; what a person should look at.
     """
@@ -51,6 +54,7 @@ class CheckResult:
     attributes: tuple[Attribute, ...]
     readiness: tuple[str, ...]
     suspects: tuple[Suspect, ...]
+    excluded: tuple[ExcludedLeads, ...]
     refusals: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -65,7 +69,9 @@ def run_check(workspace: Workspace, as_of: datetime | None, now: datetime, progr
         refusals: list[str] = []
         readiness: tuple[str, ...] = ()
         suspects: tuple[Suspect, ...] = ()
+        excluded: tuple[ExcludedLeads, ...] = ()
         try:
+            excluded = count_excluded(tables, settle_observation(tables, workspace.config, as_of))
             data = prepare(tables, workspace.config, as_of, progress)
             readiness = _readiness(data)
             with progress.step("Looking for leaks"):
@@ -76,7 +82,7 @@ def run_check(workspace: Workspace, as_of: datetime | None, now: datetime, progr
             refusals.append(str(error))
         refusals += [_leak_sentence(suspect) for suspect in suspects]
         quarantine = tables.quarantine()
-        warnings = [*tables.notes, *_attribute_warnings(tables.attributes)]
+        warnings = [*tables.notes, *exclusion_notes(excluded), *_attribute_warnings(tables.attributes)]
         if quarantine.num_rows:
             path = workspace.tables_folder / "quarantine.parquet"
             rows = f"{quarantine.num_rows:,} row" + ("s" if quarantine.num_rows > 1 else "")
@@ -87,6 +93,7 @@ def run_check(workspace: Workspace, as_of: datetime | None, now: datetime, progr
             tables.attributes,
             readiness,
             suspects,
+            excluded,
             tuple(refusals),
             tuple(warnings),
         )
@@ -135,6 +142,21 @@ def _count_reasons(quarantine: Any) -> tuple[tuple[str, str, int], ...]:
     return tuple(sorted(rows, key=lambda row: -row[2]))
 
 
+def show_excluded(excluded: tuple[ExcludedLeads, ...]) -> None:
+    """Print what each rule of ``[exclude]`` leaves out; nothing without rules."""
+    if not excluded:
+        return
+    rows = [(one.rule, f"{one.leads:,}", f"{one.sql:,}", _what_is_read(one.columns_of_today)) for one in excluded]
+    print_paragraph("")
+    print_table("Leads left out by [exclude]", ("rule", "leads ", "with an SQL ", "reads"), rows)
+
+
+def _what_is_read(columns_of_today: tuple[str, ...]) -> str:
+    if not columns_of_today:
+        return "what was known at each moment"
+    return f"what {', '.join(columns_of_today)} says today, for every moment"
+
+
 def show_check(found: CheckResult) -> None:
     """Print the result for a person."""
     print_table(
@@ -152,6 +174,7 @@ def show_check(found: CheckResult) -> None:
     if refused:
         print_paragraph("")
         print_table("Columns that are not used", ("column", "why"), [(a.name, a.refused) for a in refused])
+    show_excluded(found.excluded)
     print_paragraph("")
     for line in found.readiness:
         print_entry("Too few" if "more are needed" in line else "Ready", line)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from cli.check import run_check, show_check
+from cli.check import run_check, show_check, show_excluded
 from cli.options import ATTENTION, DONE, REFUSED, as_of_option, command_options, open_workspace, parse_moment
 from cli.output import TerminalProgress, print_entry, print_json, print_paragraph, print_table
 from cli.scoring_commands import show_line
@@ -91,6 +91,7 @@ def show_result(result: TrainResult) -> None:
     ]
     print_paragraph("")
     print_table("On periods that the model had not seen (90% interval)", ("", "SQL", "won"), rows)
+    show_excluded(result.data.excluded)
     print_paragraph("")
     show_line(result.line)
     state = "champion" if result.is_champion else "challenger"

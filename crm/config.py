@@ -12,28 +12,28 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from crm.config_problems import describe_problems
-from crm.config_values import (
-    Capacity,
-    Currency,
-    Days,
-    Flag,
-    Moment,
-    Real,
-    Select,
-    TableName,
-    Whole,
-    Zone,
-    in_zone,
+from crm.config_sections import (
+    ColumnsConfig,
+    OldRuleConfig,
+    OutcomeConfig,
+    Section,
+    ServeConfig,
+    SnapshotsConfig,
+    SourceConfig,
+    ValueConfig,
+    WorkspaceSection,
 )
+from crm.config_values import Predicate, RuleName, in_zone
 from crm.errors import ConfigError, WorkspaceError
+from crm.expressions import ExpressionError, columns_of
 
 __all__ = [
     "ColumnsConfig",
+    "OldRuleConfig",
     "OutcomeConfig",
     "ServeConfig",
     "SnapshotsConfig",
@@ -46,210 +46,22 @@ __all__ = [
 ]
 
 FILE_NAME = "kizashi.toml"
-LAGGED = ("touches", "stages", "opportunities", "hand_offs")
 _MOMENTS = ("observed_from", "observed_until")
 MAX_FILE_BYTES = 1_000_000
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class WorkspaceSection(_Section):
-    """``[workspace]``: what holds for the whole workspace.
+class WorkspaceConfig(Section):
+    """The whole of ``kizashi.toml``.
 
     Attributes
     ----------
-    name
-        What reports and the model's card call the workspace.
-    timezone
-        Zone of the business: its days and weeks, and of times without one where the source names none.
-    currency
-        Currency of every amount shown; others are brought to it by ``fx_rates``.
-    language
-        Language of reports, reasons and the board.
-    hash_ids
-        Replace ids of leads and accounts by a hash keyed with ``KIZASHI_ID_KEY``.
+    segments
+        Groups of leads that line and report tell apart: an SQL expression each over columns of a lead as known at the
+        moment, true for its leads. A lead may be in several.
+    exclude
+        Leads that are neither trained on, nor counted, nor handed off (customers, competitors, staff, students, opted
+        out): an SQL expression each over columns of a lead. A column without history leaves a lead out at every moment.
     """
-
-    name: str = "kizashi"
-    timezone: Zone = "UTC"
-    currency: Currency = "USD"
-    language: Literal["en", "ja"] = "en"
-    hash_ids: Flag = False
-
-
-class SourceConfig(_Section):
-    """``[source]``: where the raw tables are, and one SELECT a table in that engine's dialect.
-
-    Attributes
-    ----------
-    url
-        ``dir:FOLDER`` (relative to the workspace), ``demo://`` or a database's URL.
-    timezone
-        Zone of times that carry none; the workspace's unless given.
-    lag
-        Hours between an event and its recording, by table (touches, stages, opportunities, hand_offs), where the source
-        stores no ``recorded_at``.
-    tables
-        One SELECT a table, in the source's own SQL.
-    order_only
-        The data has no dates: its times are positions in an order, nothing more.
-    """
-
-    url: str
-    timezone: Zone | None = None
-    lag: Mapping[TableName, Annotated[Real, Field(ge=0, le=24 * 365)]] = Field(default_factory=dict)
-    tables: Mapping[TableName, Select] = Field(default_factory=dict)
-    order_only: Flag = False
-
-    @model_validator(mode="after")
-    def _has_leads(self) -> SourceConfig:
-        is_demo = self.url.startswith("demo:")
-        if is_demo and self.tables:
-            raise ValueError("tables: the simulator of demo:// makes its own tables; leave [source.tables] out")
-        if "leads" not in self.tables and not is_demo:
-            raise ValueError("tables: a SELECT for 'leads' is missing")
-        return self
-
-    @model_validator(mode="after")
-    def _lags_apply(self) -> SourceConfig:
-        idle = [name for name in self.lag if name not in LAGGED]
-        if idle:
-            raise ValueError(f"lag.{idle[0]}: rows of this table have no lag; expected one of {', '.join(LAGGED)}")
-        return self
-
-
-class ColumnsConfig(_Section):
-    """``[columns]``: which attributes of a lead may be used.
-
-    An attribute without history in ``lead_changes`` is used only if ``known_at_creation`` lists it.
-
-    Attributes
-    ----------
-    known_at_creation
-        Columns of ``leads`` that hold the value at creation, not today's.
-    ignore
-        Columns that are never used.
-    allow_personal
-        Columns whose name or values look personal and are not.
-    """
-
-    known_at_creation: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    allow_personal: tuple[str, ...] = ()
-
-
-class OutcomeConfig(_Section):
-    """``[outcome]``: horizons in days, and the span in which outcomes were recorded.
-
-    Attributes
-    ----------
-    sql_horizon_days
-        Days after a snapshot in which an SQL counts.
-    won_horizon_days
-        Days after a snapshot in which a win counts.
-    observed_from
-        Outcomes before this moment were not recorded; earlier snapshots do not train. Workspace time zone.
-    observed_until
-        Last moment at which outcomes were recorded; the newest recorded outcome unless given. Never in the future.
-        Workspace time zone.
-    """
-
-    sql_horizon_days: Days = 30
-    won_horizon_days: Days = 90
-    observed_from: Moment | None = None
-    observed_until: Moment | None = None
-
-    @model_validator(mode="after")
-    def _in_order(self) -> OutcomeConfig:
-        if self.observed_from and self.observed_until and self.observed_from >= self.observed_until:
-            raise ValueError("observed_from does not lie before observed_until")
-        return self
-
-
-class SnapshotsConfig(_Section):
-    """``[snapshots]``: at which moments leads are scored for training.
-
-    Without any key: at creation and at six ages drawn by a hash of the lead, while it is at risk.
-
-    Attributes
-    ----------
-    creation
-        When the lead is created or recycled.
-    after_days
-        So many days after that.
-    touch_kinds
-        At each touch of these kinds.
-    weekly
-        Each week at the hour at which the observed span ends.
-    decisions
-        At each MQL, or at each hand-off where the data has no MQLs.
-    random_per_lead
-        At so many ages, drawn by a hash of the lead.
-    """
-
-    creation: Flag = False
-    after_days: tuple[Days, ...] = ()
-    touch_kinds: tuple[str, ...] = ()
-    weekly: Flag = False
-    decisions: Flag = False
-    random_per_lead: Annotated[Whole, Field(ge=0, le=20)] = 0
-
-    @property
-    def is_default(self) -> bool:
-        """True when the file names no moment at all."""
-        return self == SnapshotsConfig()
-
-
-class ValueConfig(_Section):
-    """``[value]``: what a win is worth and what working a lead costs, in workspace currency.
-
-    Attributes
-    ----------
-    margin
-        Share of the revenue of a win that is earned.
-    touch_cost
-        Cost of working one lead.
-    capacity_per_week
-        Leads that sales can start on in a week, one number or one a team.
-    default_amount
-        Amount of a win where the data has none.
-    """
-
-    margin: Annotated[Real, Field(gt=0, le=1)] = 1.0
-    touch_cost: Annotated[Real, Field(ge=0)] = 0.0
-    capacity_per_week: Capacity = None
-    default_amount: Annotated[Real, Field(gt=0)] | None = None
-
-    @property
-    def weekly_capacity(self) -> float | None:
-        """Leads that sales can start on in a week, over all teams; None when not given."""
-        if isinstance(self.capacity_per_week, Mapping):
-            return float(sum(self.capacity_per_week.values()))
-        return self.capacity_per_week
-
-
-class ServeConfig(_Section):
-    """``[serve]``: limits of the HTTP service.
-
-    Attributes
-    ----------
-    port
-        Port that it listens on.
-    max_body_bytes
-        Largest body of a request.
-    max_batch
-        Most leads in one request.
-    """
-
-    port: Annotated[Whole, Field(ge=1, le=65535)] = 3000
-    max_body_bytes: Annotated[Whole, Field(ge=1_000, le=100_000_000)] = 4_000_000
-    max_batch: Annotated[Whole, Field(ge=1, le=1_000)] = 1_000
-
-
-class WorkspaceConfig(_Section):
-    """The whole of ``kizashi.toml``."""
 
     workspace: WorkspaceSection = WorkspaceSection()
     source: SourceConfig
@@ -257,6 +69,9 @@ class WorkspaceConfig(_Section):
     outcome: OutcomeConfig = OutcomeConfig()
     snapshots: SnapshotsConfig = SnapshotsConfig()
     value: ValueConfig = ValueConfig()
+    segments: Mapping[RuleName, Predicate] = Field(default_factory=dict)
+    exclude: Mapping[RuleName, Predicate] = Field(default_factory=dict)
+    old_rule: OldRuleConfig = OldRuleConfig()
     serve: ServeConfig = ServeConfig()
 
     @model_validator(mode="before")
@@ -272,13 +87,37 @@ class WorkspaceConfig(_Section):
         placed = {key: in_zone(value, zone) if key in _MOMENTS else value for key, value in outcome.items()}
         return {**raw, "outcome": placed}
 
+    @model_validator(mode="after")
+    def _columns_of_rules(self) -> WorkspaceConfig:
+        """Refuse expressions that take one column for two things, or that look for ids where there are hashes."""
+        try:
+            columns_of((*self.exclude.values(), *self.segments.values()))
+        except ExpressionError as error:
+            raise ValueError(f"segments, exclude: {error}") from None
+        if self.workspace.hash_ids:
+            self._refuse_ids()
+        return self
+
+    def _refuse_ids(self) -> None:
+        rule = self.old_rule
+        read = {f"segments.{name}": set(columns_of((sql,))) for name, sql in self.segments.items()}
+        read |= {f"exclude.{name}": set(columns_of((sql,))) for name, sql in self.exclude.items()}
+        read["old_rule.attributes"] = set(rule.attributes)
+        read["old_rule.sql"] = set(rule.expression.columns) if rule.expression else set()
+        for place, columns in read.items():
+            if hashed := columns & {"lead_id", "account_id"}:
+                raise ValueError(
+                    f"{place}: {min(hashed)} is hashed (hash_ids = true), so it equals nothing that could be written "
+                    "here; select a column of the source that says what is meant"
+                )
+
     @property
     def source_timezone(self) -> str:
         """Zone of times that carry none."""
         return self.source.timezone or self.workspace.timezone
 
 
-class Workspace(_Section):
+class Workspace(Section):
     """A folder with a ``kizashi.toml`` and what kizashi wrote beside it."""
 
     folder: Path

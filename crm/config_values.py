@@ -12,9 +12,25 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from crm.expressions import parse_expression
 from crm.tables import TABLES
 
-__all__ = ["Capacity", "Currency", "Days", "Flag", "Moment", "Real", "Select", "TableName", "Whole", "Zone", "in_zone"]
+__all__ = [
+    "Capacity",
+    "Currency",
+    "Days",
+    "Flag",
+    "Moment",
+    "Points",
+    "Predicate",
+    "Real",
+    "RuleName",
+    "Select",
+    "TableName",
+    "Whole",
+    "Zone",
+    "in_zone",
+]
 
 
 def _check_zone(name: str) -> str:
@@ -86,6 +102,19 @@ def _check_capacity(value: object) -> object:
     return value
 
 
+def _check_rule_name(name: str) -> str:
+    if not re.fullmatch(r"\w[\w -]{0,38}\w|\w", name):
+        raise ValueError(
+            "a name has 1 to 40 letters, digits, blanks, - and _, and begins and ends with one of the first"
+        )
+    return name
+
+
+def _check_predicate(sql: str) -> str:
+    parse_expression(sql)
+    return sql
+
+
 def _is_above_zero(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf
 
@@ -94,10 +123,13 @@ Zone = Annotated[str, AfterValidator(_check_zone)]
 Currency = Annotated[str, AfterValidator(_check_currency)]
 Select = Annotated[str, AfterValidator(_check_select)]
 TableName = Annotated[str, AfterValidator(_check_table)]
+RuleName = Annotated[str, AfterValidator(_check_rule_name)]
+Predicate = Annotated[str, AfterValidator(_check_predicate)]
 Moment = Annotated[datetime, BeforeValidator(_to_moment)]
 Real = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Whole = Annotated[int, Field(strict=True)]
 Flag = Annotated[bool, Field(strict=True)]
 Positive = Annotated[float, Field(gt=0)]
+Points = Annotated[Real, Field(ge=-1e9, le=1e9)]
 Days = Annotated[Real, Field(gt=0, le=3650)]
 Capacity = Annotated[Positive | Mapping[str, Positive] | None, BeforeValidator(_check_capacity)]

@@ -9,6 +9,7 @@ Nothing is dropped silently: rows read = rows kept + identical copies + rows in 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,9 +21,11 @@ from crm.attributes import RESERVED, find_attributes
 from crm.config import WorkspaceConfig
 from crm.errors import ConfigError, TableError
 from crm.intake_notes import gap_notes, outcome_notes
+from crm.old_rule import old_rule_notes, old_rule_problems
 from crm.parsing import SQL_TYPES, Parsed, parse_column, quote, trimmed
 from crm.progress import Progress
 from crm.quarantine import ID_COLUMNS, PERSONAL_ID, Staging, check_ids, count_of, mark_bad_rows
+from crm.rules import rule_problems
 from crm.sources import Source
 from crm.store import TableCount, Tables
 from crm.tables import TABLES, Column, TableSchema
@@ -61,6 +64,8 @@ def take_in(
     ------
     TableError
         When a table lacks a required column, has no rows where some are needed, or an id is personal data.
+    ConfigError
+        When an expression of the workspace file reads a column that is not there.
     """
     _check_inputs(source, config, now, id_key)
     backend = ibis.duckdb.connect()
@@ -118,7 +123,11 @@ def _take_in(backend: ibis.BaseBackend, source: Source, staging: Staging, progre
         notes = (*notes, "The data has no dates: times are positions in an order, and weeks are not weeks.")
     newest = _observed_until(connection, counts)
     notes = (*notes, *gap_notes(config.outcome.observed_until, newest), *outcome_notes(connection, tuple(counts)))
-    return Tables(backend, counts, attributes, notes, newest)
+    tables = Tables(backend, counts, attributes, notes, newest, config.exclude)
+    problems = [*rule_problems(tables, config), *old_rule_problems(tables, config)]
+    if problems:
+        raise ConfigError(path="kizashi.toml", problems=problems)
+    return replace(tables, notes=(*notes, *old_rule_notes(tables, config)))
 
 
 def _count_words(count: TableCount) -> str:

@@ -11,13 +11,14 @@ then; a merge or a change of an attribute iff it was recorded by then. Everythin
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from crm.store import Tables
+from crm.store import Attribute, Tables
 
 __all__ = [
     "account_leads_known",
@@ -178,14 +179,25 @@ def stages_known(tables: Tables, moments: ir.Table, stage: str) -> ir.Table:
     ).select(moments.row_id, moments.as_of_us, happened_us=stages.entered_us)
 
 
-def attributes_known(tables: Tables, moments: ir.Table) -> ir.Table:
+def attributes_known(tables: Tables, moments: ir.Table, attributes: Sequence[Attribute] | None = None) -> ir.Table:
     """Return each moment's attributes as known then: row_id, as_of_us, created_us, account_id and one column each.
 
     The newest change recorded by then rules, a cleared value included; without any, the value at creation for
     attributes that are known at creation, and missing for the others.
+
+    Parameters
+    ----------
+    tables
+        The workspace's tables.
+    moments
+        ``row_id``, ``lead_id``, ``as_of_us``.
+    attributes
+        Which attributes; by default those that may become features. Of one that has neither history nor a value at
+        creation, every moment gets the value of today.
     """
+    attributes = tables.used_attributes if attributes is None else attributes
     leads = tables.table("leads")
-    wanted = [attribute.name for attribute in tables.used_attributes if attribute.name in leads.columns]
+    wanted = [attribute.name for attribute in attributes if attribute.name in leads.columns]
     rows = moments.join(leads, moments.lead_id == leads.lead_id, how="left").select(
         moments.row_id,
         moments.as_of_us,
@@ -193,7 +205,7 @@ def attributes_known(tables: Tables, moments: ir.Table) -> ir.Table:
         leads.account_id,
         *(leads[name] for name in wanted),
     )
-    for attribute in tables.used_attributes:
+    for attribute in attributes:
         if not attribute.has_history:
             continue
         changes = tables.table("lead_changes")

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
 from typing import Literal, Self
@@ -74,6 +74,9 @@ class Tables:
         What a person should know of the intake, one sentence each.
     observed_until_recorded
         Newest ``recorded_at`` of the outcome tables, None without any.
+    exclude
+        The rules of ``[exclude]``, name and expression, in the file's order. Moments of excluded leads are left out
+        wherever moments are taken (:mod:`crm.rules`).
     """
 
     backend: ibis.BaseBackend
@@ -81,6 +84,7 @@ class Tables:
     attributes: tuple[Attribute, ...]
     notes: tuple[str, ...]
     observed_until_recorded: datetime | None
+    exclude: Mapping[str, str] = field(default_factory=dict)
 
     def has(self, name: str) -> bool:
         """Tell whether the workspace has this table."""

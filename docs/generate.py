@@ -20,7 +20,8 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from crm.config import Currency, Moment, Select, WorkspaceConfig, Zone
+from crm.config import WorkspaceConfig
+from crm.config_values import Currency, Moment, Select, Zone
 from crm.tables import TABLES, TableSchema
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -51,6 +51,7 @@ def data_tables(context: Context) -> tuple[tuple[Table, ...], tuple[str, ...]]:
             ),
             words("data.dropped_none"),
         ),
+        (_excluded_table(context), words("data.excluded_none")),
     )
     filled = tuple(table for table, _ in optional if table.rows)
     return (_rows_table(context), _dates_table(context), *filled), tuple(
@@ -108,6 +109,23 @@ def _rows_table(context: Context) -> Table:
     )
     heads = columns(words, "data", "table", "read:n", "kept:n", "identical:n", "quarantined:n")
     return Table(words("data.tables_caption"), heads, (*rows, total), has_total=True)
+
+
+def _excluded_table(context: Context) -> Table:
+    words, number = context.words, context.formats.number
+    rows = [
+        (
+            row.rule,
+            number(row.leads),
+            number(row.sql),
+            words("data.excluded_today", columns=", ".join(row.columns_of_today))
+            if row.columns_of_today
+            else words("data.excluded_then"),
+        )
+        for row in context.report.excluded
+    ]
+    heads = columns(words, "data", "rule", "excluded_leads:n", "excluded_sql:n", "excluded_reads:w")
+    return make_table(words("data.excluded_caption"), heads, rows)
 
 
 def _dates_table(context: Context) -> Table:

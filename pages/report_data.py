@@ -14,6 +14,7 @@ __all__ = [
     "DecileRow",
     "EndpointReport",
     "Estimate",
+    "ExcludedRow",
     "LineReport",
     "ModelReport",
     "SignalRow",
@@ -149,6 +150,20 @@ class TableRow:
 
 
 @dataclass(frozen=True)
+class ExcludedRow:
+    """What one rule of ``[exclude]`` leaves out.
+
+    How many leads, how many of them with an SQL, and which columns it reads that have no history, so that their value
+    of today holds for every moment.
+    """
+
+    rule: str
+    leads: int
+    sql: int
+    columns_of_today: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ModelReport:
     """Everything that a model report shows. Times are ISO 8601 in the workspace's time zone."""
 
@@ -180,3 +195,4 @@ class ModelReport:
     git_commit: str
     kizashi_version: str
     data_digest: str
+    excluded: tuple[ExcludedRow, ...] = ()

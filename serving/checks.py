@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
+from crm.expressions import ColumnKind
 from crm.personal import looks_personal
 from serving.bodies import LeadBody, ScoreBody
 from serving.problems import FieldError, json_pointer
-from serving.reading import AttributeType, Reading
+from serving.reading import Reading
 
 __all__ = ["CLOCK_SKEW", "given_attributes", "wrong_fields"]
 
@@ -107,16 +108,33 @@ def _wrong_account(body: ScoreBody) -> Iterator[FieldError]:
 
 def _wrong_attributes(lead: LeadBody, reading: Reading) -> Iterator[FieldError]:
     given = given_attributes(lead)
-    for name, kind in reading.attributes.items():
-        if name in given and not _fits(given[name], kind):
-            what = "a finite number, true or false, or null" if kind == "number" else "text or null"
-            yield FieldError(json_pointer("lead", name), f"must be {what}")
+    # A rule of [exclude] that cannot be tried would let the lead through.
+    readers: tuple[tuple[Mapping[str, ColumnKind], str], ...] = (
+        (reading.attributes, ""),
+        (reading.rule_columns, ", as [exclude] reads it"),
+    )
+    told: set[str] = set()
+    for kinds, why in readers:
+        for name, kind in kinds.items():
+            if name in given and name not in told and not _fits(given[name], kind):
+                told.add(name)
+                yield FieldError(json_pointer("lead", name), f"must be {_TYPES[kind]}{why}")
 
 
-def _fits(value: object, kind: AttributeType) -> bool:
+_TYPES: Mapping[ColumnKind, str] = {
+    "text": "text or null",
+    "number": "a finite number, true or false, or null",
+    "boolean": "true or false, 1 or 0, or null",
+    "any": "text, a finite number, true or false, or null",
+}
+
+
+def _fits(value: object, kind: ColumnKind) -> bool:
     if value is None:
         return True
-    if kind == "text":
+    if kind == "boolean":
+        return isinstance(value, int | float) and value in (0, 1)
+    if kind == "text" or (kind == "any" and isinstance(value, str)):
         return isinstance(value, str)
     try:
         return isinstance(value, int | float) and math.isfinite(float(value))

@@ -8,9 +8,10 @@ did counts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from crm.known import to_micros
 from features.known import NOTHING, Arrivals, KnownLead
@@ -37,6 +38,8 @@ class LeadToScore:
         Moment of scoring, microseconds since 1970 UTC.
     known
         What features read.
+    columns
+        What the rules of ``[exclude]`` read.
     warnings
         What was ignored or is missing.
     """
@@ -44,6 +47,7 @@ class LeadToScore:
     lead_id: str
     as_of_us: int
     known: KnownLead
+    columns: Mapping[str, str | float | bool | None]
     warnings: tuple[FieldError, ...]
 
 
@@ -75,7 +79,12 @@ def lead_from_body(body: ScoreBody, reading: Reading, now: datetime) -> LeadToSc
         warnings.append(
             FieldError("/lead/created_at", "lies ahead of the service's clock; the lead is taken as created now")
         )
-    return LeadToScore(body.lead.lead_id, as_of_us, known, tuple(warnings))
+    columns = {name: value for name, value in _columns(body.lead).items() if name in reading.rule_columns}
+    return LeadToScore(body.lead.lead_id, as_of_us, known, columns, tuple(warnings))
+
+
+def _columns(lead: LeadBody) -> dict[str, Any]:
+    return {**given_attributes(lead), "lead_id": lead.lead_id, "account_id": lead.account_id}
 
 
 def _attributes(lead: LeadBody, reading: Reading) -> dict[str, str | float | bool | None]:
@@ -140,7 +149,7 @@ def _entries(stages: Sequence[StageBody], stage: str, reading: Reading) -> Arriv
 
 def _attribute_warnings(lead: LeadBody, reading: Reading) -> Iterable[FieldError]:
     given = given_attributes(lead)
-    unknown = sorted(set(given) - set(reading.attributes) - {"source"})
+    unknown = sorted(set(given) - set(reading.attributes) - set(reading.rule_columns) - {"source"})
     missing = sorted(set(reading.attributes) - set(given))
     unseen = [
         f"{name} '{value[:60]}'"
@@ -153,6 +162,11 @@ def _attribute_warnings(lead: LeadBody, reading: Reading) -> Iterable[FieldError
         yield FieldError("/lead", f"values that the model does not know by name: {_listed(unseen)}")
     if missing:
         yield FieldError("/lead", f"attributes that the model reads are missing: {_listed(missing)}")
+    untold = sorted(set(reading.rule_columns) - set(given) - lead.model_fields_set)
+    if untold:
+        yield FieldError(
+            "/lead", f"columns that [exclude] reads are missing, nobody is excluded by them: {_listed(untold)}"
+        )
 
 
 def _listed(names: Sequence[str]) -> str:

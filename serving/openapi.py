@@ -18,6 +18,8 @@ _REF = "#/components/schemas/{model}"
 _TYPES: Mapping[str, Mapping[str, Any]] = {
     "number": {"anyOf": [{"type": "number"}, {"type": "boolean"}, {"type": "null"}]},
     "text": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+    "boolean": {"anyOf": [{"type": "boolean"}, {"type": "number", "enum": [0, 1]}, {"type": "null"}]},
+    "any": {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "null"}]},
 }
 _ABOUT = "Scores leads: the chance of SQL and of a win, the money to expect, and whether sales should call."
 _ONE = "Score one lead that is given in the body. Nothing of it is stored."
@@ -38,8 +40,10 @@ def openapi_document(reading: Reading, max_batch: int) -> dict[str, Any]:
     models += [(reply, "serialization") for reply in (ScoreReply, BatchReply, ProblemReply)]
     _, schemas = models_json_schema(models, ref_template=_REF)
     definitions: dict[str, Any] = schemas["$defs"]
-    attributes = {name: {**_TYPES[kind], "title": name} for name, kind in reading.attributes.items()}
-    definitions["LeadBody"]["properties"] |= attributes
+    own = definitions["LeadBody"]["properties"]
+    rules = {name: kind for name, kind in reading.rule_columns.items() if name not in own}
+    read = {**rules, **reading.attributes}
+    definitions["LeadBody"]["properties"] = own | {name: {**_TYPES[kind], "title": name} for name, kind in read.items()}
     definitions["BatchBody"]["properties"]["leads"]["maxItems"] = max_batch
     return {
         "openapi": "3.1.0",

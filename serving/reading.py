@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from crm.config import WorkspaceConfig
+from crm.expressions import ColumnKind, columns_of
 from features.lead_features import AttributeIs, AttributeNumber
 from features.spec import FeatureSet
 from features.touch_features import TouchFeature
@@ -35,6 +36,8 @@ class Reading:
         Values that it knows by name, by text attribute.
     takes_any_id
         Ids that look like e-mail addresses are taken, because the workspace hashes ids.
+    rule_columns
+        Columns that the rules of ``[exclude]`` read, with what they take them for.
     """
 
     attributes: Mapping[str, AttributeType]
@@ -45,6 +48,7 @@ class Reading:
     kinds: frozenset[str]
     levels: Mapping[str, frozenset[str]]
     takes_any_id: bool
+    rule_columns: Mapping[str, ColumnKind] = field(default_factory=dict)
 
     @classmethod
     def of(cls, features: FeatureSet, config: WorkspaceConfig) -> Reading:
@@ -65,4 +69,5 @@ class Reading:
             frozenset(kind for feature in named for kind in feature.kinds),
             {name: frozenset(found) for name, found in levels.items()},
             config.workspace.hash_ids,
+            columns_of(config.exclude.values()),
         )

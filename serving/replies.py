@@ -41,7 +41,8 @@ class ScoreReply(_Reply):
     expected_value: float = Field(description="expected_revenue x margin - touch_cost")
     currency: str
     is_mql: bool
-    decision: Literal["hand_off", "keep"]
+    decision: Literal["hand_off", "keep", "excluded"]
+    excluded_by: str | None = Field(description="Name of the rule of [exclude] that leaves the lead out.")
     grade: Literal["A", "B", "C", "D"]
     percentile: float = Field(description="Share of the leads at risk that score lower, 0 to 100.")
     reasons: list[str]

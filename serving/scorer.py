@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from crm.config import Workspace, WorkspaceConfig
+from crm.rules import LeadRules
 from features.feature import Language
+from models.decisions import decided
 from models.registry import load_model
 from models.scoring import LoadedModel, answers, score_matrix
 from serving.bodies import BodyError, ScoreBody, read_batch, read_score
@@ -45,6 +47,7 @@ class Scorer:
     def __init__(self, model: LoadedModel, config: WorkspaceConfig) -> None:
         self.model = model
         self.config = config
+        self._rules = LeadRules(config.exclude)
         self.reading = Reading.of(model.bundle.features, config)
 
     def score(self, data: bytes, accept_language: str | None, now: datetime) -> dict[str, Any]:
@@ -106,10 +109,11 @@ class Scorer:
         language = language_for(accept_language, self.config.workspace.language)
         leads = [lead_from_body(body, self.reading, now) for body in bodies]
         scored = self._score(leads, language)
-        for answer, lead in zip(scored, leads, strict=True):
-            answer["decision"] = "hand_off" if answer["is_mql"] else "keep"
-            answer["warnings"] = [asdict(warning) for warning in lead.warnings]
-        return scored
+        rules = self._rules.excluded([lead.columns for lead in leads])
+        return [
+            decided(answer, rule) | {"warnings": [asdict(warning) for warning in lead.warnings]}
+            for answer, lead, rule in zip(scored, leads, rules, strict=True)
+        ]
 
     def _score(self, leads: Sequence[LeadToScore], language: Language) -> list[dict[str, Any]]:
         bundle = self.model.bundle

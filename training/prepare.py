@@ -19,6 +19,7 @@ from features.build import build_features
 from features.known import DAY_US
 from features.learn import learn_features
 from features.spec import FeatureSet
+from training.exclusions import ExcludedLeads, count_excluded
 from training.snapshots import Snapshots, take_snapshots
 
 __all__ = ["MIN_OUTCOMES", "TrainingData", "prepare", "settle_observation"]
@@ -45,6 +46,8 @@ class TrainingData:
         Labels of the snapshots.
     dropped
         Features that were left out, each with the reason.
+    excluded
+        What each rule of ``[exclude]`` leaves out.
     """
 
     seen: Observation
@@ -54,6 +57,7 @@ class TrainingData:
     sql: Labels
     won: Labels
     dropped: tuple[tuple[str, str], ...]
+    excluded: tuple[ExcludedLeads, ...] = ()
 
     @property
     def ever(self) -> Mapping[Outcome, NDArray[np.bool_]]:
@@ -119,7 +123,8 @@ def prepare(tables: Tables, config: WorkspaceConfig, as_of: datetime | None, pro
         sql = label("sql", config.outcome.sql_horizon_days)
         won = label("won", config.outcome.won_horizon_days)
         step.note(f"{len(snapshots.as_of_us):,} moments of {len(np.unique(snapshots.lead)):,} leads")
-    draft = TrainingData(seen, snapshots, FeatureSet(()), np.empty((0, 0)), sql, won, ())
+    excluded = count_excluded(tables, seen, events)
+    draft = TrainingData(seen, snapshots, FeatureSet(()), np.empty((0, 0)), sql, won, (), excluded)
     _refuse_too_few(draft, config)
     with progress.step("Computing features") as step:
         mature = snapshots.moments.filter(sql.is_mature | won.is_mature)

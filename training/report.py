@@ -29,11 +29,13 @@ from pages.report_data import (
     DecileRow,
     EndpointReport,
     Estimate,
+    ExcludedRow,
     LineReport,
     ModelReport,
     SignalRow,
     TableRow,
 )
+from training.exclusions import exclusion_notes
 from training.judge import Judged, judge_amount
 from training.learn import Learned
 from training.prepare import TrainingData
@@ -109,6 +111,7 @@ def build_report(parts: ReportParts, version: str, run_id: str, language: Langua
         quarantine_reasons=_reasons(parts.tables),
         refused_columns=tuple((a.name, a.refused) for a in parts.tables.attributes if a.refused),
         dropped_features=data.dropped,
+        excluded=tuple(ExcludedRow(e.rule, e.leads, e.sql, e.columns_of_today) for e in data.excluded),
         notes=(*parts.tables.notes, *_notes(parts)),
         not_computed=tuple((what, name) for name, what in OPTIONAL.items() if not parts.tables.has(name)),
         endpoints=tuple(_endpoint(parts, outcome) for outcome in ("sql", "won")),
@@ -133,7 +136,7 @@ def _reasons(tables: Tables) -> tuple[tuple[str, str, int], ...]:
 
 
 def _notes(parts: ReportParts) -> list[str]:
-    notes: list[str] = []
+    notes = exclusion_notes(parts.data.excluded)
     if parts.learned.won_from_sql:
         notes.append("Fewer than 50 wins are mature: wins are ranked as SQLs, at the level of the wins so far.")
     if parts.bundle.score_outcome == "sql":

@@ -1,6 +1,7 @@
 """At which moments leads are scored for training, and in which spells they are at risk.
 
-A snapshot is taken while its lead is at risk: before a hand-off or a decision. Whether a moment is taken never
+A snapshot is taken while its lead is at risk: before a hand-off or a decision, and not while ``[exclude]`` leaves the
+lead out. Whether a moment is taken never
 depends on what the lead does later, else leads that convert fast would be over-represented among the young
 (docs/adr/0003).
 """
@@ -24,6 +25,7 @@ from scipy.sparse.csgraph import connected_components
 from crm.config import SnapshotsConfig
 from crm.known import merge_paths, to_micros
 from crm.outcomes import Observation, leads_at_risk, risk_spells
+from crm.rules import excluded_at
 from crm.store import Tables
 from features.known import DAY_US
 
@@ -270,20 +272,26 @@ def _joined(group: NDArray[np.int64], lead_id: pd.Series, merges: pa.Table, know
 
 def _arrange(tables: Tables, found: pd.DataFrame, known_us: int) -> Snapshots:
     found = found.sort_values(["as_of_us", "lead_id"], kind="stable").reset_index(drop=True)
+    # The one place where excluded leads leave: training, replay and the leads at risk now all come through here.
+    is_excluded = pd.notna(excluded_at(tables, _as_moments(found)))
+    found = found[~is_excluded].reset_index(drop=True)
     lead, _ = pd.factorize(found["lead_id"])
     owner = found["account_id"].where(found["account_id"].notna(), "lead:" + found["lead_id"].astype(str))
     group = _joined(pd.factorize(owner)[0], found["lead_id"], merge_paths(tables), known_us)
-    moments = pa.table(
+    return Snapshots(
+        _as_moments(found),
+        found["as_of_us"].to_numpy(dtype=np.int64),
+        group.astype(np.int64),
+        lead.astype(np.int64),
+        found["is_judged"].to_numpy(dtype=bool),
+    )
+
+
+def _as_moments(found: pd.DataFrame) -> pa.Table:
+    return pa.table(
         {
             "row_id": pa.array(np.arange(len(found)), pa.int64()),
             "lead_id": pa.array(found["lead_id"].astype(str), pa.string()),
             "as_of_us": pa.array(found["as_of_us"].to_numpy(dtype=np.int64), pa.int64()),
         }
-    )
-    return Snapshots(
-        moments,
-        found["as_of_us"].to_numpy(dtype=np.int64),
-        group.astype(np.int64),
-        lead.astype(np.int64),
-        found["is_judged"].to_numpy(dtype=bool),
     )

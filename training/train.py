@@ -83,6 +83,7 @@ class TrainResult:
                 "sql": int(self.data.sql.is_mature.sum()),
                 "won": int(self.data.won.is_mature.sum()),
             },
+            "excluded": {one.rule: one.leads for one in self.data.excluded},
             "outcomes": {"sql": self.data.outcomes(self.data.sql), "won": self.data.outcomes(self.data.won)},
             "tested": {
                 outcome: {"leads": len(judged.happened), "outcomes": int(judged.happened.sum())}

@@ -45,6 +45,7 @@ RECORD: dict[str, Any] = {
     "model_version": "3",
     "line_version": "abc",
     "points": [],
+    "decision": "keep",
 }
 
 
