@@ -89,7 +89,7 @@ def show_backtest(found: Backtest, out: Path | None) -> None:
     tested = sum(origin.tested for origin in found.origins)
     wins, sqls = (sum(origin.happened[outcome] for origin in found.origins) for outcome in ("won", "sql"))
     print_paragraph(
-        f"\n{len(found.origins)} origins from {first.as_of:%Y-%m-%d} to {last.as_of:%Y-%m-%d}, each tested on the leads "
+        f"\n{len(found.origins)} origins, {first.as_of:%Y-%m-%d} to {last.as_of:%Y-%m-%d}, each tested on the leads "
         f"at risk in the four weeks after it:\n{tested:,} rows, {wins:,} won, {sqls:,} SQL. "
         "In brackets the 90% interval over accounts.\n"
     )

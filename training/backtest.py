@@ -20,7 +20,7 @@ from crm.store import Tables
 from models.bundle import Bundle
 from models.intervals import Interval
 from models.scoring import probabilities
-from training.backtest_measures import BRIER_PARTS, Compared, Tested, compare
+from training.backtest_measures import BRIER_PARTS, Compared, JudgedRows, compare
 from training.backtest_rows import STEP_DAYS, HeldOut, hold_out, settle_origins
 from training.baselines import Asked, Baseline, Past, Said, ask, baselines_of
 from training.leaks import find_suspects, refuse_leaks
@@ -322,7 +322,7 @@ def _compare(
         }
         ranks = {name: answer.score for name, answer in said.items()}
         ranks[OURS] = np.concatenate([origin.value for origin in replayed])
-        tested = Tested(
+        tested = JudgedRows(
             held.labels(outcome).happened[rows],
             held.snapshots.group[rows],
             held.origin[rows],

@@ -22,9 +22,9 @@ __all__ = [
     "BrierSplit",
     "Captured",
     "Compared",
+    "JudgedRows",
     "Probabilities",
     "Ranking",
-    "Tested",
     "compare",
 ]
 
@@ -171,7 +171,7 @@ class Captured:
         The rows.
     """
 
-    def __init__(self, rank: Matrix, tested: Tested) -> None:
+    def __init__(self, rank: Matrix, tested: JudgedRows) -> None:
         self.lists: list[tuple[NDArray[np.int64], NDArray[np.int64], Matrix, float]] = []
         for number, origin in enumerate(np.unique(tested.origin)):
             rows = np.flatnonzero(tested.origin == origin)
@@ -203,7 +203,7 @@ class Captured:
 
 
 @dataclass(frozen=True)
-class Tested:
+class JudgedRows:
     """Rows on which every method is measured.
 
     Parameters
@@ -242,7 +242,7 @@ class Compared:
 
 
 def compare(
-    tested: Tested,
+    tested: JudgedRows,
     said: Mapping[str, Said],
     ranks: Mapping[str, Matrix] | None,
     *,

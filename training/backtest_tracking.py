@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from crm.config import Workspace
 from models.intervals import Interval
@@ -98,7 +99,7 @@ def log_backtest(workspace: Workspace, found: Backtest, folder: Path) -> str:
         return str(run.info.run_id)
 
 
-def _parameters(workspace: Workspace, found: Backtest) -> Mapping[str, object]:
+def _parameters(workspace: Workspace, found: Backtest) -> dict[str, Any]:
     config = workspace.config
     return {
         "as_of": found.seen.as_of.isoformat(),
