@@ -177,12 +177,21 @@ def _slope(z: Matrix, y: Matrix, w: Matrix) -> float:
     center = float((w * z).sum() / w.sum())
     columns = np.stack([np.ones_like(z), z - center], axis=1)
     parameters = np.array([center, 1.0])
-    for _ in range(25):
+
+    def loss(at: Matrix) -> float:
+        logits = columns @ at
+        return float(w @ (np.logaddexp(0.0, logits) - y * logits))
+
+    now = loss(parameters)
+    for _ in range(50):
         p = expit(columns @ parameters)
         gradient = columns.T @ (w * (y - p))
         hessian = (columns * (w * p * (1 - p))[:, None]).T @ columns + 1e-9 * np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        parameters = parameters + np.clip(step, -2.0, 2.0)
+        step = np.clip(np.linalg.solve(hessian, gradient), -2.0, 2.0)
+        # Where predictions are far off, a full step overshoots and would swing from side to side for ever.
+        while (after := loss(parameters + step)) > now + 1e-9 and float(np.abs(step).max()) > 1e-8:
+            step = step / 2
+        parameters, now = parameters + step, after
         if float(np.abs(step).max()) < 1e-8:
             break
     return float(parameters[1])

@@ -14,11 +14,11 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from crm.old_rule import first_crossings, has_old_rule
 from numpy.typing import NDArray
 
 from crm.config import SnapshotsConfig, WorkspaceConfig
 from crm.known import from_micros, to_micros
+from crm.old_rule import first_crossings, has_old_rule
 from crm.outcomes import Observation, label_moments, outcome_events
 from crm.progress import Progress
 from crm.store import Tables

@@ -11,8 +11,9 @@ depends on what the lead does later, else leads that convert fast would be over-
 # pyright: reportOperatorIssue=false, reportArgumentType=false, reportAttributeAccessIssue=false, reportUnknownParameterType=false
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import ibis
 import numpy as np
@@ -30,6 +31,7 @@ from crm.store import Tables
 from features.known import DAY_US
 
 __all__ = ["Snapshots", "moments_at_end", "scoring_moments", "take_snapshots", "with_moments"]
+__all__ = ["Snapshots", "first_moments", "moments_at_end", "scoring_moments", "take_snapshots"]
 
 RANDOM_PER_LEAD = 6
 # Half of the ages are drawn evenly in log age while leads are young and their signs change by the hour, half over the
@@ -138,6 +140,26 @@ def moments_at_end(tables: Tables, seen: Observation) -> Snapshots:
     """Return the leads at risk at the end of the observed span, each at that moment."""
     found = leads_at_risk(tables, seen.observed_until).assign(is_judged=True)
     return _arrange(tables, found, to_micros(seen.as_of))
+
+
+def first_moments(tables: Tables, windows: Sequence[tuple[datetime, datetime]], seen: Observation) -> Snapshots:
+    """Return, for each window ``[start, end)``, every lead once: at the first moment in it at which it was at risk.
+
+    That is the start for leads at risk then, as was recorded by then; for the others their creation inside the window,
+    or the moment at which their recycling was known. Accounts are joined by the merges recorded by ``seen.as_of``.
+    """
+    found = pd.concat([_entering(tables, start, end) for start, end in windows], ignore_index=True)
+    return _arrange(tables, found.assign(is_judged=True), to_micros(seen.as_of))
+
+
+def _entering(tables: Tables, start: datetime, end: datetime) -> pd.DataFrame:
+    here = leads_at_risk(tables, start)
+    spells = risk_spells(tables, end)
+    known = spells["known_us"]
+    inside = (known > to_micros(start)) & (known < to_micros(end)) & ~(spells["end_us"] < known)
+    later = spells[inside & ~spells["lead_id"].isin(here["lead_id"])].sort_values("known_us", kind="stable")
+    later = later.drop_duplicates("lead_id").rename(columns={"known_us": "as_of_us"})
+    return pd.concat([here, later[list(here.columns)]], ignore_index=True)
 
 
 def _gather(

@@ -71,7 +71,7 @@ class TestUsage:
         ran = kizashi("--help", cwd=tmp_path)
         assert ran.code == 0
         listed = {line.split()[0] for line in ran.out.partition("Commands:")[2].splitlines() if line.strip()}
-        assert {"init", "demo", "check", "train", "retrain", "promote", "rollback"} <= listed
+        assert {"init", "demo", "check", "train", "backtest", "retrain", "promote", "rollback"} <= listed
         assert {"line", "score", "serve", "ui"} <= listed
         assert "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 a person should look." in ran.out
 

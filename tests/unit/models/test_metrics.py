@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from models.metrics import Judgement, calibration_bins, calibration_error, deciles, ece_null, gains, normalised_gini
@@ -196,3 +197,13 @@ def test_normalised_gini_of_a_perfect_order_is_one_and_of_its_reverse_minus_one(
     assert abs(normalised_gini(np.random.default_rng(1).random(300), amount, w)) < 0.2
     assert np.isnan(normalised_gini(amount, np.zeros(300), w))
     assert np.isnan(normalised_gini(amount, np.ones(300), w))
+
+
+def test_the_slope_is_found_however_far_off_predictions_are() -> None:
+    """Extreme log-odds at a rare outcome: a full Newton step would swing from side to side for ever."""
+    rng = np.random.default_rng(5)
+    z = np.clip(rng.normal(-5, 5, 3000), -9.2, 9.2)
+    happened = rng.random(3000) < expit(-6 + 0.25 * z)
+    found = Judgement(expit(z), happened).measure(np.ones(3000))["calibration_slope"]
+    peer = LogisticRegression(C=np.inf, tol=1e-10).fit(z[:, None], happened)
+    assert found == pytest.approx(peer.coef_[0, 0], abs=1e-3)

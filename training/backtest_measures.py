@@ -1,0 +1,302 @@
+"""What a backtest measures of each method on the same rows, with intervals over accounts.
+
+All methods are measured on the same draws of accounts, so that the difference of two has an interval of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.intervals import Interval, cluster_bootstrap
+from models.metrics import Judgement, ece_null
+from training.baselines import Said
+
+__all__ = [
+    "BRIER_PARTS",
+    "BrierParts",
+    "BrierSplit",
+    "Captured",
+    "Compared",
+    "JudgedRows",
+    "Probabilities",
+    "Ranking",
+    "compare",
+]
+
+Matrix = NDArray[np.float64]
+TOPS = (0.05, 0.10, 0.20)
+CELLS = 2000
+NULL_DRAWS = 100
+DRAWS = 300
+P_RANGE = (1e-9, 1 - 1e-9)
+
+
+class BrierSplit(Protocol):
+    """Parts of a Brier score: ``brier = miscalibration - discrimination + uncertainty``."""
+
+    @property
+    def miscalibration(self) -> float: ...  # noqa: D102 - named by the class
+
+    @property
+    def discrimination(self) -> float: ...  # noqa: D102
+
+    @property
+    def uncertainty(self) -> float: ...  # noqa: D102
+
+
+BrierParts = Callable[[Matrix, NDArray[np.bool_], Matrix], BrierSplit]
+"""From probabilities, labels and row weights to the parts of the Brier score."""
+
+BRIER_PARTS: BrierParts | None = None
+"""The seam for the CORP decomposition, ``models.corp.corp``; while it is None the parts are left out."""
+
+PARTS = ("miscalibration", "discrimination", "uncertainty")
+
+
+def _ends(ordered: Matrix) -> NDArray[np.int64]:
+    """Return where runs of equal scores end: ties are never split, they count in proportion."""
+    return np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+
+
+class Ranking:
+    """Scores and labels, sorted once, measured under any weights.
+
+    Parameters
+    ----------
+    score
+        More is better, any scale, shape (n,).
+    happened
+        Labels, shape (n,).
+    """
+
+    def __init__(self, score: Matrix, happened: NDArray[np.bool_]) -> None:
+        self.order = np.argsort(-score, kind="stable")
+        self.y = happened[self.order].astype(np.float64)
+        self.ends = _ends(score[self.order])
+
+    def measure(self, weights: Matrix) -> dict[str, float]:
+        """Return auc, average_precision and the lift of the best 5, 10 and 20%; NaN where all have one label."""
+        w = weights[self.order]
+        true, rows = np.cumsum(w * self.y)[self.ends], np.cumsum(w)[self.ends]
+        positives, total = float(true[-1]), float(rows[-1])
+        names = [f"lift_at_{top * 100:.0f}" for top in TOPS]
+        if positives in (0.0, total):
+            return dict.fromkeys(("auc", "average_precision", *names), float("nan"))
+        steps_true, steps_false = np.diff(true, prepend=0.0), np.diff(rows - true, prepend=0.0)
+        right = float((steps_false * (true - steps_true / 2)).sum())
+        precision = np.divide(true, rows, out=np.zeros_like(true), where=rows > 0)
+        tops = [_at(top * total, rows, true) / positives / top for top in TOPS]
+        return {
+            "auc": right / (positives * (total - positives)),
+            "average_precision": float((steps_true * precision).sum() / positives),
+            **dict(zip(names, tops, strict=True)),
+        }
+
+
+def _at(wanted: float, rows: Matrix, found: Matrix) -> float:
+    """Return what has been found once ``wanted`` rows are worked, inside a run of ties in proportion."""
+    place = int(np.searchsorted(rows, wanted))
+    if place >= len(rows):
+        return float(found[-1])
+    low, base = (float(rows[place - 1]), float(found[place - 1])) if place else (0.0, 0.0)
+    step = float(rows[place]) - low
+    return base + (float(found[place]) - base) * ((wanted - low) / step if step > 0 else 0.0)
+
+
+class Probabilities:
+    """Probabilities and labels, measured under any weights.
+
+    Parameters
+    ----------
+    probability
+        Shape (n,).
+    happened
+        Labels, shape (n,).
+    parts
+        The decomposition of the Brier score, or None.
+    """
+
+    def __init__(self, probability: Matrix, happened: NDArray[np.bool_], parts: BrierParts | None) -> None:
+        self.p, self.happened, self.parts = np.clip(probability, *P_RANGE), happened, parts
+        self.losses = -np.where(happened, np.log(self.p), np.log1p(-self.p))
+        self.squares = (self.p - happened) ** 2
+        # The slope and the parts are found by iteration or regression; neighbours are joined before, so that hundreds
+        # of draws of many rows take no minutes.
+        levels, cell = np.unique(self.p, return_inverse=True)
+        if len(levels) > CELLS:
+            rank = np.empty(len(self.p), dtype=np.int64)
+            rank[np.argsort(self.p, kind="stable")] = np.arange(len(self.p))
+            cell = rank * CELLS // len(self.p)
+            levels = np.bincount(cell, self.p) / np.bincount(cell)
+        self.cell = 2 * cell.astype(np.int64) + happened
+        self.level, self.label = np.repeat(levels, 2), np.tile([False, True], len(levels))
+        self.joined = Judgement(self.level, self.label)
+
+    def measure(self, weights: Matrix) -> dict[str, float]:
+        """Return log_loss, brier with its parts, observed_over_expected and calibration_slope."""
+        total, happened = float(weights.sum()), float(weights[self.happened].sum())
+        in_cells = np.bincount(self.cell, weights, len(self.level)).astype(np.float64)
+        split = None if self.parts is None else self.parts(self.level, self.label, in_cells)
+        return {
+            "log_loss": float(weights @ self.losses) / total,
+            "brier": float(weights @ self.squares) / total,
+            **({} if split is None else {name: float(getattr(split, name)) for name in PARTS}),
+            "observed_over_expected": happened / float(weights @ self.p),
+            "calibration_slope": self.joined.measure(in_cells)["calibration_slope"],
+        }
+
+    def calibration_error(self, seed: int) -> dict[str, float]:
+        """Return the ECE, what chance alone makes of it on average and in 95 of 100 cases, and the ECE less the mean.
+
+        None of them has a bootstrap interval: drawing rows again adds an error of its own to a distance.
+        """
+        ece = Judgement(self.p, self.happened).ece(np.ones(len(self.p)))
+        mean, high = ece_null(self.p, seed=seed, draws=NULL_DRAWS)
+        return {"ece": ece, "ece_null": mean, "ece_null_95": high, "ece_excess": ece - mean}
+
+
+class Captured:
+    """What a list of as many leads as sales can work would have caught, origin by origin.
+
+    Parameters
+    ----------
+    rank
+        What the list is sorted by, more first, shape (n,).
+    tested
+        The rows.
+    """
+
+    def __init__(self, rank: Matrix, tested: JudgedRows) -> None:
+        self.lists: list[tuple[NDArray[np.int64], NDArray[np.int64], Matrix, float]] = []
+        for number, origin in enumerate(np.unique(tested.origin)):
+            rows = np.flatnonzero(tested.origin == origin)
+            rows = rows[np.argsort(-rank[rows], kind="stable")]
+            _, first = np.unique(tested.person[rows], return_index=True)
+            once = np.zeros(len(rows))
+            once[first] = 1.0  # whoever has two leads on the list is bought from once
+            values = np.stack([tested.wins[rows], tested.revenue[rows]]) * once
+            self.lists.append((rows, _ends(rank[rows]), values, tested.worked[number]))
+
+    def measure(self, weights: Matrix) -> dict[str, float]:
+        """Return captured_wins and captured_revenue, a window on average, and their shares of what was there."""
+        caught, there = np.zeros(2), np.zeros(2)
+        for rows, ends, values, share in self.lists:
+            w = weights[rows]
+            listed = np.cumsum(w)[ends]
+            for number in range(2):
+                found = np.cumsum(w * values[number])[ends]
+                caught[number] += _at(share * float(listed[-1]), listed, found)
+                there[number] += float(found[-1])
+        shares = np.divide(caught, there, out=np.full(2, np.nan), where=there > 0)
+        wins, revenue = caught / max(len(self.lists), 1)
+        return {
+            "captured_wins": float(wins),
+            "captured_wins_share": float(shares[0]),
+            "captured_revenue": float(revenue),
+            "captured_revenue_share": float(shares[1]),
+        }
+
+
+@dataclass(frozen=True)
+class JudgedRows:
+    """Rows on which every method is measured.
+
+    Parameters
+    ----------
+    happened, group, origin, person
+        Label, account, origin and person of each row, shape (n,).
+    wins, revenue
+        What working the person captures, shape (n,).
+    worked
+        By origin, in order: the share of its rows that sales can work.
+    """
+
+    happened: NDArray[np.bool_]
+    group: NDArray[np.int64]
+    origin: NDArray[np.int64]
+    person: NDArray[np.int64]
+    wins: Matrix
+    revenue: Matrix
+    worked: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Methods side by side.
+
+    Parameters
+    ----------
+    measures
+        By method and measure.
+    gains
+        By baseline and measure: the first method less the baseline, on the same draws.
+    """
+
+    measures: Mapping[str, Mapping[str, Interval]]
+    gains: Mapping[str, Mapping[str, Interval]]
+
+
+def compare(
+    tested: JudgedRows,
+    said: Mapping[str, Said],
+    ranks: Mapping[str, Matrix] | None,
+    *,
+    seed: int,
+    parts: BrierParts | None = None,
+    draws: int = DRAWS,
+) -> Compared:
+    """Measure methods on identical rows, and the first of them against each other one.
+
+    Parameters
+    ----------
+    tested
+        The rows.
+    said
+        By method, the one to be compared with the others first.
+    ranks
+        By method, what a list at capacity is sorted by; None to leave out what is captured.
+    seed
+        Of the draws.
+    parts
+        The decomposition of the Brier score, or None.
+    draws
+        Draws of accounts.
+    """
+    judges: dict[str, list[Ranking | Probabilities | Captured]] = {}
+    errors: dict[str, dict[str, float]] = {}
+    for method, answer in said.items():
+        judges[method] = [Ranking(answer.score, tested.happened)]
+        if answer.probability is not None:
+            probabilities = Probabilities(answer.probability, tested.happened, parts)
+            judges[method].append(probabilities)
+            errors[method] = probabilities.calibration_error(seed)
+        if ranks is not None:
+            judges[method].append(Captured(ranks[method], tested))
+    champion, *others = said
+
+    def measure(weights: Matrix) -> dict[str, float]:
+        found = {
+            (method, name): value
+            for method, parts_of in judges.items()
+            for judge in parts_of
+            for name, value in judge.measure(weights).items()
+        }
+        flat = {f"{method}|{name}": value for (method, name), value in found.items()}
+        for method in others:
+            names = [name for whose, name in found if whose == method and (champion, name) in found]
+            flat |= {f"{method}|{name}|gain": found[champion, name] - found[method, name] for name in names}
+        return flat
+
+    measures: dict[str, dict[str, Interval]] = {method: {} for method in said}
+    gains: dict[str, dict[str, Interval]] = {method: {} for method in others}
+    for key, interval in cluster_bootstrap(measure, tested.group, seed=seed, draws=draws).items():
+        method, name, *is_gain = key.split("|")
+        (gains if is_gain else measures)[method][name] = interval
+    for method, values in errors.items():
+        measures[method] |= {name: Interval.of(value) for name, value in values.items()}
+    return Compared(measures, gains)
