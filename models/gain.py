@@ -2,8 +2,8 @@
 
 Every row is a lead at a moment: what it was expected to bring, by a model that knew neither these weeks nor the lead's
 account, and what became of it inside the horizon. The line's price comes from the weeks before. A rule picks a lead
-once, at its first crossing; what a pick is worth is the revenue won inside the horizon times the margin, less the cost
-of working the lead.
+once, at its first crossing; sales works the picks of a week in their order as far as its capacity reaches. What a worked
+lead is worth is the revenue won inside the horizon times the margin, less the cost of working it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from models.intervals import Interval, cluster_bootstrap
 from models.line import Replay, set_price
 
-__all__ = ["Comparison", "GainRows", "Side", "compare_rules"]
+__all__ = ["Comparison", "GainRows", "Side", "compare_rules", "new_picks", "worked_picks"]
 
 Matrix = NDArray[np.float64]
 DRAWS = 2000
@@ -73,15 +73,16 @@ class Side:
 
     Parameters
     ----------
-    mqls
-        Leads picked, a week, over all leads at risk.
+    mqls, worked
+        Leads picked, and those of them that sales could start on; a week, over all leads at risk.
     sql_rate, won_rate
-        Share of them with the outcome inside its horizon.
+        Share of the worked ones with the outcome inside its horizon.
     revenue, value
         Revenue won by them, and that times the margin less the cost of working them, a week, workspace currency.
     """
 
     mqls: float
+    worked: float
     sql_rate: Interval
     won_rate: Interval
     revenue: Interval
@@ -105,7 +106,7 @@ class Comparison:
     probability
         Share of the draws of accounts in which the gain is above zero.
     both, only_old, only_new
-        Leads picked, a week: by both rules, and by one alone.
+        Leads worked, a week: under both rules, and under one alone.
     """
 
     since: str
@@ -143,10 +144,31 @@ def new_picks(rows: GainRows, worth: Matrix, price: float) -> NDArray[np.int64]:
     return np.sort(late[first])
 
 
+def worked_picks(rows: GainRows, picks: NDArray[np.int64], capacity: float | None) -> NDArray[np.int64]:
+    """Return the picks that sales starts on: those of each judged week in their order, up to the capacity.
+
+    Parameters
+    ----------
+    rows
+        The weeks.
+    picks
+        Row numbers in time order.
+    capacity
+        Leads a week over all leads; None for no limit. Fractions add up from week to week.
+    """
+    if capacity is None:
+        return picks
+    week = rows.week[picks] - rows.lead_in
+    until = np.floor(np.arange(rows.weeks + 1) * capacity * rows.share + 1e-9)
+    first = np.searchsorted(week, np.arange(rows.weeks + 2))
+    place = np.arange(len(picks)) - first[week]
+    return picks[place < np.diff(until)[week - 1]]
+
+
 def compare_rules(
     rows: GainRows, *, margin: float, touch_cost: float, capacity: float | None, draws: int = DRAWS
 ) -> Comparison:
-    """Compare the rules, with an account-cluster bootstrap (methods 5.5).
+    """Compare the rules at one capacity, with an account-cluster bootstrap (methods 5.5).
 
     Parameters
     ----------
@@ -162,14 +184,14 @@ def compare_rules(
     lead_in = Replay(rows.lead[early], rows.week[early], rows.expected_revenue[early], ("",) * rows.lead_in)
     price = set_price(lead_in, worth[early], None if capacity is None else capacity * rows.share)[0]
     picked = {"old": np.flatnonzero(rows.is_old & ~early), "new": new_picks(rows, worth, price)}
-    gained = np.concatenate([picked[name] for name in SIDES])
-    is_new = np.repeat([False, True], [len(picked[name]) for name in SIDES])
-    found = _bootstrap(rows, gained, is_new, margin, touch_cost, draws)
-    old, new = (set(rows.lead[picked[name]].tolist()) for name in SIDES)
+    worked = {name: worked_picks(rows, picks, capacity) for name, picks in picked.items()}
+    found = _bootstrap(rows, worked, margin, touch_cost, draws)
+    old, new = (set(rows.lead[worked[name]].tolist()) for name in SIDES)
     each = 1.0 / (rows.weeks * rows.share)
     sides = [
         Side(
             len(picked[name]) * each,
+            len(worked[name]) * each,
             *(found[f"{name}.{what}"] for what in ("sql_rate", "won_rate", "revenue", "value")),
         )
         for name in SIDES
@@ -189,9 +211,11 @@ def compare_rules(
 
 
 def _bootstrap(
-    rows: GainRows, gained: NDArray[np.int64], is_new: NDArray[np.bool_], margin: float, touch_cost: float, draws: int
+    rows: GainRows, worked: Mapping[str, NDArray[np.int64]], margin: float, touch_cost: float, draws: int
 ) -> dict[str, Interval]:
-    """Draw accounts again and again, those with a picked lead and those without: how many are picked varies too."""
+    """Draw accounts again and again, those with a worked lead and those without: how many are worked varies too."""
+    gained = np.concatenate([worked[name] for name in SIDES])
+    is_new = np.repeat([False, True], [len(worked[name]) for name in SIDES])
     others = np.setdiff1d(rows.group[rows.week > rows.lead_in], rows.group[gained])
     group = np.concatenate([rows.group[gained], others])
     sides = [np.append(chosen, np.zeros(len(others), dtype=bool)) for chosen in (~is_new, is_new)]

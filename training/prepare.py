@@ -22,10 +22,11 @@ from features.spec import FeatureSet
 from training.exclusions import ExcludedLeads, count_excluded
 from training.snapshots import Snapshots, take_snapshots
 
-__all__ = ["MIN_OUTCOMES", "TrainingData", "prepare", "settle_observation"]
+__all__ = ["MIN_OUTCOMES", "OUTCOMES", "TrainingData", "prepare", "settle_observation"]
 
 Matrix = NDArray[np.float64]
 MIN_OUTCOMES = 50
+OUTCOMES: tuple[Outcome, ...] = ("sql", "won")
 
 
 @dataclass(frozen=True)

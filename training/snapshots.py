@@ -30,8 +30,7 @@ from crm.rules import excluded_at
 from crm.store import Tables
 from features.known import DAY_US
 
-__all__ = ["Snapshots", "moments_at_end", "scoring_moments", "take_snapshots", "with_moments"]
-__all__ = ["Snapshots", "first_moments", "moments_at_end", "scoring_moments", "take_snapshots"]
+__all__ = ["Snapshots", "first_moments", "moments_at_end", "scoring_moments", "take_snapshots", "with_moments"]
 
 RANDOM_PER_LEAD = 6
 # Half of the ages are drawn evenly in log age while leads are young and their signs change by the hour, half over the
