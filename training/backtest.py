@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +12,13 @@ from numpy.typing import NDArray
 from crm.config import WorkspaceConfig
 from crm.errors import ConfigError, TooFewOutcomesError
 from crm.known import to_micros
-from crm.outcomes import Observation, Outcome
+from crm.outcomes import Outcome
 from crm.progress import Progress, Silent
 from crm.store import Tables
 from models.bundle import Bundle
-from models.intervals import Interval
 from models.scoring import probabilities
 from training.backtest_measures import BRIER_PARTS, Compared, JudgedRows, compare
+from training.backtest_result import OURS, Backtest, Origin
 from training.backtest_rows import STEP_DAYS, HeldOut, hold_out, settle_origins
 from training.baselines import Asked, Baseline, Past, Said, ask, baselines_of
 from training.leaks import find_suspects, refuse_leaks
@@ -28,120 +26,12 @@ from training.learn import learn, make_bundle
 from training.prepare import OUTCOMES, TrainingData, prepare, settle_observation
 from training.versions import library_versions
 
-__all__ = ["OURS", "Backtest", "Origin", "backtest", "learn_as_of"]
+__all__ = ["backtest", "learn_as_of"]
 
 Matrix = NDArray[np.float64]
-OURS = "kizashi"
 DEFAULT_SHARE = 0.10
 FEWEST_OUTCOMES = 5
 SEED = 1
-
-
-@dataclass(frozen=True)
-class Origin:
-    """One moment of the past.
-
-    Parameters
-    ----------
-    as_of, until
-        The moment of training, and the end of the test window.
-    trained
-        Mature training rows, by endpoint.
-    outcomes
-        Leads with a mature outcome that it learned from, by endpoint.
-    tested, happened
-        Test rows, one a lead, and those with the outcome by endpoint.
-    deals, revenue
-        Deals won inside the horizon of the test rows, each once, and their amounts in workspace currency.
-    worked
-        Leads that a list at capacity holds.
-    compared
-        The methods side by side, by endpoint.
-    """
-
-    as_of: datetime
-    until: datetime
-    trained: Mapping[Outcome, int]
-    outcomes: Mapping[Outcome, int]
-    tested: int
-    happened: Mapping[Outcome, int]
-    deals: float
-    revenue: float
-    worked: float
-    compared: Mapping[Outcome, Compared]
-
-
-@dataclass(frozen=True)
-class Backtest:
-    """What a backtest came to.
-
-    Parameters
-    ----------
-    seen
-        The observed span and the run's moment, by which labels were recorded.
-    origins
-        Those that could be learned from, oldest first.
-    pooled
-        All their rows together, by endpoint. Captured wins and revenue are those of a window on average.
-    notes
-        What a person should know, one sentence each.
-    methods
-        Names in order, kizashi first.
-    currency
-        Of captured revenue.
-    """
-
-    seen: Observation
-    origins: tuple[Origin, ...]
-    pooled: Mapping[Outcome, Compared]
-    notes: tuple[str, ...]
-    methods: tuple[str, ...]
-    currency: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what ``kizashi backtest --json`` prints; null where there is no number."""
-        return {
-            "as_of": self.seen.as_of.isoformat(),
-            "observed_until": self.seen.observed_until.isoformat(),
-            "window_days": STEP_DAYS,
-            "currency": self.currency,
-            "methods": list(self.methods),
-            "notes": list(self.notes),
-            "pooled": {outcome: _compared(found) for outcome, found in self.pooled.items()},
-            "origins": [
-                {
-                    "as_of": origin.as_of.isoformat(),
-                    "until": origin.until.isoformat(),
-                    "trained_rows": dict(origin.trained),
-                    "trained_outcomes": dict(origin.outcomes),
-                    "tested": origin.tested,
-                    "happened": dict(origin.happened),
-                    "deals": origin.deals,
-                    "revenue": origin.revenue,
-                    "worked": origin.worked,
-                    **{outcome: _compared(found) for outcome, found in origin.compared.items()},
-                }
-                for origin in self.origins
-            ],
-        }
-
-
-def _compared(found: Compared) -> dict[str, Any]:
-    return {"measures": _by_method(found.measures), "kizashi_less": _by_method(found.gains)}
-
-
-def _by_method(found: Mapping[str, Mapping[str, Interval]]) -> dict[str, dict[str, dict[str, float | None]]]:
-    return {
-        method: {
-            name: {"value": _finite(i.value), "low": _finite(i.low), "high": _finite(i.high)}
-            for name, i in measures.items()
-        }
-        for method, measures in found.items()
-    }
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 @dataclass(frozen=True)
@@ -209,11 +99,15 @@ def backtest(
         label = f"Origin {len(moments) - number} of {len(moments)}, {moments[number]:%Y-%m-%d}"
         with progress.step(label, total=2 + len(OUTCOMES) * len(baselines)) as step:
             try:
+                rows = _rows_to_test(held, number)
                 data, bundle = _learn_checked(tables, config, moments[number], is_first=not replayed)
                 step.advance()
-                found = _replay(tables, config, (data, bundle), (held, number), baselines, step.advance)
+                asked = ask(tables, held.moments_of(rows), bundle.features)
+                said, value = _said(config, (data, bundle), asked, baselines, step.advance)
+                found = _Replayed(number, rows, data, said, value)
             except (TooFewOutcomesError, ConfigError) as error:
-                notes.insert(0, f"{moments[number]:%Y-%m-%d} is left out: {error.found}.")
+                why = "; ".join(error.problems) if isinstance(error, ConfigError) else error.found
+                notes.insert(0, f"{moments[number]:%Y-%m-%d} is left out: {why}.")
                 step.note("left out: too little to learn from")
                 continue
             replayed.insert(0, found)
@@ -257,16 +151,7 @@ def _learn_checked(
     return data, bundle
 
 
-def _replay(
-    tables: Tables,
-    config: WorkspaceConfig,
-    learned: tuple[TrainingData, Bundle],
-    test: tuple[HeldOut, int],
-    baselines: Mapping[str, Baseline],
-    advance: Any,
-) -> _Replayed:
-    """Let every method speak of the rows of one origin, each lead as known at its own moment."""
-    (data, bundle), (held, number) = learned, test
+def _rows_to_test(held: HeldOut, number: int) -> NDArray[np.int64]:
     rows = held.rows_of(number)
     if len(rows) == 0:
         raise TooFewOutcomesError(
@@ -275,7 +160,18 @@ def _replay(
             fix="give a longer history",
             missing=0,
         )
-    asked = ask(tables, held.moments_of(rows), bundle.features)
+    return rows
+
+
+def _said(
+    config: WorkspaceConfig,
+    learned: tuple[TrainingData, Bundle],
+    asked: Asked,
+    baselines: Mapping[str, Baseline],
+    advance: Callable[[], None],
+) -> tuple[Mapping[Outcome, Mapping[str, Said]], Matrix]:
+    """Let every method speak of the same rows, and value them as kizashi's list does, in workspace currency."""
+    data, bundle = learned
     p_sql, p_won = probabilities(bundle, asked.matrix)
     worth = p_won * bundle.amount.expected(asked.matrix) * config.value.margin - config.value.touch_cost
     advance()
@@ -287,7 +183,7 @@ def _replay(
         for name, baseline in baselines.items():
             said[outcome][name] = _checked(baseline(past, asked), asked)
             advance()
-    return _Replayed(number, rows, data, said, worth)
+    return said, worth
 
 
 def _checked(said: Said, asked: Asked) -> Said:
@@ -310,7 +206,7 @@ def _worked(rows: int, config: WorkspaceConfig) -> float:
 
 
 def _compare(
-    replayed: Sequence[_Replayed], held: HeldOut, config: WorkspaceConfig, advance: Any
+    replayed: Sequence[_Replayed], held: HeldOut, config: WorkspaceConfig, advance: Callable[[], None]
 ) -> dict[Outcome, Compared]:
     """Measure all methods on the rows of some origins together."""
     rows = np.concatenate([found.rows for found in replayed])

@@ -12,8 +12,8 @@ from crm.config import Workspace
 from models.intervals import Interval
 from models.registry import EXPERIMENT, open_store
 from pages.safe_csv import Value, write_csv
-from training.backtest import OURS, Backtest
 from training.backtest_measures import Compared
+from training.backtest_result import OURS, Backtest
 from training.backtest_rows import STEP_DAYS
 from training.versions import code_commit
 
@@ -21,6 +21,7 @@ __all__ = ["log_backtest", "write_backtest"]
 
 HEADER = ("origin", "outcome", "method", "measure", "value", "low", "high", "unit")
 POOLED = "all"
+BATCH = 500  # MLflow takes at most 1,000 metrics at once
 UNITS = {"log_loss": "nats", "captured_wins": "deals a window", "average_precision": "share", "auc": "share"}
 
 
@@ -93,7 +94,9 @@ def log_backtest(workspace: Workspace, found: Backtest, folder: Path) -> str:
         with mlflow.start_run(run_name=f"backtest {found.seen.observed_until:%Y-%m-%d}") as run:
             mlflow.set_tags({"kind": "backtest", "kizashi.commit": code_commit()})
             mlflow.log_params(_parameters(workspace, found))
-            mlflow.log_metrics(_metrics(found))
+            metrics = list(_metrics(found).items())
+            for start in range(0, len(metrics), BATCH):
+                mlflow.log_metrics(dict(metrics[start : start + BATCH]))
             for path in paths:
                 mlflow.log_artifact(str(path))
         return str(run.info.run_id)

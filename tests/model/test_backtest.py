@@ -17,7 +17,8 @@ from crm.progress import Silent
 from crm.simulator import SimulatorSettings, simulate
 from crm.store import Tables
 from tests.histories import config_of, raw_tables_of
-from training.backtest import OURS, Backtest, backtest, learn_as_of
+from training.backtest import backtest, learn_as_of
+from training.backtest_result import OURS, Backtest
 from training.backtest_rows import STEP_DAYS
 
 SECTIONS = {

@@ -12,8 +12,8 @@ import pytest
 
 from cli.backtest_command import show_backtest
 from crm.outcomes import Observation, Outcome
-from training.backtest import Backtest, Origin
 from training.backtest_measures import Compared, JudgedRows, compare
+from training.backtest_result import Backtest, Origin
 from training.backtest_tracking import write_backtest
 from training.baselines import Said
 

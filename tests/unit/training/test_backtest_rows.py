@@ -213,3 +213,10 @@ def test_without_any_lead_at_risk_it_refuses() -> None:
     late = [{"lead_id": "L1", "created_at": UNTIL - DAY}]
     with pytest.raises(PastOnlyError, match="no lead at risk"):
         held_out({"leads": late, "stages": [{"lead_id": "L1", "stage": "mql", "entered_at": UNTIL - DAY}]}, 2)
+
+
+def test_a_window_before_the_first_lead_has_no_rows() -> None:
+    held, origins = held_out({"leads": leads_of("L1", "L2"), "opportunities": [deal(5.0, lead_id="L1")]}, 12)
+    assert origins[0] < START
+    assert held.rows_of(0).size == 0
+    assert held.rows_of(11).size == 2
