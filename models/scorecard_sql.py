@@ -184,7 +184,8 @@ def _cases(entry: RangeEntry | LevelEntry, card: Scorecard) -> Iterator[str]:
     feature = entry.feature
     is_boolean = _attribute(entry) in card.facts.booleans
     name = "created_at" if isinstance(feature, LeadAge) else _name(feature.name)
-    yield f"WHEN {name} IS NULL THEN {entry.missing}"
+    if not isinstance(feature, LeadAge | CountIn):  # these are never missing
+        yield f"WHEN {name} IS NULL THEN {entry.missing}"
     for edge, points in zip(entry.edges, entry.points[:-1], strict=True):
         if is_boolean:
             yield f"WHEN NOT {name} THEN {points}"

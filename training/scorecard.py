@@ -1,13 +1,11 @@
-"""Fitting the integer scorecard: stumps on coarse values of exportable features, in whole points (methods 6)."""
+"""Fitting the integer scorecard: lookups by coarse value of exportable features, in whole points (methods 6)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
@@ -25,10 +23,10 @@ from features.known import DAY_US
 from features.lead_features import AttributeIs, AttributeMissing, AttributeOther
 from features.learn import learn_features
 from features.spec import FeatureSet
-from models.boosted import COMMON, StepFunction, stumps_from_booster
 from models.scorecard import Entry, LevelEntry, LevelGroup, RangeEntry, Scorecard, TableFacts
 from training.prepare import TrainingData
-from training.splits import MANY_ROWS, Fold, time_forward_folds
+from training.scorecard_trees import choose_rounds, fit_lookups
+from training.splits import Fold, time_forward_folds
 
 __all__ = ["MIN_OUTCOMES_FOR_INTEGERS", "CardFit", "CardRows", "card_rows", "fit_scorecard"]
 
@@ -38,20 +36,6 @@ Rows = NDArray[np.int64]
 MIN_OUTCOMES_FOR_INTEGERS = 100
 """Below it rounding to whole points costs ranking (methods 6)."""
 MIN_SLOPE_OUTCOMES = 100
-MAX_BIN = 16
-COUNT_EDGES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 20.0, 30.0, 50.0, 100.0)
-DAY_EDGES = (1.0, 3.0, 7.0, 14.0, 30.0, 60.0, 90.0, 180.0, 365.0)
-MAX_ROUNDS, PATIENCE = 800, 60
-PARAMETERS: Mapping[str, Any] = {
-    **COMMON,
-    "num_leaves": 2,
-    "max_bin": MAX_BIN,
-    "min_data_in_leaf": 30,
-    "lambda_l2": 5.0,
-    "feature_fraction": 0.5,
-    "monotone_constraints_method": "intermediate",
-}
-RATE, RATE_OF_MANY = 0.05, 0.15
 
 
 @dataclass(frozen=True)
@@ -255,79 +239,12 @@ class _Plan:
     rounds: int
 
 
-@dataclass(frozen=True)
-class _Coding:
-    """Coarse values of one feature: how many edges lie below a value; never having done something comes last."""
-
-    edges: Matrix
-    orders_missing: bool
-
-    @classmethod
-    def learn(cls, feature: Feature, column: Matrix) -> _Coding:
-        present = column[~np.isnan(column)]
-        if feature.shape in ("count", "days"):
-            edges = np.array(COUNT_EDGES if feature.shape == "count" else DAY_EDGES)
-        else:
-            edges = _round_edges(present)
-        if present.size:
-            edges = edges[(edges >= present.min()) & (edges < present.max())]
-        return cls(edges if present.size else np.zeros(0), feature.shape == "days")
-
-    def __call__(self, column: Matrix) -> Matrix:
-        code = np.searchsorted(self.edges, column, side="left").astype(np.float64)
-        last = len(self.edges) + 1.0 if self.orders_missing else np.nan
-        return np.where(np.isnan(column), last, np.minimum(code, len(self.edges)))
-
-
-def _round_edges(present: Matrix) -> Matrix:
-    """Return edges at quantiles, rounded to two digits, as a person enters them; every value where there are few."""
-    values = np.unique(present)
-    if len(values) <= MAX_BIN:
-        return values[:-1]
-    wanted = np.quantile(present, np.linspace(0, 1, MAX_BIN + 1)[1:-1], method="nearest")
-    return np.unique([float(f"{edge:.2g}") for edge in wanted])
-
-
 def _choose_rounds(data: CardRows) -> int:
-    """Grow one booster a searched fold, side by side, until the pooled log-loss of their futures stops falling."""
-    boosters: list[tuple[lgb.Booster, int]] = []
-    for fold in data.folds:
-        if not fold.is_searched:
-            continue
-        codings = [_Coding.learn(f, data.matrix[fold.train, j]) for j, f in enumerate(data.features)]
-        every = np.arange(len(data.features))
-        seen = _dataset(_coded(data, fold.train, every, codings), data.happened[fold.train])
-        booster = lgb.Booster(_parameters(data, every), seen)
-        future = _dataset(_coded(data, fold.test, every, codings), data.happened[fold.test], like=seen)
-        booster.add_valid(future, "future")
-        boosters.append((booster, len(fold.test)))
-    best, rounds = np.inf, 1
-    for number in range(1, MAX_ROUNDS + 1):
-        for booster, _ in boosters:
-            booster.update()
-        losses = [float(booster.eval_valid()[0][2]) for booster, _ in boosters]
-        loss = float(np.average(losses, weights=[size for _, size in boosters]))
-        if loss < best:
-            best, rounds = loss, number
-        elif number - rounds >= PATIENCE:
-            break
-    return rounds
-
-
-def _parameters(data: CardRows, chosen: Rows) -> dict[str, Any]:
-    signs = [data.features[number].direction for number in chosen]
-    rate = RATE if len(data.happened) < MANY_ROWS else RATE_OF_MANY
-    return {**PARAMETERS, "learning_rate": rate, "monotone_constraints": signs}
-
-
-def _dataset(matrix: Matrix, happened: NDArray[np.bool_], *, like: lgb.Dataset | None = None) -> lgb.Dataset:
-    parameters = {"max_bin": MAX_BIN, "verbosity": -1, "feature_pre_filter": False}
-    return lgb.Dataset(matrix, happened.astype(np.float64), reference=like, params=parameters)
-
-
-def _coded(data: CardRows, rows: Rows, chosen: Rows, codings: Sequence[_Coding]) -> Matrix:
-    columns = [coding(data.matrix[rows, number]) for number, coding in zip(chosen, codings, strict=True)]
-    return np.stack(columns, axis=1)
+    searched = [fold for fold in data.folds if fold.is_searched]
+    parts = [
+        (data.matrix[f.train], data.happened[f.train], data.matrix[f.test], data.happened[f.test]) for f in searched
+    ]
+    return choose_rounds(data.features, parts)
 
 
 def _fit_card(plan: _Plan, rows: Rows) -> Scorecard:
@@ -361,59 +278,53 @@ class _Found:
 
 def _entries(plan: _Plan, rows: Rows, chosen: Rows) -> list[_Found]:
     data = plan.data
-    codings = [_Coding.learn(data.features[j], data.matrix[rows, j]) for j in chosen]
-    coded = _coded(data, rows, chosen, codings)
-    booster = lgb.train(_parameters(data, chosen), _dataset(coded, data.happened[rows]), num_boost_round=plan.rounds)
-    steps = stumps_from_booster(booster, plan.rounds, coded, None).steps
+    features = [data.features[number] for number in chosen]
+    lookups = fit_lookups(features, data.matrix[np.ix_(rows, chosen)], data.happened[rows], plan.rounds)
     unit = plan.points_per_doubling / float(np.log(2))
     found: list[_Found] = []
-    flags: dict[str, dict[int, StepFunction | None]] = {}
-    for position, number in enumerate(chosen):
-        feature = data.features[number]
+    flags: dict[str, dict[int, tuple[float, float]]] = {}
+    for position, (number, feature) in enumerate(zip(chosen.tolist(), features, strict=True)):
+        values, at_missing = lookups.values(position)
         if isinstance(feature, AttributeIs | AttributeOther | AttributeMissing):
-            flags.setdefault(feature.attribute, {})[int(number)] = steps.get(position)
-        elif position in steps:
-            entry = _range_entry(feature, codings[position], steps[position], coded[:, position], unit)
-            found.append(_Found(entry, (int(number),), _spread(entry, data, rows)))
-    for attribute, parts in flags.items():
-        entry = _level_entry(attribute, parts, data, rows, unit)
-        found.append(_Found(entry, tuple(parts), _spread(entry, data, rows)))
+            flags.setdefault(feature.attribute, {})[number] = (float(values[0]), float(values[-1]))
+            continue
+        has_missing = bool(np.isnan(data.matrix[rows, number]).any())
+        edges = lookups.codings[position].edges
+        entry = _range_entry(feature, edges, values * unit, at_missing * unit if has_missing else None)
+        found.append(_Found(entry, (number,), _spread(entry, data, rows)))
+    for attribute, sides in flags.items():
+        entry = _level_entry(attribute, sides, data, rows, unit)
+        found.append(_Found(entry, tuple(sides), _spread(entry, data, rows)))
     return [item for item in found if item.entry.most > 0]
 
 
-def _range_entry(feature: Feature, coding: _Coding, step: StepFunction, codes: Matrix, unit: float) -> RangeEntry:
-    """Round a step function of codes to whole points, its smallest at 0, and merge neighbours that are equal."""
-    count = len(coding.edges)
-    values = step(np.arange(count + 1, dtype=np.float64))
-    at_missing = float(step(np.array([count + 1.0 if coding.orders_missing else np.nan]))[0])
-    # A value that no training row was missing earns nothing, as a rule that does not apply.
-    has_missing = bool((codes > count).any() if coding.orders_missing else np.isnan(codes).any())
-    lowest = min(float(values.min()), at_missing) if has_missing else float(values.min())
-    whole = [round(float(value - lowest) * unit) for value in values]
-    kept = [number for number in range(count) if whole[number] != whole[number + 1]]
+def _range_entry(feature: Feature, edges: Matrix, values: Matrix, at_missing: float | None) -> RangeEntry:
+    """Round points by interval to whole ones, the smallest at 0, and merge neighbours that are equal.
+
+    A missing value that no training row had earns nothing, as a rule that does not apply.
+    """
+    lowest = float(values.min()) if at_missing is None else min(float(values.min()), at_missing)
+    whole = [round(float(value) - lowest) for value in values]
+    kept = [number for number in range(len(edges)) if whole[number] != whole[number + 1]]
     return RangeEntry(
         feature,
-        tuple(float(coding.edges[number]) for number in kept),
-        tuple(whole[number] for number in [*kept, count]),
-        round((at_missing - lowest) * unit) if has_missing else 0,
+        tuple(float(edges[number]) for number in kept),
+        tuple(whole[number] for number in [*kept, len(edges)]),
+        0 if at_missing is None else round(at_missing - lowest),
     )
 
 
 def _level_entry(
-    attribute: str, parts: Mapping[int, StepFunction | None], data: CardRows, rows: Rows, unit: float
+    attribute: str, sides: Mapping[int, tuple[float, float]], data: CardRows, rows: Rows, unit: float
 ) -> LevelEntry:
     """Add the flags of one attribute up to one lookup by its value, in whole points, the smallest at 0.
 
-    Exactly one flag of an attribute is on. A value that no training row had earns nothing.
+    Exactly one flag of an attribute is on; ``sides`` has each flag's logit when it is off and on. A value that no
+    training row had earns nothing.
     """
-    ends = np.array([0.0, 1.0])
-    sides = {number: np.zeros(2) if step is None else step(ends) for number, step in parts.items()}
-    off = sum(float(side[0]) for side in sides.values())
-    worth = {
-        number: off + float(side[1] - side[0])
-        for number, side in sides.items()
-        if (data.matrix[rows, number] == 1).any()
-    }
+    all_off = sum(off for off, _ in sides.values())
+    seen = [number for number in sides if (data.matrix[rows, number] == 1).any()]
+    worth = {number: all_off + sides[number][1] - sides[number][0] for number in seen}
     lowest = min(worth.values(), default=0.0)
     points = {number: round((value - lowest) * unit) for number, value in worth.items()}
 

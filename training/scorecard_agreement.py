@@ -4,6 +4,7 @@
 # pyright: reportUnknownParameterType=false
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,7 +19,8 @@ from features.touch_features import Recency
 from models.intervals import Interval, cluster_bootstrap
 from models.metrics import Judgement
 from training.prepare import TrainingData
-from training.scorecard import DAY_EDGES, CardFit
+from training.scorecard import CardFit
+from training.scorecard_trees import DAY_EDGES
 
 __all__ = ["Agreement", "compare", "overlap", "served_out_of_fold", "spearman"]
 
@@ -166,7 +168,7 @@ def _weighted_correlation(left: Matrix, right: Matrix, weights: Matrix) -> float
     total = float(weights.sum())
     x, y = (column - float((weights * column).sum()) / total for column in (left, right))
     spread = float((weights * x * x).sum() * (weights * y * y).sum())
-    return float((weights * x * y).sum()) / np.sqrt(spread) if spread > 0 else float("nan")
+    return float((weights * x * y).sum()) / math.sqrt(spread) if spread > 0 else float("nan")
 
 
 def _ages(data: TrainingData) -> NDArray[np.int64]:
