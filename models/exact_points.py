@@ -311,6 +311,13 @@ def _feature_from_json(item: Mapping[str, Any]) -> ExactFeature:
             np.asarray(steps["points"], dtype=np.float64),
             float(steps["missing"]),
         ),
-        tuple(BentLine(**{**line, "knots": tuple(tuple(knot) for knot in line["knots"])}) for line in item["lines"]),
+        tuple(_line_from_json(line) for line in item["lines"]),
         float(item["trees_mean_absolute"]),
     )
+
+
+def _line_from_json(item: Mapping[str, Any]) -> BentLine:
+    knots = tuple((float(knot), float(offset), float(weight)) for knot, offset, weight in item["knots"])
+    names = ("low", "high", "center", "slope", "missing", "missing_share")
+    numbers = {name: float(item[name]) for name in names}
+    return BentLine(is_log=bool(item["is_log"]), knots=knots, **numbers)

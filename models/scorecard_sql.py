@@ -46,6 +46,7 @@ def scorecard_sql(card: Scorecard) -> str:
     head = (
         "-- Points of a kizashi scorecard: lead_id, points.\n"
         "-- Put a moment in place of :as_of, such as CURRENT_TIMESTAMP. Times are timestamps with time zone.\n"
+        "-- Touches count with actor 'lead' alone, and once recorded_at has come.\n"
     )
     tables = ",\n".join(parts)
     return f"{head}{word} {tables}\nSELECT\n  lead_id,\n  {terms} AS points\nFROM known\n"

@@ -209,7 +209,7 @@ def fit_lookups(features: Sequence[Feature], matrix: Matrix, happened: Labels, r
     """
     codings = tuple(Coding.learn(feature, matrix[:, number]) for number, feature in enumerate(features))
     codes = code(codings, matrix)
-    directions = [feature.direction for feature in features]
+    directions: list[Direction] = [feature.direction for feature in features]
     logistic = SignedLogistic.fit(codes, happened, directions)
     data = _dataset(codes, happened, logistic)
     booster = lgb.train(_parameters(directions, len(happened)), data, num_boost_round=rounds)
@@ -227,7 +227,7 @@ def choose_rounds(features: Sequence[Feature], folds: Sequence[tuple[Matrix, Lab
     folds
         Values and labels of the past, and of the future, of each fold.
     """
-    directions = [feature.direction for feature in features]
+    directions: list[Direction] = [feature.direction for feature in features]
     boosters: list[lgb.Booster] = []
     size = max(len(past) for past, *_ in folds)
     for past, learned, future, tested in folds:

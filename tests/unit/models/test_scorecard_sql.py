@@ -118,7 +118,7 @@ def _fits(feature: Feature, types: Mapping[str, str]) -> bool:
 
 
 @given(several(3), st.integers(0, 1000))
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 def test_select_and_scorer_agree_on_drawn_histories(many: list[History], seed: int) -> None:
     """Merged leads, late recordings, values that were emptied or are no numbers, borders of windows."""
     with tables_of(together(history.rows for history in many), **COLUMNS) as tables:
