@@ -7,6 +7,7 @@ from importlib.metadata import version
 import click
 
 from cli.backtest_command import backtest
+from cli.scorecard_command import scorecard
 from cli.scoring_commands import line, score
 from cli.setup_commands import demo, init, serve, ui
 from cli.training_commands import check, promote, retrain, rollback, train
@@ -23,5 +24,19 @@ def main() -> None:
     """
 
 
-for command in (init, demo, check, train, backtest, retrain, promote, rollback, line, score, serve, ui):
+for command in (
+    init,
+    demo,
+    check,
+    train,
+    backtest,
+    retrain,
+    promote,
+    rollback,
+    line,
+    score,
+    scorecard,
+    serve,
+    ui,
+):
     main.add_command(command)

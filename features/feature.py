@@ -56,6 +56,15 @@ class Feature(ABC):
         return 0
 
     @property
+    def is_exportable(self) -> bool:
+        """Whether a marketing-automation tool can evaluate it, so that a scorecard may use it.
+
+        Such tools count what a person did in a window, know when it was done last, and compare fields. They have no
+        decay, velocity or session, do not roll an account up, and the old rule's verdict is what a card replaces.
+        """
+        return False
+
+    @property
     def empty(self) -> float | None:
         """Value when the relation has no row for a snapshot; None for missing."""
         return 0.0

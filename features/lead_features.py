@@ -47,6 +47,11 @@ class _AttributeFeature(Feature):
         """Attributes as known."""
         return "attributes"
 
+    @property
+    def is_exportable(self) -> bool:
+        """A tool compares fields."""
+        return True
+
     def _text_column(self, known: ir.Table) -> ir.Value:
         """Return the attribute as text; missing where the tables have no such attribute any more."""
         if self.attribute not in known.columns:
@@ -198,6 +203,11 @@ class LeadAge(Feature):
     def reads(self) -> Relation:
         """Creation lies beside the attributes."""
         return "attributes"
+
+    @property
+    def is_exportable(self) -> bool:
+        """A tool knows when a person was created."""
+        return True
 
     @property
     def empty(self) -> float | None:

@@ -185,6 +185,11 @@ class _WindowFeature(TouchFeature):
 class CountIn(_WindowFeature):
     """Number of touches in a window."""
 
+    @property
+    def is_exportable(self) -> bool:
+        """A tool counts one kind at a time, and has no sum over kinds."""
+        return self.scope == "own" and self.label not in ("any", "other")
+
     def column(self, known: ir.Table) -> ir.Value:
         """Count the touches inside."""
         return self._inside(known).cast("int64").sum().cast("float64")
@@ -322,6 +327,11 @@ class Recency(TouchFeature):
     def direction(self) -> Direction:
         """The longer ago, the lower."""
         return -1 if super().direction == 1 else 0
+
+    @property
+    def is_exportable(self) -> bool:
+        """A tool asks whether something was done in the last days; several kinds are joined by "or"."""
+        return self.scope == "own" and self.label != "other"
 
     @property
     def empty(self) -> float | None:

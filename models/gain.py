@@ -2,8 +2,8 @@
 
 Every row is a lead at a moment: what it was expected to bring, by a model that knew neither these weeks nor the lead's
 account, and what became of it inside the horizon. The line's price comes from the weeks before. A rule picks a lead
-once, at its first crossing; sales works the picks of a week in their order as far as its capacity reaches. What a worked
-lead is worth is the revenue won inside the horizon times the margin, less the cost of working it.
+once, at its first crossing; sales works the picks of a week in their order as far as its capacity reaches. What a
+worked lead is worth is the revenue won inside the horizon times the margin, less the cost of working it.
 """
 
 from __future__ import annotations

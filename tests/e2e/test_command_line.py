@@ -538,3 +538,32 @@ def test_the_demo_leaves_another_workspace_alone(tiny: Path) -> None:
     assert ran.code == 1
     assert "which is no demo's; expected an empty folder, or a demo's" in ran.err
     assert (tiny / "kizashi.toml").read_text(encoding="utf-8") == TINY
+
+
+def test_scorecard_writes_what_it_prints(trained: Trained, tmp_path: Path) -> None:
+    version = trained.ran.json["model_version"]
+    ran = kizashi("scorecard", "--model-version", version, "--out", tmp_path / "card", "--json", cwd=trained.folder)
+    assert ran.code == 0, ran.err
+    printed = ran.json
+    files = printed.pop("files")
+    assert sorted(Path(path).name for path in files) == [
+        "exact_points.csv",
+        "scorecard.csv",
+        "scorecard.ja.md",
+        "scorecard.json",
+        "scorecard.md",
+        "scorecard.sql",
+    ]
+    assert json.loads((tmp_path / "card" / "scorecard.json").read_text(encoding="utf-8")) == printed
+    rows = rows_of(tmp_path / "card" / "scorecard.csv")
+    assert len(rows) == printed["rows"] <= 60
+    assert printed["agreement"]["model_is_out_of_fold"]
+    assert {"signal", "feature", "kind", "from", "to", "points"} == set(
+        rows_of(tmp_path / "card" / "exact_points.csv")[0]
+    )
+
+
+def test_scorecard_refuses_a_version_that_there_is_not(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = in_process("scorecard", "--model-version", "99", cwd=trained.folder, monkeypatch=monkeypatch)
+    assert ran.code == 1
+    assert_one_paragraph(ran)
