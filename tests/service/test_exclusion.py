@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from crm.config import Workspace, WorkspaceConfig
-from models.registry import load_model
+from models.bundle import parse_bundle
 from models.scoring import LoadedModel
 from serving.openapi import openapi_document
 from serving.problems import ProblemError
@@ -28,7 +28,10 @@ TOLD = {"is_customer": False, "job_level": "vp", "work_domain": None, "spend": N
 
 @pytest.fixture(scope="session")
 def model(workspace: Workspace) -> LoadedModel:
-    return load_model(workspace)
+    folder = next(workspace.artifacts_folder.rglob("model.json")).parent
+    contents = {path.name: path.read_bytes() for path in folder.iterdir()}
+    bundle, line = parse_bundle(contents, fingerprint=json.loads(contents["model.json"])["fingerprint"])
+    return LoadedModel("1", bundle, line)
 
 
 @pytest.fixture
