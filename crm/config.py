@@ -93,7 +93,7 @@ class WorkspaceConfig(Section):
         try:
             columns_of((*self.exclude.values(), *self.segments.values()))
         except ExpressionError as error:
-            raise ValueError(f"segments, exclude: {error}") from None
+            raise ValueError(f"exclude: {error} (of [exclude] and [segments])") from None
         if self.workspace.hash_ids:
             self._refuse_ids()
         return self

@@ -42,6 +42,9 @@ def describe_problems(error: ValidationError, text: str, model: type[BaseModel])
 def _problem(item: dict[str, Any], text: str, model: type[BaseModel]) -> str:
     parts = (str(part) for part in item["loc"])
     place = tuple(part for part in parts if part != "[key]" and not part.startswith(("function-", "constrained-")))
+    if not place:  # what is said of the whole file begins with its place
+        place = tuple(str(item["msg"]).removeprefix("Value error, ").partition(": ")[0].split("."))
+        item = {**item, "msg": str(item["msg"]).partition(": ")[2], "input": None}
     name = ".".join(place)
     line = _line_of(place, text)
     where = f"line {line}, {name}" if line else name

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from crm.config import WorkspaceConfig
-from crm.config_values import Currency, Moment, Select, Zone
+from crm.config_values import Currency, Moment, Points, Predicate, Select, Zone
 from crm.tables import TABLES, TableSchema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,6 +48,8 @@ NAMED_TYPES = (
     (Zone, "IANA time zone"),
     (Currency, "three capital letters"),
     (Select, "one SELECT"),
+    (Predicate, "one SQL expression, true or false"),
+    (Points, "points"),
     (Moment, "date or time"),
     (str, "text"),
     (float, "number"),

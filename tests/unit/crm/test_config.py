@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from crm.config import SnapshotsConfig, Workspace, load_workspace, mask_secrets
+from crm.config_sections import OldRuleConfig
 from crm.errors import ConfigError, KizashiError, WorkspaceError
+from crm.expression_reader import ALLOWED
 
 SOURCE = '[source]\nurl = "dir:data"\n[source.tables]\nleads = "SELECT 1"\n'
 
@@ -214,3 +216,84 @@ def test_capacity_adds_up_over_teams(tmp_path: Path) -> None:
         load(tmp_path, SOURCE + "[value]\ncapacity_per_week = { a = 3, b = 4.5 }\n").config.value.weekly_capacity == 7.5
     )
     assert load(tmp_path, SOURCE + "[value]\ncapacity_per_week = 40\n").config.value.weekly_capacity == 40
+
+
+DEMO = '[source]\nurl = "demo://"\n'
+
+
+class TestRules:
+    def test_names_keep_their_order_and_may_be_japanese(self, tmp_path: Path) -> None:
+        text = DEMO + '[exclude]\ncustomers = "is_customer"\n"退会 済み" = "状態 = \'退会\'"\nstaff = "x > 1"\n'
+        config = load(tmp_path, text + '[segments]\n"中小企業" = "employees < 100"\n').config
+        assert list(config.exclude) == ["customers", "退会 済み", "staff"]
+        assert dict(config.segments) == {"中小企業": "employees < 100"}
+
+    def test_what_is_no_expression_is_refused_at_its_line(self, tmp_path: Path) -> None:
+        text = DEMO + '[exclude]\ncustomers = "a = 1); DROP TABLE leads"\nstaff = "id IN (SELECT 1)"\nn = 3\n'
+        assert problems(tmp_path, text + '[segments]\n"a;b" = "x"\nfiles = "read_csv(\'x\') = \'y\'"\n') == (
+            "line 4, exclude.customers: expected one SQL expression over columns of a lead, found "
+            "'a = 1); DROP TABLE leads'",
+            "line 5, exclude.staff: a subquery is not taken; an expression reads the columns of one lead, found "
+            "'id IN (SELECT 1)'",
+            "line 6, exclude.n: expected a text, found 3",
+            "line 7, segments.a;b: a name has 1 to 40 letters, digits, blanks, - and _, and begins and ends with one "
+            "of the first, found 'a;b'",
+            f"line 9, segments.files: 'READ_CSV('x')' is not taken; an expression may hold {ALLOWED}, found "
+            "\"read_csv('x') = 'y'\"",
+        )
+
+    def test_a_column_is_one_thing_in_all_rules(self, tmp_path: Path) -> None:
+        text = DEMO + '[exclude]\na = "x = \'y\'"\n[segments]\nb = "x > 3"\n'
+        assert problems(tmp_path, text) == (
+            "line 3, exclude: 'x' is taken for text by one rule, for a number by another (of [exclude] and [segments])",
+        )
+
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            "[exclude]\na = \"account_id = 'ACME'\"",
+            "[segments]\na = \"lead_id LIKE 'test%'\"",
+            '[old_rule]\nsql = "account_id IS NOT NULL"',
+        ],
+    )
+    def test_where_ids_are_hashed_no_rule_may_name_one(self, tmp_path: Path, rule: str) -> None:
+        (problem,) = problems(tmp_path, "[workspace]\nhash_ids = true\n" + DEMO + rule + "\n")
+        assert "is hashed (hash_ids = true)" in problem
+        load(tmp_path, DEMO + rule + "\n")
+
+
+class TestOldRule:
+    def old_rule(self, tmp_path: Path, text: str) -> OldRuleConfig:
+        return load(tmp_path, DEMO + "[old_rule]\n" + text).config.old_rule
+
+    def test_there_are_three_forms(self, tmp_path: Path) -> None:
+        points = (
+            "threshold = 9\nwindow_days = 30\n[old_rule.touches]\nvisit = 1\n[old_rule.attributes.job_level]\nvp = 15\n"
+        )
+        for text, form in (
+            ("", "stage"),
+            ('stage = "sql"\n', "stage"),
+            (points, "points"),
+            ("sql = \"job_level = 'vp'\"\n", "sql"),
+            ('sql = "employees * 2"\nthreshold = 100\n', "sql"),
+        ):
+            assert self.old_rule(tmp_path, text).form == form
+        assert self.old_rule(tmp_path, points).attributes == {"job_level": {"vp": 15.0}}
+
+    @pytest.mark.parametrize(
+        ("text", "why"),
+        [
+            ('stage = "mqll"', "stage: 'mqll' is none of mql, accepted"),
+            ('sql = "a"\nstage = "mql"', "expected one definition"),
+            ("threshold = 3", "threshold: there are no points"),
+            ("[old_rule.touches]\nvisit = 1", "threshold: how many points"),
+            ("[old_rule.touches]\nvisit = true", "expected a number"),
+            ("threshold = 1\nwindow_days = 3\n[old_rule.attributes.a]\nb = 1", "window_days: only points of touches"),
+            ("sql = \"read_csv('x') = 'y'\"", "sql: 'READ_CSV('x')' is not taken"),
+            ("sql = \"a = 'x'\"\nthreshold = 1", "sql: its value is true or false; expected a number"),
+            ('sql = "a > 1; DELETE FROM leads"', "sql: expected one SQL expression"),
+        ],
+    )
+    def test_what_is_none_of_them_is_refused(self, tmp_path: Path, text: str, why: str) -> None:
+        (problem,) = problems(tmp_path, DEMO + "[old_rule]\n" + text + "\n")
+        assert why in problem

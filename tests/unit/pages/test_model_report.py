@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from pages.model_report import render_model_report
-from pages.report_data import Estimate, ModelReport
+from pages.report_data import Estimate, ExcludedRow, ModelReport
 from pages.words import Language
 
 LANGUAGES: tuple[Language, ...] = ("en", "ja")
@@ -164,3 +164,19 @@ def test_a_report_with_almost_nothing_still_renders(report: ModelReport, languag
 
 def test_a_report_is_the_same_twice(report: ModelReport) -> None:
     assert render_model_report(report, "ja") == render_model_report(report, "ja")
+
+
+@pytest.mark.parametrize(
+    ("language", "heading", "today"),
+    [
+        ("en", "Leads that [exclude] leaves out", "What is_customer says today."),
+        ("ja", "除外したリード", "現在のis_customerの値"),
+    ],
+)
+def test_what_is_excluded_is_counted_by_rule(report: ModelReport, language: Language, heading: str, today: str) -> None:
+    rows = (ExcludedRow("customers", 1_234, 56, ("is_customer",)), ExcludedRow("students", 78, 0, ()))
+    page = render_model_report(replace(report, excluded=rows), language)
+    assert heading in page
+    assert today in page
+    assert "1,234" in page
+    assert heading not in render_model_report(report, language)

@@ -74,6 +74,8 @@ def test_templates_hold_no_text_of_their_own() -> None:
         "duplicate key: the row before it with the same lead_id was kept",
         "equals visit_count_30d in every training row",
         "Fewer than 100 wins are mature: the score speaks of SQL.",
+        "[old_rule.touches] names 'vist', a kind that no touch of a lead has.",
+        "[old_rule.attributes.level] names 'VP', a value that no lead has had.",
         "2025-01-01 to 2025-03-01: trained on 1,200 rows with 40 outcomes, tested on 300 with 9",
     ],
 )
