@@ -261,7 +261,18 @@ def show_line(drawn: Line) -> None:
         f"chance to win x amount x {drawn.margin:.0%} margin, less {_money(drawn.touch_cost)} {currency} "
         "for working the lead",
     )
+    if drawn.gain is not None:
+        print_entry(
+            "  Gain",
+            f"{_signed(drawn.gain.value)} {currency} a week over the old rule at the same capacity, 90% interval "
+            f"{_signed(drawn.gain.low)} to {_signed(drawn.gain.high)}, on the weeks from {drawn.gain.since} to "
+            f"{drawn.gain.until} that neither the models nor the line had seen",
+        )
     print_entry("  At risk", f"{drawn.leads_at_risk:,} leads on {drawn.set_as_of:%Y-%m-%d}")
+
+
+def _signed(amount: float) -> str:
+    return f"{amount:+,.0f}"
 
 
 def _money(amount: float) -> str:

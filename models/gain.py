@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.intervals import Interval, cluster_bootstrap
-from models.line import Replay, set_price
+from models.line import LineGain, Replay, set_price
 
 __all__ = ["Comparison", "GainRows", "Side", "compare_rules", "new_picks", "worked_picks"]
 
@@ -121,6 +121,16 @@ class Comparison:
     only_old: float
     only_new: float
 
+    @property
+    def line_gain(self) -> LineGain | None:
+        """What the line's document says of it; None where there was nothing to draw an interval from."""
+        ends = (self.gain.value, self.gain.low, self.gain.high)
+        if not np.isfinite(ends).all():
+            return None
+        return LineGain(
+            since=self.since, until=self.until, value=ends[0], low=ends[1], high=ends[2], probability=self.probability
+        )
+
 
 def new_picks(rows: GainRows, worth: Matrix, price: float) -> NDArray[np.int64]:
     """Return the row at which each lead first crosses the line in the judged weeks.
@@ -188,20 +198,24 @@ def compare_rules(
     found = _bootstrap(rows, worked, margin, touch_cost, draws)
     old, new = (set(rows.lead[worked[name]].tolist()) for name in SIDES)
     each = 1.0 / (rows.weeks * rows.share)
-    sides = [
-        Side(
+    sides = {
+        name: Side(
             len(picked[name]) * each,
             len(worked[name]) * each,
-            *(found[f"{name}.{what}"] for what in ("sql_rate", "won_rate", "revenue", "value")),
+            found[f"{name}.sql_rate"],
+            found[f"{name}.won_rate"],
+            found[f"{name}.revenue"],
+            found[f"{name}.value"],
         )
         for name in SIDES
-    ]
+    }
     return Comparison(
         rows.since,
         rows.until,
         rows.weeks,
         price,
-        *sides,
+        sides["old"],
+        sides["new"],
         found["gain"],
         found["gain.positive"].value,
         len(old & new) * each,

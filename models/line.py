@@ -19,11 +19,35 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from crm.errors import BundleError
 
-__all__ = ["Line", "Replay", "crossings", "set_price"]
+__all__ = ["Line", "LineGain", "Replay", "crossings", "set_price"]
 
 Matrix = NDArray[np.float64]
 QUANTILES = 101
 SHOWN_PRICES = 400
+
+
+class LineGain(BaseModel):
+    """What a line would have brought over the old rule, on weeks that neither its model nor the line had seen.
+
+    Attributes
+    ----------
+    since, until
+        Dates of the weeks, ISO.
+    value, low, high
+        Gain a week in workspace currency, and its 90% interval by accounts: value of the worked leads under the line
+        less that under the old rule, at the same capacity.
+    probability
+        That the gain is above zero.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    since: str
+    until: str
+    value: float
+    low: float
+    high: float
+    probability: float
 
 
 class Line(BaseModel):
@@ -43,6 +67,8 @@ class Line(BaseModel):
         Median expected value of MQLs at risk, which parts grade A from B; None when there is none.
     equivalent_p_won
         Probability at which a lead with the mean amount meets the line.
+    gain
+        Over the old rule, at the capacity and cost of this line; None where it was not measured.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -61,6 +87,7 @@ class Line(BaseModel):
     set_as_of: datetime
     model_version: str = ""
     agreed_by: tuple[str, ...] = ()
+    gain: LineGain | None = None
 
     @property
     def threshold(self) -> float:

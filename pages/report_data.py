@@ -105,6 +105,38 @@ class AmountReport:
 
 
 @dataclass(frozen=True)
+class RuleRow:
+    """What one rule handed over: leads a week, picked and worked; rates of the worked ones; money a week."""
+
+    mqls: float
+    worked: float
+    sql_rate: Estimate
+    won_rate: Estimate
+    revenue: Estimate
+    value: Estimate
+
+
+@dataclass(frozen=True)
+class RulesReport:
+    """The old rule and the new line on the same unseen weeks.
+
+    ``gain`` is the value of the new line less that of the old rule, a week; ``probability`` that it is above zero.
+    ``both``, ``only_old`` and ``only_new`` are leads worked a week.
+    """
+
+    since: str
+    until: str
+    weeks: int
+    old: RuleRow
+    new: RuleRow
+    gain: Estimate
+    probability: float
+    both: float
+    only_old: float
+    only_new: float
+
+
+@dataclass(frozen=True)
 class LineReport:
     """The MQL line and what it would have done over the replayed weeks.
 
@@ -126,6 +158,7 @@ class LineReport:
     weekly: tuple[tuple[str, float], ...]
     values: tuple[float, ...]
     grades: Mapping[str, int]
+    comparison: RulesReport | None = None
 
 
 @dataclass(frozen=True)

@@ -25,19 +25,36 @@ from crm.store import Tables
 from features.build import build_features
 from features.known import DAY_US
 from models.amount import AmountModel
-from models.gain import GainRows
+from models.gain import Comparison, GainRows, compare_rules
 from training.learn import Learned, amount_before
 from training.prepare import TrainingData
 from training.replay import REPLAY_WEEKS
 from training.snapshots import WEEK_US, Snapshots, scoring_moments, with_moments
 
-__all__ = ["MOST_WEEKS", "replay_unseen"]
+__all__ = ["compare", "replay_unseen"]
 
 Matrix = NDArray[np.float64]
 MOST_WEEKS = 12
 FEWEST_WEEKS = 4
 MOST_ROWS = 200_000
 CHUNK = 50_000
+
+
+def compare(
+    tables: Tables, data: TrainingData, learned: Learned, config: WorkspaceConfig, progress: Progress
+) -> Comparison | None:
+    """Compare the old rule with the new line on unseen weeks, at the capacity and cost of the workspace.
+
+    Parameters
+    ----------
+    tables, data, learned, config, progress
+        As for :func:`replay_unseen`, which says when there is nothing to compare and the answer is None.
+    """
+    rows = replay_unseen(tables, data, learned, config, progress)
+    if rows is None:
+        return None
+    value = config.value
+    return compare_rules(rows, margin=value.margin, touch_cost=value.touch_cost, capacity=value.weekly_capacity)
 
 
 def replay_unseen(

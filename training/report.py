@@ -18,6 +18,7 @@ from crm.config import Workspace
 from crm.store import Tables
 from features.feature import Language
 from models.bundle import Bundle
+from models.gain import Comparison, Side
 from models.intervals import Interval
 from models.line import Line
 from models.metrics import calibration_bins, deciles, gains
@@ -32,6 +33,8 @@ from pages.report_data import (
     ExcludedRow,
     LineReport,
     ModelReport,
+    RuleRow,
+    RulesReport,
     SignalRow,
     TableRow,
 )
@@ -69,6 +72,7 @@ class ReportParts:
     bundle: Bundle
     weeks: ReplayedWeeks
     drawn: tuple[Line, tuple[tuple[float, float], ...], tuple[int, ...]]
+    comparison: Comparison | None
     now: datetime
 
 
@@ -145,7 +149,20 @@ def _notes(parts: ReportParts) -> list[str]:
         notes.append("No win has an amount: every win counts as [value] default_amount.")
     if parts.drawn[0].capacity_per_week is None:
         notes.append("No [value] capacity_per_week is set: every lead with a positive expected value is an MQL.")
-    return notes
+    return [*notes, *_level_notes(parts)]
+
+
+def _level_notes(parts: ReportParts) -> list[str]:
+    """Say where the level follows the newest leads, and by how much."""
+    found: list[str] = []
+    for name, fitted in (("SQL", parts.learned.sql), ("won", parts.learned.won)):
+        update, seen = fitted.update, fitted.update.recent.seen
+        if update.factor != 1.0:
+            found.append(
+                f"The level of {name} follows the newest leads: {seen.observed:,.0f} outcomes so far where "
+                f"{seen.expected:,.0f} were expected, so the odds are multiplied by {update.factor:.2f}."
+            )
+    return found
 
 
 def _endpoint(parts: ReportParts, outcome: str) -> EndpointReport:
@@ -225,6 +242,26 @@ def _line(parts: ReportParts) -> LineReport:
         weekly=tuple(zip(replay.starts, (float(count) for count in weekly), strict=True)),
         values=tuple(float(v) for v in np.quantile(values, np.linspace(0, 1, 101))) if values.size else (),
         grades={grade: int((grades == grade).sum()) for grade in "ABCD"},
+        comparison=None if parts.comparison is None else _rules(parts.comparison),
+    )
+
+
+def _rules(found: Comparison) -> RulesReport:
+    def side(rule: Side) -> RuleRow:
+        measured = (rule.sql_rate, rule.won_rate, rule.revenue, rule.value)
+        return RuleRow(rule.mqls, rule.worked, *(_estimate(interval) for interval in measured))
+
+    return RulesReport(
+        found.since,
+        found.until,
+        found.weeks,
+        side(found.old),
+        side(found.new),
+        _estimate(found.gain),
+        found.probability,
+        found.both,
+        found.only_old,
+        found.only_new,
     )
 
 

@@ -139,6 +139,7 @@ def card_rows(tables: Tables, data: TrainingData, labels: Labels) -> CardRows:
         data.snapshots.as_of_us[rows],
         labels.happened[rows],
         data.snapshots.group[rows],
+        np.ones(len(rows), dtype=np.bool_),
         horizon_us=round(labels.horizon_days * DAY_US),
         is_once=len(np.unique(data.snapshots.lead[rows])) == len(rows),
     )

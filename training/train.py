@@ -27,6 +27,7 @@ from models.bundle import Bundle
 from models.gate import Verdict, decide_first
 from models.line import Line
 from models.scoring import CENTRE, LoadedModel, capped, points_per_logit
+from training.gain import compare
 from training.judge import Judged, judge
 from training.leaks import find_suspects, refuse_leaks
 from training.learn import amounts_out_of_fold, learn, make_bundle
@@ -140,12 +141,15 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
         bundle = make_bundle(data, learned, workspace.config, library_versions())
         weeks = replay_weeks(tables, bundle, workspace.config.snapshots, data.seen, progress)
         drawn = draw_line(weeks, bundle, workspace.config.value, data.seen.observed_until)
+        comparison = compare(tables, data, learned, workspace.config, progress)
+        if comparison is not None:
+            drawn = (drawn[0].model_copy(update={"gain": comparison.line_gain}), *drawn[1:])
         with progress.step("Judging on unseen periods"):
             judged = {
                 "sql": judge(data, learned.sql, data.sql),
                 "won": judge(data, learned.won, data.won),
             }
-        parts = ReportParts(workspace, tables, data, learned, judged, bundle, weeks, drawn, now)
+        parts = ReportParts(workspace, tables, data, learned, judged, bundle, weeks, drawn, comparison, now)
         return _register(parts, progress)
 
 
