@@ -58,9 +58,43 @@ BRIER_PARTS: BrierParts | None = None
 PARTS = ("miscalibration", "discrimination", "uncertainty")
 
 
-def _ends(ordered: Matrix) -> NDArray[np.int64]:
-    """Return where runs of equal scores end: ties are never split, they count in proportion."""
-    return np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+class _List:
+    """Rows in order of a score, of which few hold something; sorted once, counted under any weights.
+
+    Rows of equal score are one run, which is never split: they count in proportion. Only runs that hold something are
+    looked at, so that hundreds of draws of many rows take no minutes.
+
+    Parameters
+    ----------
+    score
+        More comes first, shape (n,).
+    values
+        What rows hold, 0 or more, shape (k, n).
+    """
+
+    def __init__(self, score: Matrix, values: Matrix) -> None:
+        self.order = np.argsort(-score, kind="stable")
+        ordered = score[self.order]
+        starts = np.append(0, np.flatnonzero(np.diff(ordered)) + 1)
+        ends = np.append(starts[1:], len(ordered))
+        held = values[:, self.order]
+        self.rows = np.flatnonzero(held.any(axis=0))
+        runs, self.run = np.unique(np.searchsorted(starts, self.rows, side="right") - 1, return_inverse=True)
+        self.start, self.end, self.held = starts[runs], ends[runs], held[:, self.rows]
+
+    def count(self, weights: Matrix) -> tuple[Matrix, Matrix, Matrix, float]:
+        """Return the weight of rows before and through each run, what each holds, shape (k, n_runs), and all weight."""
+        w = weights[self.order]
+        listed = np.append(0.0, np.cumsum(w))
+        mine = w[self.rows]
+        found = [np.bincount(self.run, mine * values, len(self.start)) for values in self.held]
+        return listed[self.start], listed[self.end], np.array(found), float(listed[-1])
+
+
+def _worked(wanted: float, before: Matrix, through: Matrix) -> Matrix:
+    """Return which share of each run has been worked after ``wanted`` rows."""
+    size = through - before
+    return np.clip(np.divide(wanted - before, size, out=np.zeros_like(size), where=size > 0), 0.0, 1.0)
 
 
 class Ranking:
@@ -75,37 +109,26 @@ class Ranking:
     """
 
     def __init__(self, score: Matrix, happened: NDArray[np.bool_]) -> None:
-        self.order = np.argsort(-score, kind="stable")
-        self.y = happened[self.order].astype(np.float64)
-        self.ends = _ends(score[self.order])
+        self.list = _List(score, happened[None, :].astype(np.float64))
 
     def measure(self, weights: Matrix) -> dict[str, float]:
         """Return auc, average_precision and the lift of the best 5, 10 and 20%; NaN where all have one label."""
-        w = weights[self.order]
-        true, rows = np.cumsum(w * self.y)[self.ends], np.cumsum(w)[self.ends]
-        positives, total = float(true[-1]), float(rows[-1])
+        before, through, found, total = self.list.count(weights)
+        true = found[0]
+        positives, reached = float(true.sum()), np.cumsum(true)
         names = [f"lift_at_{top * 100:.0f}" for top in TOPS]
         if positives in (0.0, total):
             return dict.fromkeys(("auc", "average_precision", *names), float("nan"))
-        steps_true, steps_false = np.diff(true, prepend=0.0), np.diff(rows - true, prepend=0.0)
-        right = float((steps_false * (true - steps_true / 2)).sum())
-        precision = np.divide(true, rows, out=np.zeros_like(true), where=rows > 0)
-        tops = [_at(top * total, rows, true) / positives / top for top in TOPS]
+        # Rows without the outcome that come after each run, and half of those inside it.
+        later = (total - positives) - (through - reached)
+        right = float(true @ (later + (through - before - true) / 2))
+        precision = np.divide(reached, through, out=np.zeros_like(true), where=through > 0)
+        tops = [float(true @ _worked(top * total, before, through)) / positives / top for top in TOPS]
         return {
             "auc": right / (positives * (total - positives)),
-            "average_precision": float((steps_true * precision).sum() / positives),
+            "average_precision": float(true @ precision) / positives,
             **dict(zip(names, tops, strict=True)),
         }
-
-
-def _at(wanted: float, rows: Matrix, found: Matrix) -> float:
-    """Return what has been found once ``wanted`` rows are worked, inside a run of ties in proportion."""
-    place = int(np.searchsorted(rows, wanted))
-    if place >= len(rows):
-        return float(found[-1])
-    low, base = (float(rows[place - 1]), float(found[place - 1])) if place else (0.0, 0.0)
-    step = float(rows[place]) - low
-    return base + (float(found[place]) - base) * ((wanted - low) / step if step > 0 else 0.0)
 
 
 class Probabilities:
@@ -172,7 +195,7 @@ class Captured:
     """
 
     def __init__(self, rank: Matrix, tested: JudgedRows) -> None:
-        self.lists: list[tuple[NDArray[np.int64], NDArray[np.int64], Matrix, float]] = []
+        self.lists: list[tuple[NDArray[np.int64], _List, float]] = []
         for number, origin in enumerate(np.unique(tested.origin)):
             rows = np.flatnonzero(tested.origin == origin)
             rows = rows[np.argsort(-rank[rows], kind="stable")]
@@ -180,18 +203,15 @@ class Captured:
             once = np.zeros(len(rows))
             once[first] = 1.0  # whoever has two leads on the list is bought from once
             values = np.stack([tested.wins[rows], tested.revenue[rows]]) * once
-            self.lists.append((rows, _ends(rank[rows]), values, tested.worked[number]))
+            self.lists.append((rows, _List(rank[rows], values), tested.worked[number]))
 
     def measure(self, weights: Matrix) -> dict[str, float]:
         """Return captured_wins and captured_revenue, a window on average, and their shares of what was there."""
         caught, there = np.zeros(2), np.zeros(2)
-        for rows, ends, values, share in self.lists:
-            w = weights[rows]
-            listed = np.cumsum(w)[ends]
-            for number in range(2):
-                found = np.cumsum(w * values[number])[ends]
-                caught[number] += _at(share * float(listed[-1]), listed, found)
-                there[number] += float(found[-1])
+        for rows, listed, share in self.lists:
+            before, through, found, total = listed.count(weights[rows])
+            caught += found @ _worked(share * total, before, through)
+            there += found.sum(axis=1)
         shares = np.divide(caught, there, out=np.full(2, np.nan), where=there > 0)
         wins, revenue = caught / max(len(self.lists), 1)
         return {
