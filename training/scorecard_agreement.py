@@ -41,8 +41,8 @@ class Agreement:
         it stands, and its own numbers flatter it.
     metrics
         Named numbers with 90% intervals by account: ``spearman``, ``overlap_at_10`` (share of the model's best tenth
-        that the card has in its own), ``auc``, ``auc_same_age`` and ``log_loss`` of ``card`` and of ``model``, and the
-        differences card minus model.
+        that the card has in its own), ``auc``, ``auc_alike`` and ``log_loss`` of ``card`` and of ``model``, and the
+        differences card minus model. ``auc_alike`` compares leads of the same coarse age and last touch alone.
     """
 
     leads: int
@@ -106,9 +106,9 @@ def compare(
             "overlap_at_10": overlap(ranks[0].top(weights, TOP), ranks[1].top(weights, TOP), weights),
         }
         each = {name: judgement.measure(weights) for name, judgement in judged.items()}
-        for name in ("auc", "auc_same_age", "log_loss"):
-            found |= {f"{who}_{name}": numbers[name] for who, numbers in each.items()}
-            found[f"{name}_difference"] = each["card"][name] - each["model"][name]
+        for name, key in (("auc", "auc"), ("auc_alike", "auc_same_age"), ("log_loss", "log_loss")):
+            found |= {f"{who}_{name}": numbers[key] for who, numbers in each.items()}
+            found[f"{name}_difference"] = each["card"][key] - each["model"][key]
         return found
 
     metrics = cluster_bootstrap(measure, data.snapshots.group[rows], seed=1) if len(rows) else {}

@@ -125,7 +125,7 @@ def _measured(made: MadeScorecard) -> list[Measured]:
             _ends_of(unseen[f"model_{name}"]),
             _ends_of(unseen[f"{name}_difference"]),
         )
-        for name in ("auc", "auc_same_age", "log_loss")
+        for name in ("auc", "auc_alike", "log_loss")
         if f"card_{name}" in unseen
     ]
     names = {"spearman": "spearman_at_risk", "mql_overlap": "mql_overlap"}

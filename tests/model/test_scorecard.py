@@ -37,6 +37,9 @@ capacity_per_week = 20
 """
 
 
+pytestmark = pytest.mark.slow  # one training of 4,000 leads
+
+
 @pytest.fixture(scope="module")
 def of_4000(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     with pytest.MonkeyPatch.context() as patch:
