@@ -17,7 +17,7 @@ from crm.progress import Progress, Silent
 from crm.store import Tables
 from models.bundle import Bundle
 from models.scoring import probabilities
-from training.backtest_measures import BRIER_PARTS, Compared, JudgedRows, compare
+from training.backtest_measures import Compared, JudgedRows, compare
 from training.backtest_result import OURS, Backtest, Origin
 from training.backtest_rows import STEP_DAYS, HeldOut, hold_out, settle_origins
 from training.baselines import Asked, Baseline, Past, Said, ask, baselines_of
@@ -227,7 +227,7 @@ def _compare(
             held.revenue[rows],
             [_worked(size, config) / size for size in sizes],
         )
-        found[outcome] = compare(tested, said, ranks if outcome == "won" else None, seed=SEED, parts=BRIER_PARTS)
+        found[outcome] = compare(tested, said, ranks if outcome == "won" else None, seed=SEED)
         advance()
     return found
 

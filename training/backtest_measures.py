@@ -5,21 +5,18 @@ All methods are measured on the same draws of accounts, so that the difference o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.corp import Reliability
 from models.intervals import Interval, cluster_bootstrap
 from models.metrics import Judgement, ece_null
 from training.baselines import Said
 
 __all__ = [
-    "BRIER_PARTS",
-    "BrierParts",
-    "BrierSplit",
     "Captured",
     "Compared",
     "JudgedRows",
@@ -35,25 +32,6 @@ NULL_DRAWS = 100
 DRAWS = 300
 P_RANGE = (1e-9, 1 - 1e-9)
 
-
-class BrierSplit(Protocol):
-    """Parts of a Brier score: ``brier = miscalibration - discrimination + uncertainty``."""
-
-    @property
-    def miscalibration(self) -> float: ...  # noqa: D102 - named by the class
-
-    @property
-    def discrimination(self) -> float: ...  # noqa: D102
-
-    @property
-    def uncertainty(self) -> float: ...  # noqa: D102
-
-
-BrierParts = Callable[[Matrix, NDArray[np.bool_], Matrix], BrierSplit]
-"""From probabilities, labels and row weights to the parts of the Brier score."""
-
-BRIER_PARTS: BrierParts | None = None
-"""The seam for the CORP decomposition, ``models.corp.corp``; while it is None the parts are left out."""
 
 PARTS = ("miscalibration", "discrimination", "uncertainty")
 
@@ -140,12 +118,10 @@ class Probabilities:
         Shape (n,).
     happened
         Labels, shape (n,).
-    parts
-        The decomposition of the Brier score, or None.
     """
 
-    def __init__(self, probability: Matrix, happened: NDArray[np.bool_], parts: BrierParts | None) -> None:
-        self.p, self.happened, self.parts = np.clip(probability, *P_RANGE), happened, parts
+    def __init__(self, probability: Matrix, happened: NDArray[np.bool_]) -> None:
+        self.p, self.happened = np.clip(probability, *P_RANGE), happened
         self.losses = -np.where(happened, np.log(self.p), np.log1p(-self.p))
         self.squares = (self.p - happened) ** 2
         # The slope and the parts are found by iteration or regression; neighbours are joined before, so that hundreds
@@ -161,26 +137,26 @@ class Probabilities:
         self.joined = Judgement(self.level, self.label)
 
     def measure(self, weights: Matrix) -> dict[str, float]:
-        """Return log_loss, brier with its parts, observed_over_expected and calibration_slope."""
+        """Return log_loss, brier, observed_over_expected and calibration_slope."""
         total, happened = float(weights.sum()), float(weights[self.happened].sum())
         in_cells = np.bincount(self.cell, weights, len(self.level)).astype(np.float64)
-        split = None if self.parts is None else self.parts(self.level, self.label, in_cells)
         return {
             "log_loss": float(weights @ self.losses) / total,
             "brier": float(weights @ self.squares) / total,
-            **({} if split is None else {name: float(getattr(split, name)) for name in PARTS}),
             "observed_over_expected": happened / float(weights @ self.p),
             "calibration_slope": self.joined.measure(in_cells)["calibration_slope"],
         }
 
     def calibration_error(self, seed: int) -> dict[str, float]:
-        """Return the ECE, what chance alone makes of it on average and in 95 of 100 cases, and the ECE less the mean.
+        """Return the parts of the Brier score (CORP), the ECE, what chance makes of it, and the ECE less that.
 
         None of them has a bootstrap interval: drawing rows again adds an error of its own to a distance.
         """
+        split = Reliability(self.p, self.happened).corp()
         ece = Judgement(self.p, self.happened).ece(np.ones(len(self.p)))
         mean, high = ece_null(self.p, seed=seed, draws=NULL_DRAWS)
-        return {"ece": ece, "ece_null": mean, "ece_null_95": high, "ece_excess": ece - mean}
+        parts = {name: float(getattr(split, name)) for name in PARTS}
+        return {**parts, "ece": ece, "ece_null": mean, "ece_null_95": high, "ece_excess": ece - mean}
 
 
 class Captured:
@@ -267,7 +243,6 @@ def compare(
     ranks: Mapping[str, Matrix] | None,
     *,
     seed: int,
-    parts: BrierParts | None = None,
     draws: int = DRAWS,
 ) -> Compared:
     """Measure methods on identical rows, and the first of them against each other one.
@@ -282,8 +257,6 @@ def compare(
         By method, what a list at capacity is sorted by; None to leave out what is captured.
     seed
         Of the draws.
-    parts
-        The decomposition of the Brier score, or None.
     draws
         Draws of accounts.
     """
@@ -292,7 +265,7 @@ def compare(
     for method, answer in said.items():
         judges[method] = [Ranking(answer.score, tested.happened)]
         if answer.probability is not None:
-            probabilities = Probabilities(answer.probability, tested.happened, parts)
+            probabilities = Probabilities(answer.probability, tested.happened)
             judges[method].append(probabilities)
             errors[method] = probabilities.calibration_error(seed)
         if ranks is not None:
