@@ -66,7 +66,7 @@ class _List:
         listed = np.append(0.0, np.cumsum(w))
         mine = w[self.rows]
         found = [np.bincount(self.run, mine * values, len(self.start)) for values in self.held]
-        return listed[self.start], listed[self.end], np.array(found), float(listed[-1])
+        return listed[self.start], listed[self.end], np.array(found, dtype=np.float64), float(listed[-1])
 
 
 def _worked(wanted: float, before: Matrix, through: Matrix) -> Matrix:

@@ -53,7 +53,7 @@ def test_measures_are_those_of_a_training_run(seed: int, rows: int, tied: bool) 
     w = np.random.default_rng(seed).integers(0, 3, rows).astype(float)
     w[:2] = 1.0
     expected = Judgement(p, y).measure(w)
-    found = Ranking(p, y).measure(w) | Probabilities(p, y, None).measure(w)
+    found = Ranking(p, y).measure(w) | Probabilities(p, y).measure(w)
     assert expected.keys() <= found.keys()
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=1e-6), name
@@ -63,7 +63,7 @@ def test_many_rows_are_joined_for_the_slope_and_change_it_by_nothing_that_matter
     p, y = drawn(1, 20_000, slope=0.7)
     w = np.random.default_rng(1).integers(0, 3, len(p)).astype(float)
     exact = Judgement(p, y).measure(w)
-    found = Probabilities(p, y, None).measure(w)
+    found = Probabilities(p, y).measure(w)
     assert found["calibration_slope"] == pytest.approx(exact["calibration_slope"], abs=2e-3)
     for name in ("log_loss", "brier", "observed_over_expected"):
         assert found[name] == pytest.approx(exact[name], abs=1e-9)
