@@ -62,7 +62,7 @@ def test_every_method_stands_on_the_same_rows(found: Backtest) -> None:
     assert [later.as_of - earlier.as_of for earlier, later in pairwise(found.origins)] == [timedelta(days=STEP_DAYS)]
     for origin in found.origins:
         assert origin.until <= found.seen.observed_until - timedelta(days=CONFIG.outcome.won_horizon_days)
-        assert origin.worked == 12 * STEP_DAYS / 7
+        assert origin.worked == SECTIONS["value"]["capacity_per_week"] * STEP_DAYS / 7
         for outcome, compared in origin.compared.items():
             assert set(compared.measures) == set(found.methods)
             said = {name: values for name, values in compared.measures.items() if "brier" in values}
