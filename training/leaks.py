@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, rankdata
+from scipy.stats import beta
 
 from crm.errors import LeakError
 from training.prepare import TrainingData
@@ -105,17 +105,16 @@ def _bins(column: Matrix) -> NDArray[np.int64]:
 
 def _auc_of_rates(bins: NDArray[np.int64], happened: NDArray[np.bool_], halves: NDArray[np.int64]) -> float:
     """Learn a rate a bin on one half of the accounts and rank the other half by it, both ways round."""
-    scores = np.zeros(len(bins))
     base = float(happened.mean())
     size = int(bins.max()) + 1
-    for half in (0, 1):
-        learn, use = halves == half, halves != half
-        rows = np.bincount(bins[learn], minlength=size)
-        wins = np.bincount(bins[learn], happened[learn], minlength=size)
-        scores[use] = ((wins + PRIOR_ROWS * base) / (rows + PRIOR_ROWS))[bins[use]]
-    positives = int(happened.sum())
-    ranks = rankdata(scores)
-    return float((ranks[happened].sum() - positives * (positives + 1) / 2) / (positives * (len(happened) - positives)))
+    cells = bins + size * (halves == 0)  # rows of one half and one bin share their score
+    rows = np.bincount(cells, minlength=2 * size).astype(np.float64)
+    wins = np.bincount(cells, happened, minlength=2 * size)
+    rates = np.roll((wins + PRIOR_ROWS * base) / (rows + PRIOR_ROWS), size)  # each half is ranked by the other's rates
+    _, score = np.unique(rates, return_inverse=True)
+    won, lost = np.bincount(score, wins), np.bincount(score, rows - wins)
+    below = np.cumsum(lost) - lost
+    return float((won * (below + lost / 2)).sum() / (won.sum() * lost.sum()))
 
 
 def _telling_value(columns: Matrix, happened: NDArray[np.bool_]) -> str:
