@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.sentinel.association import MIN_LEADS, bound
-from training.sentinel.facts import Facts
+from training.sentinel.facts import Facts, has_clock
 from training.sentinel.verdict import Figure, LeakVerdict, Trace, not_computable, settle
 
 __all__ = ["check_actors", "is_sales_kind"]
@@ -28,12 +29,15 @@ AFTER_SHARE = 0.60
 FOLLOWS_SHARE, FOLLOWS_TIMES = 0.90, 2.0
 MIN_TOUCHES = 30
 SAME_CLOCK_US = 1_000_000
+SECONDS = 1 << 36
+"""More seconds than any time since 1970 has."""
+BESIDE_SHARE = 0.10
 TODO = "Set actor = 'sales' for these touches in the SELECT: only what leads did becomes a feature."
 ASKED = LeakVerdict(
     "L12",
     "Sales' own activity",
-    "Is what sales did (calls, meetings, quotes) recorded with actor 'lead', or does a kind of touch begin once sales is "
-    "at work?",
+    "Is what sales did (calls, meetings, quotes) recorded with actor 'lead', or does a kind of touch begin once sales "
+    "is at work?",
     "passed",
     "",
 )
@@ -70,37 +74,43 @@ def check_actors(facts: Facts) -> LeakVerdict:
     actors = facts.touches["actor"].value_counts()
     figures = [Figure(f"touches by {actor}", float(count), "touches") for actor, count in actors.items()]
     figures.append(Figure("of those by leads, after the hand-off or decision", 100 * share, "%"))
-    return settle(ASKED, list(_traces(kinds, share)), clean="what leads did and what sales did lie apart", figures=figures)
+    return settle(
+        ASKED, list(_traces(kinds, share)), clean="what leads did and what sales did lie apart", figures=figures
+    )
 
 
 def _kinds(facts: Facts) -> tuple[list[_Kind], float]:
-    """Count each kind's touches, and how many come after the lead's time at risk was over (known only there)."""
+    """Count each kind's touches, and how many come after the lead was first handed off or decided."""
     touches = facts.lead_touches
     lead = touches["lead"].to_numpy()
     happened = touches["happened_us"].to_numpy()
-    end = facts.column("last_end_us")[lead]
-    has_end = np.isfinite(end)
-    after = has_end & (happened >= end)
+    after = happened >= facts.column("first_end_us")[lead]
     doubled = _doubled(facts)
     found: list[_Kind] = []
-    for kind, rows in touches.groupby("kind").groups.items():
-        at = touches.index.get_indexer(rows)
+    for kind, at in touches.groupby("kind").indices.items():
         count, late = len(at), int(after[at].sum())
-        found.append(_Kind(str(kind), count, len(np.unique(lead[at])), late, bound(late, count), int(doubled[at].sum())))
+        found.append(
+            _Kind(str(kind), count, len(np.unique(lead[at])), late, bound(late, count), int(doubled[at].sum()))
+        )
     return found, float(after.mean())
 
 
-def _doubled(facts: Facts) -> np.ndarray:
-    """Mark touches by leads that stand beside one by sales, of the same lead in the same second."""
+def _doubled(facts: Facts) -> NDArray[np.bool_]:
+    """Mark touches by leads that stand in one second with what sales did with the same lead: a touch, a stage."""
     touches = facts.lead_touches
-    sales = facts.touches[(facts.touches["actor"] == "sales").to_numpy(dtype=bool)] if facts.touches is not None else None
-    if sales is None or not len(sales):
-        return np.zeros(len(touches), dtype=bool)
-
-    def key(frame: object) -> np.ndarray:
-        return frame["lead"].to_numpy() * (1 << 42) + frame["happened_us"].to_numpy() // SAME_CLOCK_US  # type: ignore[index]
-
-    return np.isin(key(touches), key(sales))
+    done = [(facts.sales["lead"], facts.sales["at_us"])]
+    if facts.touches is not None:
+        sales = facts.touches[(facts.touches["actor"] == "sales").to_numpy(dtype=bool)]
+        done.append((sales["lead"], sales["happened_us"]))
+    lead, moment = (np.concatenate([pair[side].to_numpy() for pair in done]).astype(np.int64) for side in (0, 1))
+    own = touches["happened_us"].to_numpy()
+    beside = np.zeros(len(touches), dtype=bool)
+    if not has_clock(own) or not has_clock(moment):
+        return beside
+    for step in (-1, 0, 1):
+        keys = lead * SECONDS + moment // SAME_CLOCK_US + step
+        beside |= np.isin(touches["lead"].to_numpy() * SECONDS + own // SAME_CLOCK_US, keys)
+    return beside
 
 
 def _traces(kinds: list[_Kind], share: float) -> Iterator[Trace]:
@@ -112,7 +122,9 @@ def _traces(kinds: list[_Kind], share: float) -> Iterator[Trace]:
             why = f"it is named after what sales does, and is recorded as done by leads; {where}"
             yield Trace(what, "failed" if is_work else "attention", why, TODO)
         elif kind.touches >= MIN_TOUCHES and kind.low > max(FOLLOWS_SHARE, FOLLOWS_TIMES * share):
-            yield Trace(what, "failed", f"{where}, against {share:.0%} of all touches: it begins with sales' work", TODO)
-        elif kind.doubles >= MIN_LEADS and kind.doubles > 0.2 * kind.touches:
-            why = f"{kind.doubles:,} of its {kind.touches:,} touches stand beside one by sales in the same second"
+            yield Trace(
+                what, "failed", f"{where}, against {share:.0%} of all touches: it begins with sales' work", TODO
+            )
+        elif kind.doubles >= MIN_LEADS and kind.doubles > BESIDE_SHARE * kind.touches:
+            why = f"{kind.doubles:,} of its {kind.touches:,} touches lie in the second of something that sales did"
             yield Trace(what, "failed", why, TODO)

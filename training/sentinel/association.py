@@ -1,4 +1,4 @@
-"""How strongly a flag goes with an outcome, with guards against chance and against what only time or source explains."""
+"""How strongly a flag goes with an outcome, guarded against chance and against what time or source explains."""
 
 from __future__ import annotations
 
@@ -9,13 +9,25 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import beta, norm, rankdata
 
-__all__ = ["MIN_LEADS", "Counted", "Odds", "auc_of", "bound", "count_levels", "is_telling", "stratified_odds"]
+__all__ = [
+    "MIN_LEADS",
+    "MIN_OWNERS",
+    "Counted",
+    "Odds",
+    "auc_of",
+    "bound",
+    "count_levels",
+    "is_telling",
+    "stratified_odds",
+]
 
 Flags = NDArray[np.bool_]
 Codes = NDArray[np.int64]
 
 MIN_LEADS = 20
 """Fewer leads with a value convict nobody."""
+MIN_OWNERS = 10
+"""Nor do leads of fewer accounts: what an account reaches, all its leads may share."""
 TELLING_RATE = 0.90
 RARE_BASE = 0.20
 CHANCE = 0.01
@@ -103,7 +115,8 @@ def stratified_odds(flag: Flags, happened: Flags, strata: Codes, *, tests: int =
     """Return the odds ratio of a flag and an outcome among leads of one stratum.
 
     The bounds hold for all ``tests`` flags tried together. Source: Mantel and Haenszel 1959; variance of the log by
-    Robins, Breslow and Greenland 1986. Half a lead is spread over every cell, so that an empty cell gives a finite ratio.
+    Robins, Breslow and Greenland 1986. Half a lead is spread over every cell, so that an empty one gives a finite
+    ratio.
 
     Parameters
     ----------

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from crm.known import to_micros
 from crm.outcomes import SQL_STAGES
 from crm.store import Tables
-from training.sentinel.facts import DAY_US, MINUTE_US, Facts, has_clock
+from training.sentinel.association import Counted, count_levels, is_telling, stratified_odds
+from training.sentinel.facts import DAY_US, MINUTE_US, UNITS, Facts, fineness, has_clock
 from training.sentinel.verdict import Figure, LeakVerdict, Trace, not_computable, settle
 
 __all__ = ["check_creation", "check_recording"]
 
 MIN_LEADS, MIN_SHARE = 10, 0.05
+MIN_FORM, FORM_ODDS = 20, 8.0
 AT_SALE_US = 10 * MINUTE_US
 MIN_ROWS = 50
 BULK_MOMENTS, BULK_SHARE, BULK_SPAN_US = 3, 0.50, 60 * DAY_US
@@ -48,6 +50,7 @@ def check_creation(facts: Facts) -> LeakVerdict:
     if total < MIN_LEADS:
         return not_computable(CREATION, f"{total} leads have an outcome, fewer than {MIN_LEADS}")
     traces = list(_created(facts, outcome, has_outcome)) + list(_entered(facts, outcome, has_outcome))
+    traces += _forms(facts)
     figures = (Figure("leads with an outcome", float(total), "leads"),)
     return settle(CREATION, traces, clean="leads were there before their outcome", figures=figures)
 
@@ -64,8 +67,8 @@ def _created(facts: Facts, outcome: NDArray[np.float64], has_outcome: NDArray[np
             "failed",
             f"{count:,} of the {total:,} leads with an outcome were created within 10 minutes of it or after it "
             f"({before:,} after): they came into being with the sale",
-            "Leave leads out of the SELECT that were made for an opportunity, or give created_at of the first touch and "
-            "recorded_at of the entry.",
+            "Leave leads out of the SELECT that were made for an opportunity, or give created_at of the first touch "
+            "and recorded_at of the entry.",
         )
 
 
@@ -82,6 +85,31 @@ def _entered(facts: Facts, outcome: NDArray[np.float64], has_outcome: NDArray[np
             "could have scored them, and their like without an outcome were never entered",
             "Use the moment of entry as created_at, or leave these leads out of the SELECT.",
         )
+
+
+def _forms(facts: Facts) -> Iterator[Trace]:
+    """Find a way of dating leads, such as whole days among seconds, that leads with the outcome have."""
+    created, recorded = facts.column("created_us"), facts.column("recorded_us")
+    form = fineness(created) * 2 + (created == recorded)
+    codes, names = pd.factorize(form)
+    if len(names) < 2:
+        return
+    for outcome, happened in facts.outcomes.items():
+        base = float(happened.mean())
+        leads, wins = count_levels(np.arange(len(codes)), codes.astype(np.int64), happened)
+        for number in np.flatnonzero((leads >= MIN_FORM) & (leads < len(codes) / 2)):
+            counted = Counted(int(leads[number]), int(wins[number]), base)
+            odds = stratified_odds(codes == number, happened, facts.strata, tests=2 * len(names))
+            if is_telling(counted) or (counted.wins >= MIN_LEADS and odds.low > FORM_ODDS):
+                unit = UNITS[int(names[number]) // 2]
+                yield Trace(
+                    "created_at",
+                    "failed",
+                    f"of the {counted.leads:,} leads dated by the {unit}, {counted.wins:,} have the outcome "
+                    f"({outcome}), against {base:.1%} of all: they were entered in another way, knowing it",
+                    "Find out how these leads came in; leave out those that were made for an opportunity.",
+                )
+                return
 
 
 def check_recording(tables: Tables, facts: Facts) -> LeakVerdict:
@@ -103,7 +131,9 @@ def check_recording(tables: Tables, facts: Facts) -> LeakVerdict:
 
 def _outcome_rows(tables: Tables, known: int) -> pd.DataFrame:
     """List when outcomes happened and were recorded: at_us, recorded_us, table."""
-    parts = [pd.DataFrame({"at_us": [], "recorded_us": [], "table": []}).astype({"at_us": "int64", "recorded_us": "int64"})]
+    parts = [
+        pd.DataFrame({"at_us": [], "recorded_us": [], "table": []}).astype({"at_us": "int64", "recorded_us": "int64"})
+    ]
     if tables.has("stages"):
         stages = tables.table("stages")
         stages = stages.filter(stages["stage"].isin(SQL_STAGES) & (stages["recorded_us"] <= known))
@@ -129,9 +159,9 @@ def _bulk(rows: pd.DataFrame) -> Iterator[Trace]:
                 f"recorded_at of {table}",
                 "failed",
                 f"{len(inside):,} of its {len(part):,} outcomes were recorded in {len(top)} moment"
-                f"{'s' if len(top) > 1 else ''}, though they happened over {span / DAY_US:,.0f} days: as-of training and "
-                "back-tests at an earlier moment know none of them",
-                f"Leave recorded_at of {table} out of the SELECT (and set [source.lag] {table}), or take it from the "
+                f"{'s' if len(top) > 1 else ''}, though they happened over {span / DAY_US:,.0f} days: as-of training "
+                "and back-tests at an earlier moment know none of them",
+                f"Without recorded_at of {table}, [source.lag] {table} can say how late they come; or take it from the "
                 "CRM's history.",
             )
 

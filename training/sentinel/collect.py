@@ -83,12 +83,15 @@ def _outcomes(config: WorkspaceConfig, missing: Mapping[str, tuple[int, int, flo
     _, lacking, pace = missing["sql"]
     if lacking:
         yield (
-            f"{lacking} more leads with an SQL inside {config.outcome.sql_horizon_days:g} days, before which nothing can "
-            f"be trained{_weeks(lacking, pace)}."
+            f"{lacking} more leads with an SQL inside {config.outcome.sql_horizon_days:g} days, before which nothing "
+            f"can be trained{_weeks(lacking, pace)}."
         )
     _, lacking, pace = missing["won"]
     if lacking:
-        yield f"{lacking} more won outcomes for a score that speaks of won{_weeks(lacking, pace)}; until then it speaks of SQL."
+        yield (
+            f"{lacking} more won outcomes for a score that speaks of won{_weeks(lacking, pace)}; "
+            "until then it speaks of SQL."
+        )
 
 
 def _weeks(lacking: int, pace: float) -> str:
@@ -121,7 +124,9 @@ def _unanswered(tables: Tables, facts: Facts) -> Iterator[str]:
     answered = by_lead["said"] > 0
     if tables.has("stages"):
         stages = tables.table("stages")
-        ended = stages.filter(stages["stage"].isin(["sql", "opportunity", "closed_won", "closed_lost", "disqualified", "recycled"]))
+        ended = stages.filter(
+            stages["stage"].isin(["sql", "opportunity", "closed_won", "closed_lost", "disqualified", "recycled"])
+        )
         ids = ended.filter(ended["recorded_us"] <= known).select("lead_id").to_pyarrow().column("lead_id").to_pylist()
         answered |= by_lead.index.isin(set(ids))
     reached = facts.leads["lead_id"][np.isfinite(facts.column("first_outcome_us"))]
@@ -129,8 +134,8 @@ def _unanswered(tables: Tables, facts: Facts) -> Iterator[str]:
     count, total = int((~answered).sum()), len(by_lead)
     if total >= NEEDED_LEADS and count > FEW_WITHOUT * total:
         yield (
-            f"What became of {count:,} of the {total:,} leads handed off over {WAIT_DAYS:g} days ago: they have neither a "
-            "later stage nor a disposition, and count as not won."
+            f"What became of {count:,} of the {total:,} leads handed off over {WAIT_DAYS:g} days ago: they have no "
+            "later stage and no disposition, and count as not won."
         )
 
 
@@ -148,7 +153,9 @@ def _amounts(tables: Tables, facts: Facts) -> Iterator[str]:
 def _histories(tables: Tables) -> Iterator[str]:
     unused = [attribute.name for attribute in tables.attributes if attribute.refused == NO_HISTORY]
     if unused:
-        shown = ", ".join(unused[:MAX_NAMED]) + (f" and {len(unused) - MAX_NAMED} more" if len(unused) > MAX_NAMED else "")
+        shown = ", ".join(unused[:MAX_NAMED]) + (
+            f" and {len(unused) - MAX_NAMED} more" if len(unused) > MAX_NAMED else ""
+        )
         count = f"{len(unused)} attribute{'s' if len(unused) > 1 else ''}"
         yield f"The history of {count} in lead_changes, or the value at creation: {shown}. Today none of it is used."
 

@@ -1,4 +1,4 @@
-"""L14: does a column that is said to hold the value at creation hold today's?"""
+"""L14: whether a column that is said to hold the value at creation holds today's."""
 
 # pandas-stubs types a column of a frame as all that it may be.
 # pyright: reportArgumentType=false, reportOperatorIssue=false
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
-from training.sentinel.association import MIN_LEADS, Counted, bound, count_levels, is_telling
+from training.sentinel.association import MIN_LEADS, MIN_OWNERS, Counted, bound, count_levels, is_telling
 from training.sentinel.facts import DAY_US, MINUTE_US, Facts
 from training.sentinel.verdict import Figure, LeakVerdict, Trace, settle
 
@@ -38,7 +38,9 @@ def check_columns(facts: Facts) -> LeakVerdict:
     traces = [*_newest_change(facts), *_running_totals(facts), *_changes_at_outcome(facts), *_changed_leads(facts)]
     changes = 0 if facts.changes is None else len(facts.changes)
     figures = (Figure("changes looked at", float(changes), "changes"),)
-    return settle(ASKED, traces, clean="columns hold values of creation, as far as the tables can tell", figures=figures)
+    return settle(
+        ASKED, traces, clean="columns hold values of creation, as far as the tables can tell", figures=figures
+    )
 
 
 def _newest_change(facts: Facts) -> Iterator[Trace]:
@@ -58,8 +60,8 @@ def _newest_change(facts: Facts) -> Iterator[Trace]:
                 yield Trace(
                     f"'{name}'",
                     "failed",
-                    f"for {equal:,} of the {count:,} leads{who} whose value was changed later, the column already holds "
-                    "the newest change",
+                    f"for {equal:,} of the {count:,} leads{who} whose value was changed later, the column already "
+                    "holds the newest change",
                     f"Take '{name}' out of [columns] known_at_creation (its history in lead_changes is enough), or "
                     "select the value of creation.",
                     refuses=equal >= 0.9 * count and count >= MIN_LEADS,
@@ -100,8 +102,8 @@ def _running_totals(facts: Facts) -> Iterator[Trace]:
                 yield Trace(
                     f"'{name}'",
                     "failed",
-                    f"it goes with the number of {words} by today (rank correlation {rho:.2f}), and not with the number "
-                    "at creation: a running total",
+                    f"it goes with the number of {words} by today (rank correlation {rho:.2f}), and not with the "
+                    "number at creation: a running total",
                     f"Add '{name}' to [columns] ignore; the touches themselves are counted as known at each moment.",
                     refuses=True,
                 )
@@ -115,7 +117,7 @@ def _kinds(touches: pd.DataFrame) -> list[str]:
 def _rho(one: NDArray[np.float64], two: NDArray[np.int64]) -> float:
     if np.ptp(one) == 0 or np.ptp(two) == 0:
         return 0.0
-    return abs(float(spearmanr(one, two).statistic))
+    return abs(float(np.corrcoef(rankdata(one), rankdata(two))[0, 1]))
 
 
 def _changes_at_outcome(facts: Facts) -> Iterator[Trace]:
@@ -160,7 +162,10 @@ def _changed_leads(facts: Facts) -> Iterator[Trace]:
             leads, wins = count_levels(lead[visible], codes.astype(np.int64), happened)
             for number, level in enumerate(names):
                 field = str(level).split(" = ")[0]
-                if field not in told and is_telling(Counted(int(leads[number]), int(wins[number]), base)):
+                counted = Counted(int(leads[number]), int(wins[number]), base)
+                if field in told or not is_telling(counted):
+                    continue
+                if facts.owners(lead[visible][codes == number]) >= MIN_OWNERS:
                     told.add(field)
                     yield Trace(
                         f"'{field}'",

@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from crm.known import to_micros
 from crm.outcomes import Observation, Outcome, outcome_events, risk_spells
 from crm.store import Attribute, Tables
+from crm.tables import ENDING_STAGES
 
-__all__ = ["DAY_US", "HOUR_US", "MINUTE_US", "Facts", "gather_facts", "has_clock"]
+__all__ = ["DAY_US", "HOUR_US", "MINUTE_US", "UNITS", "Facts", "fineness", "gather_facts", "has_clock"]
 
 MINUTE_US = 60_000_000
 HOUR_US = 60 * MINUTE_US
 DAY_US = 24 * HOUR_US
+UNITS = ("microsecond", "second", "minute", "hour", "day")
 QUARTER_US = 91 * DAY_US
 MAX_LEADS = 60_000
 MAX_SOURCES = 12
@@ -54,6 +56,8 @@ class Facts:
         id, digits as #); None without the table.
     changes
         lead, field, value, recorded_us of used attributes; None without the table.
+    sales
+        lead, at_us: stages that end a lead's time at risk, and acceptances of hand-offs, as they were entered.
     merges
         from_lead, into_lead (numbers, -1 for unknown), recorded_us.
     is_sample
@@ -66,6 +70,7 @@ class Facts:
     attributes: tuple[Attribute, ...]
     touches: pd.DataFrame | None
     changes: pd.DataFrame | None
+    sales: pd.DataFrame
     merges: pd.DataFrame
     is_sample: bool
 
@@ -96,6 +101,16 @@ class Facts:
         return pd.factorize(self.leads["account_id"])[0].astype(np.int64)
 
     @cached_property
+    def owner(self) -> NDArray[np.int64]:
+        """Account number of each lead, a number of its own without one, shape (n_leads,)."""
+        account = self.account
+        return np.where(account >= 0, account, account.max(initial=-1) + 1 + np.arange(len(account)))
+
+    def owners(self, leads: NDArray[np.integer]) -> int:
+        """Count the accounts of these leads: an outcome that an account's leads share is one outcome."""
+        return len(np.unique(self.owner[leads]))
+
+    @cached_property
     def lead_touches(self) -> pd.DataFrame:
         """Touches by leads, with ``is_visible``: known while the lead was last at risk, so that features read it."""
         if self.touches is None:
@@ -124,6 +139,7 @@ def gather_facts(tables: Tables, seen: Observation) -> Facts:
         used,
         _touches(tables, number, known),
         _changes(tables, number, known),
+        _sales(tables, number, known),
         _merges(tables, number, known),
         is_sample,
     )
@@ -194,6 +210,20 @@ def _changes(tables: Tables, number: pd.Index, known: int) -> pd.DataFrame | Non
     return _numbered(frame.sort_values("recorded_us", kind="stable"), number)
 
 
+def _sales(tables: Tables, number: pd.Index, known: int) -> pd.DataFrame:
+    parts = [pd.DataFrame({"lead_id": pd.Series([], dtype=object), "at_us": pd.Series([], dtype=np.int64)})]
+    if tables.has("stages"):
+        stages = tables.table("stages")
+        stages = stages.filter(stages["stage"].isin(ENDING_STAGES) & (stages["recorded_us"] <= known))
+        parts.append(stages.select("lead_id", at_us="entered_us").to_pyarrow().to_pandas())
+    if tables.has("hand_offs"):
+        hand_offs = tables.table("hand_offs")
+        hand_offs = hand_offs.filter(hand_offs["accepted_at"].notnull() & (hand_offs["recorded_us"] <= known))
+        moment = hand_offs["accepted_at"].epoch_seconds() * 1_000_000
+        parts.append(hand_offs.select("lead_id", at_us=moment).to_pyarrow().to_pandas())
+    return _numbered(pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True), number)
+
+
 def _numbered(frame: pd.DataFrame, number: pd.Index) -> pd.DataFrame:
     """Put the lead's number in the place of its id; rows of leads that are not looked at fall away."""
     lead = number.get_indexer(pd.Index(frame["lead_id"]))
@@ -212,6 +242,20 @@ def _merges(tables: Tables, number: pd.Index, known: int) -> pd.DataFrame:
             "recorded_us": frame["recorded_us"].to_numpy(dtype=np.int64),
         }
     )
+
+
+def fineness(moments_us: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the position in :data:`UNITS` of the coarsest unit of which each time is a whole number.
+
+    Examples
+    --------
+    >>> [UNITS[n] for n in fineness(np.array([1, 3_000_000, 2 * DAY_US]))]
+    ['microsecond', 'second', 'day']
+    """
+    found = np.zeros(len(moments_us), dtype=np.int64)
+    for number, size in enumerate((1_000_000, MINUTE_US, HOUR_US, DAY_US), start=1):
+        found[moments_us % size == 0] = number
+    return found
 
 
 def has_clock(moments_us: NDArray[np.int64]) -> bool:

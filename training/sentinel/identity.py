@@ -12,7 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from training.sentinel.association import MIN_LEADS, Counted, auc_of, count_levels, is_telling, stratified_odds
+from training.sentinel.association import (
+    MIN_LEADS,
+    MIN_OWNERS,
+    Counted,
+    auc_of,
+    count_levels,
+    is_telling,
+    stratified_odds,
+)
 from training.sentinel.facts import MINUTE_US, Facts, has_clock
 from training.sentinel.verdict import Figure, LeakVerdict, Trace, not_computable, settle
 
@@ -47,7 +55,11 @@ def check_identity(facts: Facts) -> LeakVerdict:
     """Give the verdict on merges and ids."""
     traces = [*_impossible(facts), *_chosen(facts), *_id_shapes(facts), *_id_order(facts)]
     figures = (Figure("merges", float(len(facts.merges)), "merges"),)
-    clean = "merges and ids say nothing of the outcome" if len(facts.merges) else "ids say nothing of the outcome; no merges"
+    clean = (
+        "merges and ids say nothing of the outcome"
+        if len(facts.merges)
+        else "ids say nothing of the outcome; no merges"
+    )
     return settle(IDENTITY, traces, clean=clean, figures=figures)
 
 
@@ -63,8 +75,8 @@ def _impossible(facts: Facts) -> Iterator[Trace]:
         yield Trace(
             "lead_merges",
             "failed",
-            f"{count:,} of {len(merges):,} merges were recorded before one of their leads was created: what was found out "
-            "later is applied from the start",
+            f"{count:,} of {len(merges):,} merges were recorded before one of their leads was created: what was found "
+            "out later is applied from the start",
             "Give recorded_at of lead_merges as the moment at which the two were merged.",
         )
 
@@ -89,8 +101,8 @@ def _chosen(facts: Facts) -> Iterator[Trace]:
                     "failed",
                     f"of the {int(flag.sum()):,} leads that {words} while at risk, {wins:,} have the outcome "
                     f"({outcome}), against {base:.1%} of all: who bought was looked at again, and merged in hindsight",
-                    "Give recorded_at of lead_merges as the moment at which the two were merged, or leave merges made at "
-                    "a sale out.",
+                    "Give recorded_at of lead_merges as the moment at which the two were merged, or leave merges made "
+                    "at a sale out.",
                     refuses=is_telling(Counted(int(flag.sum()), wins, base)),
                 )
                 break
@@ -109,19 +121,25 @@ def _id_shapes(facts: Facts) -> Iterator[Trace]:
         if not known.any():
             continue
         text = ids[known].astype(str)
-        parts = {"form": _shape(text).str.split("/").str[0], "length": text.str.len().astype(str), "start": text.str[:2]}
+        parts = {
+            "form": _shape(text).str.split("/").str[0],
+            "length": text.str.len().astype(str),
+            "start": text.str[:2],
+        }
         told = False
         for word, part in parts.items():
             codes, names = pd.factorize(part)
             if told or not 2 <= len(names) <= 400:
                 continue
-            for trace in _id_levels(facts, column, word, (np.flatnonzero(known), codes.astype(np.int64), names)):
+            for trace in _id_levels(
+                facts, column, word, (np.flatnonzero(known), codes.astype(np.int64), [str(name) for name in names])
+            ):
                 told = True
                 yield trace
 
 
 def _id_levels(
-    facts: Facts, column: str, word: str, level: tuple[NDArray[np.intp], Codes, pd.Index]
+    facts: Facts, column: str, word: str, level: tuple[NDArray[np.intp], Codes, list[str]]
 ) -> Iterator[Trace]:
     rows, codes, names = level
     for outcome, happened in facts.outcomes.items():
@@ -134,7 +152,7 @@ def _id_levels(
                 flag = np.zeros(len(happened), dtype=bool)
                 flag[rows[codes == number]] = True
                 strong = stratified_odds(flag, happened, facts.strata, tests=2 * len(names)).low > ID_ODDS
-            if is_telling(counted) or strong:
+            if (is_telling(counted) or strong) and facts.owners(rows[codes == number]) >= MIN_OWNERS:
                 yield Trace(
                     column,
                     "failed",
@@ -224,9 +242,8 @@ def _pairs(facts: Facts) -> Codes:
 
 
 def _person(facts: Facts) -> Codes:
-    """Number what folds keep together: accounts, leads without one, and what was merged."""
-    account = facts.account
-    owner = np.where(account >= 0, account, account.max(initial=-1) + 1 + np.arange(len(account)))
+    """Give one number to what folds keep together: accounts, leads without one, and what was merged."""
+    owner = facts.owner.copy()
     for _, row in facts.merges.iterrows():
         one, two = int(row["from_lead"]), int(row["into_lead"])
         if one >= 0 and two >= 0:

@@ -1,4 +1,4 @@
-"""L8: are the features, and the scores that were issued, what the tables give today for the same moments?"""
+"""L8: whether features, and scores that were issued, are what the tables give today for the same moments."""
 
 # pyarrow publishes no types.
 # pyright: reportUnknownParameterType=false, reportArgumentType=false
@@ -30,8 +30,8 @@ CLOSE = 1e-6
 ASKED = LeakVerdict(
     "L8",
     "Replay",
-    "Do both computations of the features agree, and do the tables of today still give the scores that were issued, but "
-    "for one row in 1,000?",
+    "Do both computations of the features agree, and do the tables of today still give the scores that were issued, "
+    "but for one row in 1,000?",
     "passed",
     "",
 )
@@ -142,6 +142,6 @@ def _differing(count: int, wrong: int, version: str) -> list[Trace]:
             "failed",
             f"{wrong:,} of {count:,} scores that version {version} issued come out otherwise from the tables of today: "
             "rows were added or changed with a recorded_at that lies before they were known",
-            "Give each row the recorded_at at which the source really had it, or set [source.lag] to how late it arrives.",
+            "Give each row the recorded_at at which the source really had it, or set [source.lag] to its delay.",
         )
     ]

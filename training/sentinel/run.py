@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from crm.config import Workspace, WorkspaceConfig
 from crm.errors import LeakError
@@ -24,20 +25,12 @@ from training.sentinel.trial import take_trial
 from training.sentinel.trials import check_trials
 from training.sentinel.verdict import LeakVerdict, SentinelReport, Trace
 
-__all__ = ["refuse_traces", "run_sentinel", "table_traces"]
+__all__ = ["Subject", "refuse_traces", "run_sentinel", "table_traces"]
 
 
-def run_sentinel(
-    tables: Tables,
-    config: WorkspaceConfig,
-    facts: Facts,
-    data: TrainingData | None,
-    suspects: Sequence[Suspect],
-    progress: Progress,
-    *,
-    workspace: Workspace | None = None,
-) -> SentinelReport:
-    """Ask every question of a workspace.
+@dataclass(frozen=True)
+class Subject:
+    """What the sentinel is set upon.
 
     Parameters
     ----------
@@ -49,22 +42,32 @@ def run_sentinel(
         Labelled snapshots; None where training is refused, when what needs them is not computable.
     suspects
         Of :func:`training.leaks.find_suspects`.
-    progress
-        Where to report.
     workspace
         Whose issued scores are computed again; None to leave them out.
     """
+
+    tables: Tables
+    config: WorkspaceConfig
+    facts: Facts
+    data: TrainingData | None
+    suspects: Sequence[Suspect]
+    workspace: Workspace | None = None
+
+
+def run_sentinel(subject: Subject, progress: Progress) -> SentinelReport:
+    """Ask every question of a workspace, and report in order of the checks."""
+    tables, facts, data = subject.tables, subject.facts, subject.data
     with progress.step("Looking for leaks in tables"):
         found = [
-            check_signals(facts, suspects),
-            check_names(facts, tables.attributes, config.columns.known_at_creation),
+            check_signals(facts, subject.suspects),
+            check_names(facts, tables.attributes, subject.config.columns.known_at_creation),
             *_table_checks(tables, facts),
         ]
     with progress.step("Trying a small model"):
         trial = take_trial(data) if data is not None else "there are too few outcomes to train on"
         found += check_trials(tables, data, trial)
     with progress.step("Computing again"):
-        found.append(check_replay(tables, data, workspace))
+        found.append(check_replay(tables, data, subject.workspace))
     return SentinelReport(tuple(sorted(found, key=lambda verdict: int(verdict.check[1:]))))
 
 

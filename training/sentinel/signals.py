@@ -1,4 +1,4 @@
-"""L5: does any attribute tell the outcome alone, by its values, by being there, or through its account?"""
+"""L5: whether any attribute tells the outcome alone, by its values, by being there, or through its account."""
 
 # pandas-stubs types a column of a frame as all that it may be.
 # pyright: reportArgumentType=false
@@ -24,12 +24,13 @@ FAILED_ODDS, LOOKED_ODDS, REFUSED_ODDS = 5.0, 3.0, 15.0
 MIN_GAP = 0.15
 ACCOUNT_BASE = 0.30
 MAX_LEVELS = 200
+TOUCHES = "touches"
 WORDS: Mapping[Outcome, str] = {"sql": "an SQL", "won": "a win"}
 ASKED = LeakVerdict(
     "L5",
     "One signal alone",
-    "Does one signal alone rank the outcome with an AUC above 0.90, have a value that only leads with the outcome have, "
-    "or is it missing according to the outcome (odds above 5, at one source and in one quarter)?",
+    "Does one signal alone rank the outcome with an AUC above 0.90, have a value that only leads with the outcome "
+    "have, or is it missing according to the outcome (odds above 5, at one source and in one quarter)?",
     "passed",
     "",
 )
@@ -73,8 +74,10 @@ def _of_suspect(suspect: Suspect) -> Trace:
 
 
 def _filled(facts: Facts) -> Iterator[tuple[str, Flags]]:
-    """Yield each column whose being there may tell, with where it is filled."""
+    """Yield each column whose being there may tell, with where it is filled; and whether the lead has any touch."""
     yield "account_id", facts.leads["account_id"].notna().to_numpy()
+    if facts.touches is not None and len(facts.lead_touches):
+        yield TOUCHES, np.bincount(facts.lead_touches["lead"].to_numpy(), minlength=len(facts.leads)) > 0
     for name in facts.values.columns:
         yield name, facts.values[name].notna().to_numpy()
 
@@ -95,33 +98,40 @@ def _missing(facts: Facts) -> Iterator[Trace]:
 
 
 def _missing_trace(name: str, outcome: Outcome, shares: tuple[float, float], odds: Odds) -> Trace:
-    is_leak = odds.strength > FAILED_ODDS
+    # People who buy do something first, so leads without any touch are for a person to judge.
+    is_leak = odds.strength > FAILED_ODDS and name != TOUCHES
+    todo = {
+        "account_id": "Accounts seem to be given at conversion: select account_id only if the lead had it at creation.",
+        TOUCHES: "Find out why leads have no touches: if those of lost leads were deleted, touches tell the outcome.",
+    }.get(
+        name,
+        f"Find out who fills '{name}' in, and when: if it is filled in as sales works the lead, add it to [columns] "
+        "ignore or give its history in lead_changes.",
+    )
     return Trace(
         f"'{name}'",
         "failed" if is_leak else "attention",
         f"filled for {shares[0]:.0%} of the leads with {WORDS[outcome]} and {shares[1]:.0%} of the others "
         f"(odds surely {odds.strength:.1f} times, at one source and in one quarter)",
-        f"Find out who fills '{name}' in, and when: if it is filled in as sales works the lead, add it to [columns] "
-        "ignore or give its history in lead_changes."
-        if name != "account_id"
-        else "Accounts seem to be given at conversion: select account_id only if the lead had it at creation.",
-        refuses=odds.strength > REFUSED_ODDS,
+        todo,
+        refuses=is_leak and odds.strength > REFUSED_ODDS,
     )
 
 
 def _account_values(facts: Facts) -> Iterator[Trace]:
-    """Find values that leads have beforehand where their account has the outcome later, as a column updated at the win."""
+    """Find values of leads whose account has the outcome later, as a column has that is updated at the win."""
     account = facts.account
     if account.max(initial=-1) < 0:
         return
     for outcome, column in (("sql", "sql_us"), ("won", "won_us")):
-        first = pd.Series(facts.column(column)).groupby(account).min()
-        before = account >= 0
-        before[before] = facts.column("created_us")[before] < first.loc[account[before]].to_numpy()
-        happened = np.isfinite(first.reindex(range(account.max() + 1)).to_numpy(dtype=float, na_value=np.inf))
+        first = np.full(account.max() + 1, np.inf)
+        owned = account >= 0
+        np.minimum.at(first, account[owned], facts.column(column)[owned])
+        before = owned & (facts.column("created_us") < first[account])
+        happened = np.isfinite(first)
         seen = np.unique(account[before])
         base = float(happened[seen].mean()) if len(seen) else 1.0
-        for name in facts.values.columns:
+        for name in facts.values.columns.astype(str):
             counted = _best_level(facts.values[name], account, before, happened)
             if counted is None:
                 continue

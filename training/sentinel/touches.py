@@ -10,8 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.sentinel.association import MIN_LEADS, Counted, auc_of, count_levels, is_telling, stratified_odds
-from training.sentinel.facts import DAY_US, Facts
+from training.sentinel.association import (
+    MIN_LEADS,
+    MIN_OWNERS,
+    Counted,
+    auc_of,
+    count_levels,
+    is_telling,
+    stratified_odds,
+)
+from training.sentinel.facts import DAY_US, UNITS, Facts, fineness
 from training.sentinel.touch_times import late_recorded, piled_up
 from training.sentinel.verdict import Figure, LeakVerdict, Trace, not_computable, settle
 
@@ -26,15 +34,14 @@ BATCH_TOUCHES = 20
 BATCH_SPAN_US = 7 * DAY_US
 MAX_BATCHES = 200
 BEFORE_ODDS, BEFORE_AUC = 6.0, 0.80
-UNITS_US = (DAY_US, 3_600_000_000, 60_000_000, 1_000_000)
 BACK_FILLED = (
     "Leave these touches out of the SELECT, or give them the recorded_at at which they were really written down."
 )
 ASKED = LeakVerdict(
     "L11",
     "Back-filled touches",
-    "Are there touches that only leads with the outcome have, that were written down after it, at a fixed distance from "
-    "it, in one batch, before the lead existed, or in a form of their own?",
+    "Are there touches that only leads with the outcome have, that were written down after it, at a fixed distance "
+    "from it, in one batch, before the lead existed, or in a form of their own?",
     "passed",
     "",
 )
@@ -58,7 +65,9 @@ def check_touches(facts: Facts) -> LeakVerdict:
         Figure("touches by leads", float(len(seen)), "touches"),
         Figure("known while at risk", 100.0 * float(seen.mean()), "%"),
     )
-    return settle(ASKED, traces, clean="touches were there before the outcome, for leads with it and without", figures=figures)
+    return settle(
+        ASKED, traces, clean="touches were there before the outcome, for leads with it and without", figures=figures
+    )
 
 
 def telling_touches(facts: Facts) -> list[Trace]:
@@ -81,8 +90,7 @@ def _tell(
     facts: Facts, rows: pd.DataFrame, level: pd.Series, word: str, explained: NDArray[np.bool_]
 ) -> Iterator[Trace]:
     """Yield the levels that tell, and mark their rows, so that one leak is told once."""
-    codes, names = pd.factorize(level)
-    codes = codes.astype(np.int64)
+    codes, names = _numbered(level)
     has_level = codes >= 0
     lead = rows["lead"].to_numpy()
     told: set[int] = set()
@@ -92,10 +100,16 @@ def _tell(
         for number in np.flatnonzero(leads >= ENOUGH_FEW):
             counted = Counted(int(leads[number]), int(wins[number]), base)
             trace = None if int(number) in told else _judged(f"{word} '{names[number]}'", outcome, counted, len(names))
-            if trace is not None:
+            if trace is not None and facts.owners(lead[codes == number]) >= MIN_OWNERS:
                 told.add(int(number))
                 explained |= codes == number
                 yield trace
+
+
+def _numbered(level: pd.Series) -> tuple[Codes, list[str]]:
+    """Give each level a number, -1 where there is none."""
+    codes, names = pd.factorize(level)
+    return codes.astype(np.int64), [str(name) for name in names]
 
 
 def _judged(what: str, outcome: str, counted: Counted, tried: int) -> Trace | None:
@@ -117,9 +131,7 @@ def forms_of(rows: pd.DataFrame) -> pd.Series:
     Kind, how finely it is dated, whether it was recorded at its own moment, what it leaves empty, shape of its id.
     """
     happened = rows["happened_us"].to_numpy()
-    unit = np.full(len(rows), "microseconds", dtype=object)
-    for size, word in zip(reversed(UNITS_US), ("seconds", "minutes", "hours", "days"), strict=True):
-        unit[happened % size == 0] = word
+    unit = np.array([f"by the {unit}" for unit in UNITS], dtype=object)[fineness(happened)]
     parts = [
         rows["kind"].astype(str),
         pd.Series(unit, index=rows.index),
@@ -154,8 +166,7 @@ def _afterwards(facts: Facts) -> Iterator[Trace]:
     touches = facts.lead_touches
     seen = touches[touches["is_visible"].to_numpy()]
     for column, word in NAMED[:3]:
-        codes, names = pd.factorize(touches[column])
-        codes = codes.astype(np.int64)
+        codes, names = _numbered(touches[column])
         has_level = codes >= 0
         known = set(seen[column].dropna().unique())
         for outcome, happened in facts.outcomes.items():
@@ -163,7 +174,8 @@ def _afterwards(facts: Facts) -> Iterator[Trace]:
             leads, wins = count_levels(touches["lead"].to_numpy()[has_level], codes[has_level], happened)
             for number in np.flatnonzero(leads >= MIN_LEADS):
                 counted = Counted(int(leads[number]), int(wins[number]), base)
-                if is_telling(counted) and outcome == "sql":
+                spread = facts.owners(touches["lead"].to_numpy()[codes == number])
+                if is_telling(counted) and outcome == "sql" and spread >= MIN_OWNERS:
                     share = float((seen[column] == names[number]).sum()) / max(int((codes == number).sum()), 1)
                     if names[number] not in known or share < 0.1:
                         yield Trace(

@@ -125,7 +125,9 @@ def lift_of(scores: Matrix, happened: Flags, top: float = TOP) -> float:
     return float(happened[best].mean()) / base
 
 
-def bootstrap(group: NDArray[np.int64], measure: Callable[[NDArray[np.int64]], float], *, seed: int = 0, draws: int = DRAWS) -> Matrix:
+def bootstrap(
+    group: NDArray[np.int64], measure: Callable[[NDArray[np.int64]], float], *, seed: int = 0, draws: int = DRAWS
+) -> Matrix:
     """Measure again and again on drawn accounts.
 
     Parameters

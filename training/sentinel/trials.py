@@ -113,7 +113,9 @@ def _shift(context: _Context) -> LeakVerdict:
     happened = trial.happened[old]
     wins = int(happened.sum())
     if wins < MIN_TESTED or wins == len(old):
-        return not_computable(SHIFT, f"{wins} tested snapshots of leads older than a day have an SQL, under {MIN_TESTED}")
+        return not_computable(
+            SHIFT, f"{wins} tested snapshots of leads older than a day have an SQL, under {MIN_TESTED}"
+        )
     measure = AucGap(happened, trial.predicted[old], later[old])
     drop = measure(np.arange(len(old)))
     error = float(np.std(bootstrap(trial.group[old], measure)))
@@ -132,8 +134,8 @@ def _shift(context: _Context) -> LeakVerdict:
                 "touches of the last day",
                 "failed" if surely > SHIFT_FAILED else "attention",
                 f"the AUC falls by {drop:.3f} (surely {surely:.3f}) when everything is known a day later",
-                "See which touches come in the last hours before an outcome (L7, L11, L12). If they are the leads' own, "
-                "score often; if the source is filled once a day, set [source.lag].",
+                "See which touches come in the last hours before an outcome (L7, L11, L12). If they are the leads' "
+                "own, score often; if the source is filled once a day, set [source.lag].",
             )
         )
     clean = f"the AUC of leads older than a day changes by {-drop:+.3f}"
@@ -144,11 +146,13 @@ def _age_days(context: _Context) -> Matrix:
     first = pd.Series(context.data.snapshots.as_of_us).groupby(context.data.snapshots.lead).min()
     if "lead_age_days" in context.data.features.names:
         return context.trial.matrix[:, context.data.features.names.index("lead_age_days")]
-    return (context.trial.as_of_us - first.loc[context.trial.lead].to_numpy()) / DAY_US
+    return (
+        context.trial.as_of_us - first.to_numpy()[np.searchsorted(first.index.to_numpy(), context.trial.lead)]
+    ) / DAY_US
 
 
 def permutation_errors(trial: Trial, *, seed: int = 0) -> tuple[float, float, int]:
-    """Permute the labels by account and return the mean AUC, its distance from 0.5 in standard errors, and the accounts.
+    """Permute labels by account; return the mean AUC, its distance from 0.5 in standard errors, and the accounts.
 
     One row an account is tested, so that the standard error is that of independent rows.
     """
@@ -188,12 +192,14 @@ def _permuted(trial: Trial) -> LeakVerdict:
             Trace(
                 "the split",
                 "failed",
-                f"labels that were dealt out at random are ranked with an AUC of {mean:.3f}, {errors:+.1f} standard errors "
-                "from a coin toss: rows of training come back in the test",
+                f"labels that were dealt out at random are ranked with an AUC of {mean:.3f}, {errors:+.1f} standard "
+                "errors from a coin toss: rows of training come back in the test",
                 "Look for one person under several accounts (L16) and for account_id that are not accounts.",
             )
         )
-    return settle(PERMUTED, traces, clean=f"labels dealt out at random are ranked with an AUC of {mean:.3f}", figures=figures)
+    return settle(
+        PERMUTED, traces, clean=f"labels dealt out at random are ranked with an AUC of {mean:.3f}", figures=figures
+    )
 
 
 def _hours_to_outcome(context: _Context) -> Matrix:
@@ -222,7 +228,10 @@ def _blackout(context: _Context) -> LeakVerdict:
     happened, predicted = trial.happened[tested], trial.predicted[tested]
     hours = _hours_to_outcome(context)[tested]
     lift = lift_of(predicted, happened)
-    figures = [Figure("lift of the best tenth", lift, "times"), Figure("snapshots with an SQL", float(happened.sum()), "")]
+    figures = [
+        Figure("lift of the best tenth", lift, "times"),
+        Figure("snapshots with an SQL", float(happened.sum()), ""),
+    ]
     traces: list[Trace] = []
     shares: list[str] = []
     for limit in BLACKOUT_HOURS:
@@ -241,10 +250,10 @@ def _blackout(context: _Context) -> LeakVerdict:
                 Trace(
                     f"the last {limit} hours",
                     "failed",
-                    f"without the {int(near.sum()):,} snapshots whose outcome came within {limit} hours, the lift of the "
-                    f"best tenth falls to {ratio:.0%} of {lift:.1f}",
-                    "Find the touches of the last hours that sales or the system makes (L11, L12), and set actor or leave "
-                    "them out.",
+                    f"without the {int(near.sum()):,} snapshots whose outcome came within {limit} hours, the lift of "
+                    f"the best tenth falls to {ratio:.0%} of {lift:.1f}",
+                    "Find the touches of the last hours that sales or the system makes (L11, L12), and set actor or "
+                    "leave them out.",
                 )
             )
     return settle(BLACKOUT, traces, clean=f"the lift stays: {', '.join(shares)}", figures=figures)

@@ -138,9 +138,7 @@ class SentinelReport:
         return [verdict.to_json() for verdict in self.verdicts]
 
 
-def settle(
-    asked: LeakVerdict, traces: Sequence[Trace], *, clean: str, figures: Sequence[Figure] = ()
-) -> LeakVerdict:
+def settle(asked: LeakVerdict, traces: Sequence[Trace], *, clean: str, figures: Sequence[Figure] = ()) -> LeakVerdict:
     """Settle a verdict by the worst of its traces.
 
     Parameters
