@@ -191,7 +191,7 @@ def _show_sentinel(report: SentinelReport) -> None:
         return
     rows = [(verdict.check, verdict.title, VERDICTS[verdict.status], _short(verdict)) for verdict in report.verdicts]
     print_paragraph("")
-    print_table("Leak sentinel", ("", "asked", "verdict", "found"), rows)
+    print_table("Leak sentinel", ("", "check", "verdict", "found"), rows)
 
 
 def _short(verdict: LeakVerdict) -> str:

@@ -16,7 +16,6 @@ from crm.tables import TABLES
 
 DAY = pd.Timedelta(days=1)
 MINUTE = pd.Timedelta(minutes=1)
-TIMES = ("created_at", "recorded_at", "happened_at", "entered_at", "handed_off_at", "accepted_at", "closed_at")
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,16 @@ class Crm:
 
 
 def arrow_of(frame: pd.DataFrame) -> pa.Table:
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    for number, field in enumerate(table.schema):
-        if field.name in TIMES and pa.types.is_timestamp(field.type):
-            table = table.set_column(number, field.name, table.column(number).cast(pa.timestamp("us", "UTC")))
-    return table
+    return pa.table({str(name): column_of(frame[name]) for name in frame.columns})
+
+
+def column_of(values: pd.Series) -> pa.Array:
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        naive = values.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy().astype("datetime64[us]")
+        return pa.array(naive, pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
+    if values.dtype.kind in "fib":
+        return pa.array(values.to_numpy(), from_pandas=True)
+    return pa.array([None if pd.isna(value) else value for value in values.tolist()])
 
 
 def made(leads: int, seed: int) -> Crm:
