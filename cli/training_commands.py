@@ -28,8 +28,8 @@ __all__ = ["check", "promote", "retrain", "rollback", "show_result", "train"]
 def check(folder: Path, as_json: bool, as_of: str | None) -> int:
     """Tell whether the tables can carry a model: quarantine, readiness, leaks.
 
-    Exit code 0 when they can, 1 when training would be refused, 3 when rows went to quarantine or a setting has no
-    effect.
+    Exit code 0 when they can, 1 when training would be refused, 3 when rows went to quarantine, a setting has no
+    effect, or a check for leaks wants a person to look (docs/how-to/check-for-leaks.md).
     """
     workspace = open_workspace(folder)
     progress = TerminalProgress(quiet=as_json)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from crm.errors import LeakError
 from models.intervals import jeffreys
@@ -22,7 +21,7 @@ Matrix = NDArray[np.float64]
 MAX_AUC = 0.90
 MAX_RATE = 0.90
 RARE_BASE = 0.20
-MIN_ROWS = 20
+MIN_ROWS, MIN_GROUPS = 20, 10
 BINS = 20
 PRIOR_ROWS = 20.0
 
@@ -67,7 +66,8 @@ def find_suspects(data: TrainingData) -> tuple[Suspect, ...]:
             if best > MAX_AUC:
                 why = f"alone it ranks {labels.outcome} with an AUC of {best:.2f}"
             else:
-                why = _telling_value(data.matrix[np.ix_(newest, numbers)], data.ever[labels.outcome][newest])
+                ever = data.ever[labels.outcome][newest]
+                why = _telling_value(data.matrix[np.ix_(newest, numbers)], ever, data.snapshots.group[newest])
             if why:
                 found.append(Suspect(signal, labels.outcome, best, why))
     return tuple(found)
@@ -106,24 +106,24 @@ def _bins(column: Matrix) -> NDArray[np.int64]:
 
 def _auc_of_rates(bins: NDArray[np.int64], happened: NDArray[np.bool_], halves: NDArray[np.int64]) -> float:
     """Learn a rate a bin on one half of the accounts and rank the other half by it, both ways round."""
-    scores = np.zeros(len(bins))
     base = float(happened.mean())
     size = int(bins.max()) + 1
-    for half in (0, 1):
-        learn, use = halves == half, halves != half
-        rows = np.bincount(bins[learn], minlength=size)
-        wins = np.bincount(bins[learn], happened[learn], minlength=size)
-        scores[use] = ((wins + PRIOR_ROWS * base) / (rows + PRIOR_ROWS))[bins[use]]
-    positives = int(happened.sum())
-    ranks = rankdata(scores)
-    return float((ranks[happened].sum() - positives * (positives + 1) / 2) / (positives * (len(happened) - positives)))
+    cells = bins + size * (halves == 0)  # rows of one half and one bin share their score
+    rows = np.bincount(cells, minlength=2 * size).astype(np.float64)
+    wins = np.bincount(cells, happened, minlength=2 * size)
+    rates = np.roll((wins + PRIOR_ROWS * base) / (rows + PRIOR_ROWS), size)  # each half is ranked by the other's rates
+    _, score = np.unique(rates, return_inverse=True)
+    won, lost = np.bincount(score, wins), np.bincount(score, rows - wins)
+    below = np.cumsum(lost) - lost
+    return float((won * (below + lost / 2)).sum() / (won.sum() * lost.sum()))
 
 
-def _telling_value(columns: Matrix, happened: NDArray[np.bool_]) -> str:
+def _telling_value(columns: Matrix, happened: NDArray[np.bool_], groups: NDArray[np.int64]) -> str:
     """Find a value that only leads with the outcome have, as a column has that is filled in at the sale.
 
     One row a lead, and the outcome whenever it was recorded: a column may be filled in at a sale that lies beyond the
-    horizon, and for some of the sales only.
+    horizon, and for some of the sales only. Leads of one account may share their outcome, so a value has to be that of
+    several accounts.
     """
     base = float(happened.mean())
     if base >= RARE_BASE:
@@ -135,6 +135,7 @@ def _telling_value(columns: Matrix, happened: NDArray[np.bool_]) -> str:
             masks.append(column == 1.0)
         for mask in masks:
             rows, wins = int(mask.sum()), int(happened[mask].sum())
-            if rows >= MIN_ROWS and jeffreys(wins, rows)[0] > MAX_RATE:
+            tells = rows >= MIN_ROWS and jeffreys(wins, rows)[0] > MAX_RATE
+            if tells and len(np.unique(groups[mask])) >= MIN_GROUPS:
                 return f"{wins} of the {rows} leads that have the value have the outcome, against {base:.1%} of all"
     return ""

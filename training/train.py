@@ -34,6 +34,7 @@ from training.learn import amounts_out_of_fold, learn, make_bundle
 from training.prepare import TrainingData, prepare
 from training.replay import draw_line, replay_weeks
 from training.report import ReportParts
+from training.sentinel.run import refuse_traces, table_traces
 from training.tracking import log_run
 from training.versions import library_versions
 
@@ -137,6 +138,7 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
         data = prepare(tables, workspace.config, as_of, progress)
         with progress.step("Looking for leaks"):
             refuse_leaks(find_suspects(data))
+            refuse_traces(table_traces(tables, data.seen))
         learned = learn(data, workspace.config, progress)
         bundle = make_bundle(data, learned, workspace.config, library_versions())
         weeks = replay_weeks(tables, bundle, workspace.config.snapshots, data.seen, progress)

@@ -1,0 +1,1 @@
+"""The leak sentinel: every way in which a table may know its outcome, asked one after the other."""
