@@ -189,8 +189,8 @@ def visits_recorded_after_the_sale(crm: Crm, rng: np.random.Generator) -> Crm:
     sold = crm.sql_at.iloc[rows]
     moments = sold - pd.to_timedelta(rng.uniform(0.1, 15.0, len(rows)), unit="D").round("us")
     rows_made = like_the_others(crm, rng, touches_at(crm, rows, moments))
-    later = sold.to_numpy() + pd.to_timedelta(rng.uniform(1, 5, len(rows)), unit="D").round("us")
-    rows_made = rows_made.assign(recorded_at=pd.to_datetime(later, utc=True))
+    later = sold.reset_index(drop=True) + pd.to_timedelta(rng.uniform(1, 5, len(rows)), unit="D").round("us")
+    rows_made = rows_made.assign(recorded_at=later.to_numpy())
     return crm.with_rows("touches", rows_made)
 
 
@@ -659,7 +659,7 @@ def deals_of_accounts_alone(crm: Crm, rng: np.random.Generator) -> Crm:
 def lists_uploaded_weekly(crm: Crm, rng: np.random.Generator) -> Crm:
     """Downloads and webinars come as lists, every Monday at nine."""
     touches = crm.tables["touches"]
-    monday = touches["happened_at"].dt.floor("D") + pd.to_timedelta(7 - touches["happened_at"].dt.weekday, unit="D")
+    monday = touches["happened_at"].dt.floor("D") + pd.to_timedelta(7 - touches["happened_at"].dt.day_of_week, unit="D")
     listed = touches["kind"].isin(["download", "webinar_attend"])
     recorded = touches["recorded_at"].mask(listed, monday + pd.Timedelta(hours=9))
     kept = recorded < pd.Timestamp("2026-07-01", tz="UTC")

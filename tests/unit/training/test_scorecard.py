@@ -52,7 +52,9 @@ def drawn(count: int, seed: int, *, level: float = -2.5) -> tuple[CardRows, NDAr
     happened = rng.random(count) < expit(z)
     as_of = np.arange(count, dtype=np.int64) * (DAY // 8)
     numbers = np.arange(count, dtype=np.int64)
-    folds = time_forward_folds(as_of, happened, numbers, horizon_us=10 * DAY, is_once=True)
+    folds = time_forward_folds(
+        as_of, happened, numbers, np.ones(len(as_of), dtype=bool), horizon_us=10 * DAY, is_once=True
+    )
     rows = CardRows(numbers, FEATURES, matrix, happened, as_of + 10 * DAY, numbers, folds, "sql", 10.0)
     return rows, z
 
