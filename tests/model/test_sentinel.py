@@ -176,7 +176,9 @@ def test_what_holds_for_a_month_alone_shows_in_a_random_split() -> None:
         .with_column("batch", month.astype(float))
     )
     with look(found, with_features=True) as looked:
-        assert looked.report.verdict("L9").status == "attention", [(f.name, f.value) for f in looked.report.verdict("L9").figures]
+        assert looked.report.verdict("L9").status == "attention", [
+            (f.name, f.value) for f in looked.report.verdict("L9").figures
+        ]
 
 
 @pytest.mark.slow
