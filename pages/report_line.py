@@ -19,11 +19,12 @@ QUANTILES_SHOWN = (50, 75, 90, 95, 99, 100)
 
 @dataclass(frozen=True)
 class LineSection:
-    """Sentences, figures and tables on the MQL line."""
+    """Sentences, figures and tables on the MQL line; old rule and new line side by side where there is an old rule."""
 
     sentences: tuple[str, ...]
     figures: tuple[Figure, ...]
     tables: tuple[Table, ...]
+    rules: Table | None
 
 
 def line_section(context: Context) -> LineSection:
@@ -32,9 +33,8 @@ def line_section(context: Context) -> LineSection:
     figures = [_curve_figure(context)] if line.curve else []
     figures += [_weekly_figure(context)] if line.weekly else []
     tables = [_grades_table(context), *([_values_table(context)] if len(line.values) == 101 else [])]
-    if line.comparison is not None:
-        tables.append(_rules_table(context, line.comparison))
-    return LineSection(_sentences(context), tuple(figures), tuple(tables))
+    rules = None if line.comparison is None else _rules_table(context, line.comparison)
+    return LineSection(_sentences(context), tuple(figures), tuple(tables), rules)
 
 
 def amount_table(context: Context) -> tuple[str, Table]:

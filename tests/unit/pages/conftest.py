@@ -14,6 +14,8 @@ from pages.report_data import (
     Estimate,
     LineReport,
     ModelReport,
+    RuleRow,
+    RulesReport,
     SignalRow,
     TableRow,
 )
@@ -164,6 +166,32 @@ def make_report() -> ModelReport:
             ),
             values=values,
             grades={"A": 155, "B": 156, "C": 2_480, "D": 3_427},
+            comparison=RulesReport(
+                "2026-01-14",
+                "2026-04-08",
+                12,
+                RuleRow(
+                    52.3,
+                    40.0,
+                    Estimate(0.131, 0.095, 0.17),
+                    Estimate(0.041, 0.021, 0.065),
+                    Estimate(2_100_000.0, 900_000.0, 3_600_000.0),
+                    Estimate(1_102_000.0, 358_000.0, 2_032_000.0),
+                ),
+                RuleRow(
+                    38.6,
+                    36.9,
+                    Estimate(0.18, 0.13, 0.23),
+                    Estimate(0.072, 0.045, 0.1),
+                    Estimate(3_900_000.0, 2_200_000.0, 5_700_000.0),
+                    Estimate(2_233_500.0, 1_179_500.0, 3_349_500.0),
+                ),
+                Estimate(1_131_500.0, -112_000.0, 2_420_000.0),
+                0.93,
+                11.4,
+                28.6,
+                25.5,
+            ),
         ),
         signals=tuple(
             SignalRow(name, group, points, features)

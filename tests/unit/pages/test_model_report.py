@@ -180,3 +180,16 @@ def test_what_is_excluded_is_counted_by_rule(report: ModelReport, language: Lang
     assert today in page
     assert "1,234" in page
     assert heading not in render_model_report(report, language)
+
+
+@pytest.mark.parametrize(
+    ("language", "old", "new"), [("en", "Old rule", "New line"), ("ja", "旧ルール", "新しいライン")]
+)
+def test_old_rule_and_new_line_stand_side_by_side(report: ModelReport, language: Language, old: str, new: str) -> None:
+    page = render_model_report(report, language)
+    table = page[page.index(f">{old}<") :]
+    assert f">{new}<" in table
+    assert "52.3" in table
+    assert "36.9" in table
+    without = replace(report, line=replace(report.line, comparison=None))
+    assert f">{old}<" not in render_model_report(without, language)
