@@ -33,7 +33,7 @@ demo: $(VENV)/.run-time  ## Build a workspace with simulated leads in ./demo, tr
 test: $(VENV)/.development  ## Run the fast tests
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m 'not slow and not browser'
 
-check: $(VENV)/.development  ## Run every check and every test, as CI does
+check: $(VENV)/.development  ## Run every check and every test, as CI does (ONLY="slow or browser" for the tests of these marks)
 	@git status --porcelain > $(VENV)/status-before
 	@$(call step,format,$(BIN)/ruff format --check --output-format concise .)
 	@$(call step,lint,$(BIN)/ruff check --output-format concise .)
@@ -41,7 +41,7 @@ check: $(VENV)/.development  ## Run every check and every test, as CI does
 	@$(call step,imports,$(BIN)/lint-imports --no-cache)
 	@$(call step,dependencies,$(BIN)/python -m pip check)
 	@$(call step,reference pages,$(BIN)/python docs/generate.py --check)
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(if $(ONLY),-m '$(ONLY)')
 	@$(call step,nothing left behind,git status --porcelain | diff $(VENV)/status-before -)
 
 fix: $(VENV)/.development  ## Mend what ruff can mend, format, write the reference pages anew, show what remains

@@ -20,6 +20,7 @@ from models.calibration import Calibrator
 from models.exact_points import ExactPoints, exact_points
 from models.logistic import LogisticMember, fit_logistic
 from models.scoring import points_per_logit
+from models.timing import Timing
 from tests.unit.models.members import ROWS, SHAPES, Matrix, rows
 
 MATRIX, HAPPENED = rows(1500)
@@ -46,7 +47,7 @@ def _amount() -> AmountModel:
 
 
 def _bundle(members: tuple[LogisticMember | StumpsMember | ShallowMember, ...], weights: tuple[float, ...]) -> Bundle:
-    endpoint = Endpoint("sql", 30.0, members, weights, Calibrator("platt", 1.0, 1.0, 0.2), 1.3)
+    endpoint = Endpoint("sql", 30.0, members, weights, Calibrator("platt", 1.0, 1.0, 0.2), Timing.plain(30.0), 1.3)
     return Bundle(FEATURES, endpoint, endpoint, _amount(), "sql", -1.7, "USD", "a", "b", {})
 
 
