@@ -9,7 +9,9 @@ Populations: every lead at its creation, and at the age of seven days; every lea
 of each of the last twelve months. "Drawn" is the number of outcomes that happened in the training rows over the number
 that the truth expects there: what chance alone does to the level that anybody can learn from them.
 
-    python benchmarks/bench_truth.py [--ceiling 500000] [LEADS [SEED ...]]      default: 20000 1 2 3
+With --drift the base rate falls and the mix of sources shifts over the last five months.
+
+    python benchmarks/bench_truth.py [--ceiling 500000] [--drift] [LEADS [SEED ...]]      default: 20000 1 2 3
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ from training.train import open_tables
 DAY_US = 86_400_000_000
 MONTHS = 12
 CEILING_SEED = 4_000_000_000
-WORKSPACE = '[source]\nurl = "demo://?leads={leads}&seed={seed}"\n[value]\nmargin = 0.3\ntouch_cost = 150\n'
+WORKSPACE = (
+    '[source]\nurl = "demo://?leads={leads}&seed={seed}&drift={drift:d}"\n[value]\nmargin = 0.3\ntouch_cost = 150\n'
+)
 Predict = Callable[[np.ndarray], np.ndarray]
 OUTCOMES = ("p_sql", "p_won")
 
@@ -64,9 +68,11 @@ class Ceiling:
 
 
 @contextmanager
-def world(leads: int, seed: int) -> Iterator[tuple[Workspace, Tables]]:
+def world(settings: SimulatorSettings) -> Iterator[tuple[Workspace, Tables]]:
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "kizashi.toml").write_text(WORKSPACE.format(leads=leads, seed=seed))
+        Path(folder, "kizashi.toml").write_text(
+            WORKSPACE.format(leads=settings.leads, seed=settings.seed, drift=settings.drift)
+        )
         workspace = load_workspace(Path(folder))
         with open_tables(workspace, datetime.now(UTC), Silent()) as tables:
             yield workspace, tables
@@ -77,11 +83,11 @@ def moments_of(frame: pd.DataFrame) -> pa.Table:
     return pa.table({"row_id": np.arange(len(ids)), "lead_id": ids, "as_of_us": as_of})
 
 
-def truth_of(frame: pd.DataFrame, leads: int, seed: int) -> pd.DataFrame:
+def truth_of(frame: pd.DataFrame, settings: SimulatorSettings) -> pd.DataFrame:
     asked = pd.DataFrame(
         {"lead_id": frame["lead_id"].astype(str), "as_of": pd.to_datetime(frame["as_of_us"] * 1000, utc=True)}
     )
-    return truth(SimulatorSettings(leads=leads, seed=seed), snapshots=asked)
+    return truth(settings, snapshots=asked)
 
 
 def populations(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -104,13 +110,14 @@ def slope(probability: np.ndarray, true: np.ndarray) -> float:
 def fit_ceiling(leads: int) -> Ceiling:
     """Fit the true probability of one moment a lead, drawn among creation and two ages."""
     started = time.monotonic()
-    with world(leads, CEILING_SEED) as (workspace, tables):
+    settings = SimulatorSettings(leads=leads, seed=CEILING_SEED)
+    with world(settings) as (workspace, tables):
         seen = observation(tables, workspace.config.outcome, OBSERVED_UNTIL)
         snapshots = take_snapshots(tables, SnapshotsConfig(creation=True, random_per_lead=4), seen)
         frame = snapshots.moments.to_pandas().sample(frac=1.0, random_state=1).drop_duplicates("lead_id")
         features = learn_features(tables, moments_of(frame.iloc[:50_000]), to_micros(OBSERVED_UNTIL))
         matrix = build_features(tables, moments_of(frame), features)
-        true = truth_of(frame, leads, CEILING_SEED)
+        true = truth_of(frame, settings)
     parameters = {"objective": "cross_entropy", "num_leaves": 63, "learning_rate": 0.05, "verbosity": -1, "seed": 1}
     predict: dict[str, Predict] = {}
     for column in OUTCOMES:
@@ -122,10 +129,10 @@ def fit_ceiling(leads: int) -> Ceiling:
     return Ceiling(features, predict)
 
 
-def drawn_over_true(data: TrainingData, leads: int, seed: int) -> dict[str, float]:
+def drawn_over_true(data: TrainingData, settings: SimulatorSettings) -> dict[str, float]:
     """Return outcomes that happened in the mature training rows over those that the truth expects there."""
     moments = data.snapshots.moments.to_pandas()
-    true = truth_of(moments.assign(as_of_us=data.snapshots.as_of_us), leads, seed)
+    true = truth_of(moments.assign(as_of_us=data.snapshots.as_of_us), settings)
     found: dict[str, float] = {}
     for column, labels in (("p_sql", data.sql), ("p_won", data.won)):
         known = labels.is_mature & ~np.isnan(true[column].to_numpy())
@@ -133,18 +140,24 @@ def drawn_over_true(data: TrainingData, leads: int, seed: int) -> dict[str, floa
     return found
 
 
-def measure(leads: int, seed: int, ceiling: Ceiling | None) -> None:
-    started = time.monotonic()
-    with world(leads, seed) as (workspace, tables):
+def measure(settings: SimulatorSettings, ceiling: Ceiling | None) -> None:
+    started, seed = time.monotonic(), settings.seed
+    with world(settings) as (workspace, tables):
         data = prepare(tables, workspace.config, None, Silent())
         learned = learn(data, workspace.config, Silent())
         seconds = time.monotonic() - started
         fitted = {"p_sql": learned.sql.endpoint, "p_won": learned.won.endpoint}
-        drawn = drawn_over_true(data, leads, seed)
+        print(
+            f"{seed:>4}  level updates: "
+            + ", ".join(
+                f"{name} {found.update.factor:.3f}" for name, found in (("SQL", learned.sql), ("won", learned.won))
+            )
+        )
+        drawn = drawn_over_true(data, settings)
         for name, asked in populations(tables):
             matrix = build_features(tables, moments_of(asked), data.features)
             best = build_features(tables, moments_of(asked), ceiling.features) if ceiling else None
-            true = truth_of(asked, leads, seed)
+            true = truth_of(asked, settings)
             for column in OUTCOMES:
                 known = ~np.isnan(true[column].to_numpy())
                 p, t = fitted[column].probability(matrix)[known], true[column].to_numpy()[known]
@@ -163,6 +176,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     parser = argparse.ArgumentParser()
     parser.add_argument("--ceiling", type=int, default=0)
+    parser.add_argument("--drift", action="store_true")
     parser.add_argument("numbers", type=int, nargs="*")
     asked = parser.parse_args()
     ceiling = fit_ceiling(asked.ceiling) if asked.ceiling else None
@@ -171,7 +185,7 @@ def main() -> None:
     heads += f"{'drawn':>8}{'fit, s':>9}"
     print(heads + (f"{'ceiling ratio':>14}{'Spearman':>9}{'ratio':>8}" if ceiling else ""))
     for seed in seeds:
-        measure(leads, seed, ceiling)
+        measure(SimulatorSettings(leads, seed, asked.drift), ceiling)
 
 
 if __name__ == "__main__":

@@ -126,7 +126,7 @@ class LevelUpdate:
     error_plain, error_updated
         Mean over the origins of ``|log (observed / expected)|`` without and with the update.
     loss_plain, loss_updated
-        Log-loss of their test rows, nats.
+        Log-loss of their test rows, nats. These four are NaN without any origin.
     is_applied
         The update won at the origins, and the newest leads ask for one.
     """
@@ -205,6 +205,8 @@ def decide_update(
         Start of each test period in microseconds, what the newest leads had done by then, and labels and calibrated
         logits of the rows of the period.
     """
+    if not origins:
+        return LevelUpdate(recent, (), np.nan, np.nan, np.nan, np.nan)
     shown: list[Origin] = []
     for start, found, happened, z in origins:
         shifted = z + np.log(found.factor)

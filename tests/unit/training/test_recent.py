@@ -69,3 +69,9 @@ def test_two_origins_are_too_few() -> None:
 def test_what_was_expected_is_that_of_the_logits() -> None:
     update = decide_update(Recent(Seen(0.0, 0.0, 0), 1.0), [period(1, seen=1.0, comes=1.0)])
     assert update.origins[0].plain == pytest.approx(expit(logit(0.1)) * 4000)
+
+
+def test_without_any_origin_the_level_stays() -> None:
+    update = decide_update(Recent(Seen(140.0, 200.0, 140), 1.0), [])
+    assert not update.has_earned
+    assert update.factor == update.factor_at(0) == 1.0
