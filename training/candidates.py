@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_expit
 
 from models.blend import log_loss_of_logit
 from models.boosted import BoosterPlan, ShallowMember, StumpsMember, booster_parameters, stumps_from_booster
@@ -22,10 +23,10 @@ PENALTIES = (0.0003, 0.0007, 0.0015, 0.003, 0.006, 0.012, 0.03, 0.1, 0.3, 1.0, 3
 ENOUGH_WORSE = 2
 AGES_PENALTY = 1.0
 MAX_GROWTH = 2.0
-MIN_GAIN = 1e-5
-"""Nats of log-loss a row that another reading of the past must save."""
 MAX_ROUNDS = 1000
 PATIENCE, PATIENCE_OF_MANY = 150, 30
+MIN_ERRORS = 1.0
+"""Standard errors of log-loss that another reading of the past must save: else the simpler one stays (methods 7)."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,8 @@ def fit_logistic_member(data: EndpointData) -> tuple[Candidate, Upon]:
         and silent and have almost no outcomes, so trees cannot rank them, while a logistic regression carries over
         what it learned from the young. Elsewhere it is nothing (docs/adr/0007).
     """
-    penalty, loss = _choose_penalty(data)
-    reading, by_fold = _choose_reading(data, penalty, loss)
+    penalty, logits = _choose_penalty(data)
+    reading, by_fold = _choose_reading(data, penalty, logits)
     for number, fold in enumerate(data.folds):
         if number not in by_fold:
             by_fold[number] = _fit(data, data.sample(reading, fold), penalty)
@@ -151,39 +152,57 @@ def _fit(data: EndpointData, sample: Sample, penalty: float) -> Fitted:
     return member, sample.with_offset_times(weight)
 
 
-def _choose_penalty(data: EndpointData) -> tuple[float, float]:
-    """Loosen the penalty until the pooled log-loss of the folds' futures has risen twice; return it and its loss."""
+def _choose_penalty(data: EndpointData) -> tuple[float, Matrix]:
+    """Loosen the penalty until the pooled log-loss of the folds' futures has risen twice; return it and its logits."""
     searched = [fold for _, fold in _searched(data)]
     fitters = [_fitter(data, data.sample(SETTLED, fold)) for fold in searched]
     futures = [fitter.columns(data.matrix[fold.test]) for fitter, fold in zip(fitters, searched, strict=True)]
     labels = np.concatenate([data.happened[fold.test] for fold in searched])
-    (best, penalty), worse = (np.inf, PENALTIES[0]), 0
+    (best, penalty, said), worse = (np.inf, PENALTIES[0], np.zeros(0)), 0
     for tried in PENALTIES:
         for fitter in fitters:
             fitter.fit(tried)
-        logits = [fitter.logit(future) for fitter, future in zip(fitters, futures, strict=True)]
-        loss = log_loss_of_logit(np.concatenate(logits), labels)
+        logits = np.concatenate([fitter.logit(future) for fitter, future in zip(fitters, futures, strict=True)])
+        loss = log_loss_of_logit(logits, labels)
         worse = 0 if loss < best else worse + 1
-        best, penalty = (loss, tried) if loss < best else (best, penalty)
+        best, penalty, said = (loss, tried, logits) if loss < best else (best, penalty, said)
         if worse == ENOUGH_WORSE:
             break
-    return penalty, best
+    return penalty, said
 
 
-def _choose_reading(data: EndpointData, penalty: float, loss: float) -> tuple[Reading, dict[int, Fitted]]:
-    """Read open rows too, and forget the distant past, where each step lowers the log-loss of the folds' futures."""
+def _choose_reading(data: EndpointData, penalty: float, said: Matrix) -> tuple[Reading, dict[int, Fitted]]:
+    """Read open rows too, and forget the distant past, where that helps by more than one standard error.
+
+    Parameters
+    ----------
+    data
+        The endpoint's rows.
+    penalty
+        Of every regression that is tried.
+    said
+        What settled rows alone had said of the searched folds' futures.
+    """
     reading, fitted = SETTLED, dict[int, Fitted]()
     steps = [lambda kept: Reading(True, kept.half_life_days)] if data.has_open else []
     steps += [lambda kept, days=days: Reading(kept.with_open, days) for days in data.half_lives()]
-    labels = np.concatenate([data.happened[fold.test] for _, fold in _searched(data)])
     for step in steps:
         tried = step(reading)
         found = {number: _fit(data, data.sample(tried, fold), penalty) for number, fold in _searched(data)}
         logits = [member.logit(data.matrix[data.folds[number].test]) for number, (member, _) in found.items()]
-        found_loss = log_loss_of_logit(np.concatenate(logits), labels)
-        if found_loss < loss - MIN_GAIN:
-            reading, fitted, loss = tried, found, found_loss
+        if _standard_errors_saved(data, said, np.concatenate(logits)) > MIN_ERRORS:
+            reading, fitted, said = tried, found, np.concatenate(logits)
     return reading, fitted
+
+
+def _standard_errors_saved(data: EndpointData, before: Matrix, after: Matrix) -> float:
+    """Return by how many standard errors, counted by leads, the log-loss of the searched folds' futures fell."""
+    rows = np.concatenate([fold.test for _, fold in _searched(data)])
+    labels = data.happened[rows]
+    saved = np.where(labels, log_expit(after) - log_expit(before), log_expit(-after) - log_expit(-before))
+    by_lead = np.bincount(data.lead[rows], saved)
+    error = float(np.sqrt((by_lead**2).sum()))
+    return float(saved.sum()) / error if error > 0 else 0.0
 
 
 def fit_boosted(data: EndpointData, upon: Upon, *, is_stumps: bool) -> Candidate:

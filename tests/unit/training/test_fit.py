@@ -119,7 +119,7 @@ def test_labels_of_the_last_test_period_do_not_touch_what_was_said_of_it(
 ) -> None:
     # The choices of penalty and reading do see every test period, so there is none here.
     monkeypatch.setattr(candidates, "PENALTIES", (0.01,))
-    monkeypatch.setattr(candidates, "MIN_GAIN", np.inf)
+    monkeypatch.setattr(candidates, "MIN_ERRORS", np.inf)
     data = world[0]
     last = max(fold.start_us for fold in data.folds)
     tested = np.unique(np.concatenate([fold.test for fold in data.folds if fold.start_us == last]))
