@@ -25,8 +25,9 @@ AGES_PENALTY = 1.0
 MAX_GROWTH = 2.0
 MAX_ROUNDS = 1000
 PATIENCE, PATIENCE_OF_MANY = 150, 30
-MIN_ERRORS = 1.0
-"""Standard errors of log-loss that another reading of the past must save: else the simpler one stays (methods 7)."""
+MIN_ERRORS = 0.5
+"""Standard errors of log-loss that another reading of the past must save, else the simpler one stays: odds of two to
+one that it is better. Gains on noise lie below (Olist .1), true ones often below one (Airbnb .7; docs/adr/0009)."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ def _choose_penalty(data: EndpointData) -> tuple[float, Matrix]:
 
 
 def _choose_reading(data: EndpointData, penalty: float, said: Matrix) -> tuple[Reading, dict[int, Fitted]]:
-    """Read open rows too, and forget the distant past, where that helps by more than one standard error.
+    """Read open rows too, and forget the distant past, where that helps by more than chance would.
 
     Parameters
     ----------
