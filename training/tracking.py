@@ -21,7 +21,8 @@ from models.line import Line
 from models.registry import EXPERIMENT, MODEL, list_versions, model_folder, open_store, set_alias, tag_hashes
 from models.scoring import score_matrix
 from pages.model_report import render_model_report
-from training.report import ReportParts, build_report, data_digest
+from training.report.build import build_report
+from training.report.parts import ReportParts, data_digest
 from training.versions import code_commit
 
 if TYPE_CHECKING:

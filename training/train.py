@@ -33,7 +33,7 @@ from training.leaks import find_suspects, refuse_leaks
 from training.learn import amounts_out_of_fold, learn, make_bundle
 from training.prepare import TrainingData, prepare
 from training.replay import draw_line, replay_weeks
-from training.report import ReportParts
+from training.report.parts import ReportParts
 from training.sentinel.run import refuse_traces, table_traces
 from training.tracking import log_run
 from training.versions import library_versions
