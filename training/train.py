@@ -34,7 +34,7 @@ from training.learn import amounts_out_of_fold, learn, make_bundle
 from training.prepare import TrainingData, prepare
 from training.replay import draw_line, replay_weeks
 from training.report.parts import ReportParts
-from training.sentinel.run import refuse_traces, table_traces
+from training.sentinel.run import refuse_traces, table_verdicts, traces_of
 from training.tracking import log_run
 from training.versions import library_versions
 
@@ -137,8 +137,10 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
     with open_tables(workspace, now, progress) as tables:
         data = prepare(tables, workspace.config, as_of, progress)
         with progress.step("Looking for leaks"):
-            refuse_leaks(find_suspects(data))
-            refuse_traces(table_traces(tables, data.seen))
+            suspects = find_suspects(data)
+            refuse_leaks(suspects)
+            leaks = table_verdicts(tables, workspace.config, data.seen, suspects)
+            refuse_traces(traces_of(leaks))
         learned = learn(data, workspace.config, progress)
         bundle = make_bundle(data, learned, workspace.config, library_versions())
         weeks = replay_weeks(tables, bundle, workspace.config.snapshots, data.seen, progress)
@@ -151,7 +153,7 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
                 "sql": judge(data, learned.sql, data.sql),
                 "won": judge(data, learned.won, data.won),
             }
-        parts = ReportParts(workspace, tables, data, learned, judged, bundle, weeks, drawn, comparison, now)
+        parts = ReportParts(workspace, tables, data, learned, judged, bundle, weeks, drawn, comparison, now, leaks)
         return _register(parts, progress)
 
 

@@ -20,6 +20,7 @@ from training.judge import Judged
 from training.learn import Learned
 from training.prepare import TrainingData
 from training.replay import ReplayedWeeks
+from training.sentinel.verdict import LeakVerdict
 
 __all__ = ["ReportParts", "data_digest", "estimate_of"]
 
@@ -38,6 +39,7 @@ class ReportParts:
     drawn: tuple[Line, tuple[tuple[float, float], ...], tuple[int, ...]]
     comparison: Comparison | None
     now: datetime
+    leaks: tuple[LeakVerdict, ...] = ()
 
 
 def data_digest(data: TrainingData) -> str:
