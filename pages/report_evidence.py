@@ -124,7 +124,8 @@ class Curve:
     """What one feature adds to a score by its value.
 
     ``title`` and ``unit`` by language; ``is_level`` for the values of an attribute, which have no order.
-    ``is_exact`` tells that no member lets the feature act together with others, so that all leads of one value have the same points.
+    ``is_exact`` tells that no member lets the feature act together with others, so that all leads of one
+    value have the same points.
     """
 
     name: str

@@ -26,7 +26,7 @@ from training.prepare import TrainingData, prepare, settle_observation
 from training.sentinel.facts import Facts, gather_facts
 from training.sentinel.readiness import Readiness, read_readiness
 from training.sentinel.replay import check_replay
-from training.sentinel.run import Subject, refuse_traces, run_sentinel
+from training.sentinel.run import Subject, refuse_traces, run_sentinel, table_verdicts, traces_of
 from training.sentinel.verdict import SentinelReport
 
 LEADS, SEED = 3_000, 6

@@ -10,6 +10,7 @@ import numpy as np
 from features.feature import Language
 from models.scoring import LoadedModel
 from pages.report_data import ExcludedRow, ModelReport, TableRow
+from pages.report_evidence import Evidence
 from training.report.amounts import amount_report
 from training.report.endpoints import endpoint_report
 from training.report.line import line_report
@@ -21,8 +22,23 @@ from training.versions import code_commit, library_versions
 __all__ = ["build_report"]
 
 
-def build_report(parts: ReportParts, version: str, run_id: str, language: Language = "en") -> ModelReport:
-    """Gather the numbers of a report; ``language`` is that of the signals and of the example reasons."""
+def build_report(
+    parts: ReportParts, version: str, run_id: str, language: Language = "en", evidence: Evidence | None = None
+) -> ModelReport:
+    """Gather the numbers of a report.
+
+    Parameters
+    ----------
+    parts
+        The finished run.
+    version, run_id
+        In the registry and in MLflow.
+    language
+        Of the signals and of the example reasons.
+    evidence
+        As :func:`training.report.evidence.gather_evidence` gives it, the same for every language; None to leave the
+        sections out that it fills.
+    """
     data, config = parts.data, parts.workspace.config
     zone = ZoneInfo(config.workspace.timezone)
 
@@ -62,4 +78,5 @@ def build_report(parts: ReportParts, version: str, run_id: str, language: Langua
         git_commit=code_commit(),
         kizashi_version=library_versions()["kizashi"],
         data_digest=data_digest(data),
+        evidence=evidence or Evidence(),
     )

@@ -27,13 +27,11 @@ def reliability_report(unseen: Unseen) -> ReliabilityReport | None:
     curve = found.curve(seed=SEED, draws=DRAWS, points=POINTS)
     null, null_95 = found.miscalibration_null(seed=SEED, draws=DRAWS)
     outside = (curve.recalibrated < curve.low) | (curve.recalibrated > curve.high)
-    said, seen, low, high = (
-        tuple(array.tolist()) for array in (curve.predicted, curve.recalibrated, curve.low, curve.high)
-    )
+    arrays = (curve.predicted, curve.recalibrated, curve.low, curve.high)
+    said, seen, low, high = (tuple(array.tolist()) for array in arrays)
+    numbers = found.corp().miscalibration, null, null_95
     # The curve's points are spread over the leads evenly, so the share of points is one of leads.
-    return ReliabilityReport(
-        unseen.outcome, said, seen, low, high, found.corp().miscalibration, null, null_95, float(np.mean(outside))
-    )
+    return ReliabilityReport(unseen.outcome, said, seen, low, high, *numbers, float(np.mean(outside)))
 
 
 def level_rows(parts: ReportParts, unseen: Unseen) -> tuple[LevelRow, ...]:

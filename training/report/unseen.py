@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,10 +119,7 @@ def age_groups(parts: ReportParts) -> tuple[Group, ...]:
     age = parts.data.matrix[:, names.index(LeadAge().name)]
     number = np.searchsorted(AGES, age, side="right")
     edges = ["0", *(f"{edge:g}" for edge in AGES), ""]
-    return tuple(
-        Group("age", f"{low}-{high}", number == place)
-        for place, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True))
-    )
+    return tuple(Group("age", f"{low}-{high}", number == place) for place, (low, high) in enumerate(pairwise(edges)))
 
 
 def month_groups(parts: ReportParts) -> tuple[Group, ...]:
