@@ -14,7 +14,9 @@ __all__ = ["calibration_section", "group_words"]
 
 RATIO_TICKS = (0.25, 0.5, 1.0, 2.0, 4.0)
 LOG_FROM = 12
-WIDTH, HEIGHT, LEFT, TOP = 448.0, 300.0, 46.0, 26.0
+WIDEST = 1000
+"""What the logarithmic axis spans at most: below, predictions are drawn at its lower end."""
+WIDTH, HEIGHT, LEFT, TOP = 448.0, 300.0, 56.0, 26.0
 
 
 def calibration_section(context: Context) -> Section | None:
@@ -85,10 +87,10 @@ def _curve(found: ReliabilityReport, context: Context) -> str:
 
 
 def _axes(found: ReliabilityReport) -> tuple[Axis, Axis, list[float]]:
-    least = max(found.predicted[0], 1e-5)
-    most = max(found.predicted[-1], found.recalibrated[-1], found.high[-1])
+    most = max(found.predicted[-1], found.recalibrated[-1])
+    least = max(found.predicted[0], most / WIDEST)
     is_log = found.predicted[-1] / least > LOG_FROM
-    ends = (LEFT, WIDTH - 10), (HEIGHT - 40, TOP)
+    ends = (LEFT, WIDTH - 22), (HEIGHT - 40, TOP)
     if is_log:
         low, high = least / 1.3, min(most * 1.2, 1.0)
         ticks = log_ticks(low, high)
@@ -119,7 +121,7 @@ def _levels(rows: Sequence[LevelRow], outcome: str, context: Context) -> Figure:
     chart = forest(dots, ticks, words("levels.axis", **named), reference=1, name=f"{outcome}-levels", label=label)
     cells: list[tuple[Cell, ...]] = [
         (
-            words(f"levels.kind_{row.kind}") if row.kind in ("age", "month", "segment") else row.kind,
+            words(f"levels.kinds.{row.kind}") if row.kind in ("age", "month", "segment") else row.kind,
             group_words(row.kind, row.group, context),
             formats.number(row.leads),
             formats.number(row.observed),

@@ -13,6 +13,7 @@ from pages.report_parts import Block, Cell, Context, Figure, Figures, Folded, Se
 __all__ = ["curves_section"]
 
 WIDTH, HEIGHT, BARS, LEFT, SIZE = 300.0, 190.0, 34.0, 34.0, 11
+LEVEL, NAMES = 19.0, 96.0
 LOG_FROM = 30
 
 
@@ -21,10 +22,8 @@ def curves_section(context: Context) -> Section | None:
     words, curves = context.words, context.report.evidence.curves
     if not curves:
         return None
-    reach = _reach(curves)
     figures = tuple(
-        Figure(_title(curve, context), _chart(curve, place, reach, context), "", None)
-        for place, curve in enumerate(curves)
+        Figure(_title(curve, context), _chart(curve, place, context), "", None) for place, curve in enumerate(curves)
     )
     heads = columns(words, "curves", "feature", "value", "share:n", "points:n", "range:n", "unit", "mean_points:n")
     table = make_table(words("curves.table"), heads, list(_rows(context)), name="curves")
@@ -40,7 +39,9 @@ def curves_section(context: Context) -> Section | None:
 
 
 def _title(curve: Curve, context: Context) -> str:
-    return curve.title.get(context.words.language, curve.name)
+    """Return what a curve is about, with its unit."""
+    title, unit = (names.get(context.words.language, "") for names in (curve.title, curve.unit))
+    return context.words("curves.titled", feature=title or curve.name, unit=unit) if unit else title or curve.name
 
 
 def _label(part: CurveBin, curve: Curve, context: Context) -> str:
@@ -48,7 +49,7 @@ def _label(part: CurveBin, curve: Curve, context: Context) -> str:
         return context.words("levels.other" if part.label == "~other" else "levels.missing")
     if curve.is_level:
         return part.label
-    return context.formats.number(part.value, 0 if abs(part.value) >= 10 or part.value == int(part.value) else 1)
+    return context.formats.number(part.value) if abs(part.value) >= 10 else context.formats.count(part.value)
 
 
 def _rows(context: Context) -> Iterator[tuple[Cell, ...]]:
@@ -67,24 +68,14 @@ def _rows(context: Context) -> Iterator[tuple[Cell, ...]]:
             )
 
 
-def _reach(curves: tuple[Curve, ...]) -> tuple[float, float]:
-    """Return lowest and highest points of all curves, so that all have one scale."""
-    parts = [part for curve in curves for part in (*curve.bins, *((curve.missing,) if curve.missing else ()))]
-    return min(0.0, *(part.low for part in parts)), max(0.0, *(part.high for part in parts))
+def _ticks(curve: Curve) -> list[float]:
+    """Return the points of the axis; at least three up or down, so that little does not look like much."""
+    parts = [*curve.bins, *([curve.missing] if curve.missing else [])]
+    return linear_ticks(min(-1.0, *(part.low for part in parts)), max(2.0, *(part.high for part in parts)), 4)
 
 
-def _chart(curve: Curve, place: int, reach: tuple[float, float], context: Context) -> str:
+def _chart(curve: Curve, place: int, context: Context) -> str:
     words, formats = context.words, context.formats
-    ticks = linear_ticks(*reach, 4)
-    y = Axis(ticks[0], ticks[-1], HEIGHT - BARS - 34, 10)
-    parts: list[str] = []
-    for tick in ticks:
-        parts.append(line([(LEFT, y(tick)), (WIDTH, y(tick))], stroke=MUTED if tick == 0 else GRID, width=1))
-        parts.append(text(LEFT - 5, y(tick) + 4, formats.number(tick), size=SIZE, anchor="end", fill=MUTED))
-    parts += _levels(curve, y, context) if curve.is_level else _numbers(curve, y, context)
-    unit = curve.unit.get(words.language, "")
-    if unit:
-        parts.append(text(WIDTH, HEIGHT - 3, unit, size=SIZE, anchor="end", fill=MUTED))
     best = max(curve.bins, key=lambda part: part.points)
     least = min(curve.bins, key=lambda part: part.points)
     label = words(
@@ -95,7 +86,9 @@ def _chart(curve: Curve, place: int, reach: tuple[float, float], context: Contex
         high=_label(best, curve, context),
         high_points=formats.number(best.points, 1),
     )
-    return draw(parts, name=f"small curve-{place + 1}", label=label, width=WIDTH, height=HEIGHT)
+    parts = _levels(curve, context) if curve.is_level else _numbers(curve, context)
+    height = LEVEL * len(curve.bins) + 24 if curve.is_level else HEIGHT
+    return draw(parts, name=f"small curve-{place + 1}", label=label, width=WIDTH, height=height)
 
 
 def _bar(part: CurveBin, x: float, width: float, most: float) -> str:
@@ -103,23 +96,32 @@ def _bar(part: CurveBin, x: float, width: float, most: float) -> str:
     return rect(x - width / 2, HEIGHT - 22 - height, width, height, PALE)
 
 
-def _levels(curve: Curve, y: Axis, context: Context) -> list[str]:
-    """Draw one dot a level, with its name under it where there is room."""
+def _levels(curve: Curve, context: Context) -> list[str]:
+    """Draw one row a level: its name, a bar for its leads, and its points."""
+    ticks, formats = _ticks(curve), context.formats
+    x = Axis(ticks[0], ticks[-1], NAMES + BARS + 14, WIDTH - 10)
+    most, foot = max(part.share for part in curve.bins), LEVEL * len(curve.bins) + 4
     parts: list[str] = []
-    step = (WIDTH - LEFT) / len(curve.bins)
-    most = max(part.share for part in curve.bins)
+    for tick in ticks:
+        parts.append(line([(x(tick), 2), (x(tick), foot)], stroke=MUTED if tick == 0 else GRID, width=1))
+        parts.append(text(x(tick), foot + 14, formats.number(tick), size=SIZE, anchor="middle", fill=MUTED))
     for place, part in enumerate(curve.bins):
-        x = LEFT + step * (place + 0.5)
-        parts.append(_bar(part, x, step * 0.7, most))
-        parts.append(line([(x, y(part.low)), (x, y(part.high))], stroke=MODEL, width=2))
-        parts.append(circle(x, y(part.points), 3.5, MODEL))
-        name = shorten(_label(part, curve, context), step - 2, SIZE)
-        parts.append(text(x, HEIGHT - 8, name, size=SIZE, anchor="middle", fill=MUTED))
+        y = LEVEL * (place + 0.5) + 2
+        parts.append(text(0, y + 4, shorten(_label(part, curve, context), NAMES - 4, SIZE), size=SIZE))
+        parts.append(rect(NAMES, y - 5, max(BARS * part.share / most, 0.8), 10, PALE))
+        parts.append(line([(x(part.low), y), (x(part.high), y)], stroke=MODEL, width=2))
+        parts.append(circle(x(part.points), y, 3.5, MODEL))
     return parts
 
 
-def _numbers(curve: Curve, y: Axis, context: Context) -> list[str]:
+def _numbers(curve: Curve, context: Context) -> list[str]:
     """Draw a line through the bins with the range of their leads, and the missing ones apart at the right."""
+    ticks = _ticks(curve)
+    y = Axis(ticks[0], ticks[-1], HEIGHT - BARS - 34, 10)
+    parts: list[str] = []
+    for tick in ticks:
+        parts.append(line([(LEFT, y(tick)), (WIDTH, y(tick))], stroke=MUTED if tick == 0 else GRID, width=1))
+        parts.append(text(LEFT - 5, y(tick) + 4, context.formats.number(tick), size=SIZE, anchor="end", fill=MUTED))
     bins = curve.bins
     room = 40.0 if curve.missing is not None else 0.0
     low, high = bins[0].value, bins[-1].value
@@ -127,7 +129,7 @@ def _numbers(curve: Curve, y: Axis, context: Context) -> list[str]:
     x = Axis(low + shift, max(high, low + 1e-9) + shift, LEFT + 8, WIDTH - 10 - room, shift > 0)
     at = [x(part.value + shift) for part in bins]
     upper, lower = ([(px, y(v)) for px, v in zip(at, ends, strict=True)] for ends in _ends(bins))
-    parts = [area(upper, lower, PALE)]
+    parts.append(area(upper, lower, PALE))
     most = max([part.share for part in bins] + ([curve.missing.share] if curve.missing else []))
     gaps = [b - a for a, b in pairwise(at)]
     width = min(12.0, max(2.0, min(gaps, default=12.0) - 1))

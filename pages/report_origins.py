@@ -27,7 +27,7 @@ def origins_section(context: Context) -> Section | None:
         rows = [row for row in evidence.origins if row.outcome == outcome and row.auc is not None]
         if rows:
             figures.append(_figure(rows, outcome, context))
-        tables.append(_pooled([row for row in evidence.pooled if row.outcome == outcome], outcome, context))
+        tables.extend(_pooled([row for row in evidence.pooled if row.outcome == outcome], outcome, context))
     blocks += [Figures(tuple(figures))] if figures else []
     blocks += [*tables, words("origins.few"), *_backtest(evidence.backtest, context)]
     return Section("origins", words("origins.heading"), tuple(blocks))
@@ -88,36 +88,23 @@ def _both(estimate: Estimate | None, digits: int, context: Context) -> tuple[str
     return value, formats.interval(formats.number(estimate.low, digits), formats.number(estimate.high, digits))
 
 
-def _pooled(rows: Sequence[Pooled], outcome: str, context: Context) -> Table:
+def _pooled(rows: Sequence[Pooled], outcome: str, context: Context) -> tuple[Table, Table]:
+    """Return each method's figures, and what the model has over them."""
     words, formats, named = context.words, context.formats, context.outcome(outcome)
-    cells: list[tuple[Cell, ...]] = []
+    measured: list[tuple[Cell, ...]] = []
+    gains: list[tuple[Cell, ...]] = []
     for row in rows:
+        method = words.known(f"method.{row.method}", row.method)
         captured = words("common.blank") if row.captured is None else formats.percent(row.captured.value)
-        cells.append(
-            (
-                words.known(f"method.{row.method}", row.method),
-                *_both(row.auc, 3, context),
-                *_both(row.log_loss, 4, context),
-                captured,
-                *_both(row.auc_gain, 3, context),
-                *_both(row.log_loss_gain, 4, context),
-            )
-        )
-    heads = columns(
-        words,
-        "origins",
-        "method",
-        "auc:n",
-        "interval:n",
-        "log_loss:n",
-        "interval:n",
-        "captured:n",
-        "auc_gain:n",
-        "interval:n",
-        "log_loss_gain:n",
-        "interval:n",
+        measured.append((method, *_both(row.auc, 3, context), *_both(row.log_loss, 4, context), captured))
+        if row.method != OURS:
+            gains.append((method, *_both(row.auc_gain, 3, context), *_both(row.log_loss_gain, 4, context)))
+    heads = columns(words, "origins", "method", "auc:n", "interval:n", "log_loss:n", "interval:n", "captured:n")
+    over = columns(words, "origins", "method", "auc_gain:n", "interval:n", "log_loss_gain:n", "interval:n")
+    return (
+        make_table(words("origins.pooled", **named), heads, measured, name=f"{outcome}_methods"),
+        make_table(words("origins.gains", **named), over, gains, name=f"{outcome}_gain_over_methods"),
     )
-    return make_table(words("origins.pooled", **named), heads, cells, name=f"{outcome}_methods")
 
 
 def _backtest(run: BacktestRun | None, context: Context) -> list[Block]:

@@ -12,7 +12,7 @@ from training.report.parts import ReportParts, estimate_of
 
 __all__ = ["line_report", "line_values"]
 
-SHOWN_CAPACITIES = 120
+SHOWN_PRICES = 400
 
 
 def line_report(parts: ReportParts) -> LineReport:
@@ -72,10 +72,12 @@ def line_values(parts: ReportParts) -> tuple[tuple[float, float, float], ...]:
     """
     line, replay = parts.drawn[0], parts.weeks.replay
     worth = line.expected_value(replay.expected_revenue)
-    above = np.unique(worth[worth > 0])
-    if not above.size or not replay.weeks:
+    if not (worth > 0).any() or not replay.weeks:
         return ()
-    wanted = np.unique(np.quantile(above, np.linspace(0.0, 1.0, SHOWN_CAPACITIES)))
+    best = np.zeros(int(replay.lead.max()) + 1)
+    np.maximum.at(best, replay.lead, worth)
+    above = np.unique(best[best > 0])
+    wanted = above[np.unique(np.linspace(0, len(above) - 1, min(SHOWN_PRICES, len(above))).astype(np.int64))]
     prices = np.unique(np.concatenate([[0.0], wanted, [max(line.price, 0.0)]]))
     return tuple((float(price), *_crossed(replay, worth, float(price))) for price in prices)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from models.metrics import pairs_in_order, run_ends
 from models.shrinkage import holm
 from pages.report_evidence import SegmentRow
 from training.report.parts import ReportParts, estimate_of
-from training.report.unseen import Unseen, age_groups, in_group, report_groups
+from training.report.unseen import Group, Unseen, age_groups, in_group, report_groups
 
 __all__ = ["segment_rows"]
 
@@ -37,26 +37,32 @@ class _Sorted:
     happened: Matrix
     ends: NDArray[np.int64]
 
-    def auc(self, weights: Matrix) -> float:
-        if not len(self.order):
-            return float("nan")
+    def pairs(self, weights: Matrix) -> tuple[float, float]:
+        """Return the weight of pairs in the right order, and of all pairs."""
         w = weights[self.order]
         true, false = (np.cumsum(w * part)[self.ends] for part in (self.happened, 1 - self.happened))
-        pairs = float(true[-1] * false[-1])
-        return pairs_in_order(true, false) / pairs if pairs > 0 else float("nan")
+        return pairs_in_order(true, false), float(true[-1] * false[-1])
+
+
+def _auc(groups: Sequence[_Sorted], weights: Matrix) -> float:
+    """Return the share of pairs inside the groups that are in the right order; NaN where there is none."""
+    counted = [group.pairs(weights) for group in groups]
+    pairs = sum(every for _, every in counted)
+    return sum(right for right, _ in counted) / pairs if pairs > 0 else float("nan")
 
 
 def segment_rows(parts: ReportParts, unseen: Unseen) -> tuple[SegmentRow, ...]:
     """Return ranking, log-loss and captured outcomes of each segment and age group.
 
-    A group is weak where the rest of the leads is ranked better and the difference holds after Holm's correction for
+    A group is weak where the rest of the leads is ranked better (an age group: where pairs inside the other age groups
+    are, as age itself ranks leads of several ages) and the difference holds after Holm's correction for
     the number of groups; its p-value is that of a normal difference with the spread of the account-cluster bootstrap.
     """
     groups = (*report_groups(parts), *age_groups(parts))
     found = [(group, places) for group, places in in_group(unseen, groups) if unseen.happened[places].any()]
     if not found:
         return ()
-    measured = [_measure(unseen, places) for _, places in found]
+    measured = [_measure(unseen, places, _others(found, at)) for at, (_, places) in enumerate(found)]
     enough = [unseen.happened[places].sum() >= MIN_OUTCOMES for _, places in found]
     weak = holm(np.array([_p_value(m["behind"]) if many else np.nan for m, many in zip(measured, enough, strict=True)]))
     p = np.clip(unseen.probability, *P_RANGE)
@@ -78,21 +84,38 @@ def segment_rows(parts: ReportParts, unseen: Unseen) -> tuple[SegmentRow, ...]:
     )
 
 
-def _measure(unseen: Unseen, places: NDArray[np.int64]) -> Mapping[str, Interval]:
+Found = tuple[Group, NDArray[np.int64]]
+
+
+def _others(found: Sequence[Found], at: int) -> list[NDArray[np.int64]] | None:
+    """Return the places of the other age groups; None for a group that is none, with which all others are compared."""
+    if found[at][0].kind != "age":
+        return None
+    return [places for place, (group, places) in enumerate(found) if group.kind == "age" and place != at]
+
+
+def _measure(
+    unseen: Unseen, places: NDArray[np.int64], others: list[NDArray[np.int64]] | None
+) -> Mapping[str, Interval]:
     p, happened = unseen.probability, unseen.happened.astype(np.float64)
     is_inside = np.zeros(len(p), dtype=bool)
     is_inside[places] = True
     order = np.argsort(-p, kind="stable")
-    inside, outside = order[is_inside[order]], order[~is_inside[order]]
-    ranked, rest = (_Sorted(at, happened[at], run_ends(p[at])) for at in (inside, outside))
+    rests = [np.flatnonzero(~is_inside)] if others is None else others
+
+    def best_first(rows: NDArray[np.int64]) -> _Sorted:
+        ordered = rows[np.argsort(-p[rows], kind="stable")]
+        return _Sorted(ordered, happened[ordered], run_ends(p[ordered]))
+
+    ranked, rest = best_first(places), [best_first(rows) for rows in rests if len(rows)]
     top = np.zeros(len(p))
     top[order[: round(TOP * len(order))]] = 1.0
     caught = happened * is_inside
 
     def measure(weights: Matrix) -> Mapping[str, float]:
-        auc = ranked.auc(weights)
+        auc = _auc([ranked], weights)
         total = float(weights @ caught)
-        behind = rest.auc(weights) - auc if len(outside) else float("nan")
+        behind = _auc(rest, weights) - auc
         return {
             "auc": auc,
             "behind": behind,
