@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy.special import expit
 
 from crm.config import Workspace
 from crm.intake import take_in
@@ -26,7 +25,7 @@ from crm.store import Tables
 from models.bundle import Bundle
 from models.gate import Verdict, decide_first
 from models.line import Line
-from models.scoring import CENTRE, LoadedModel, capped, points_per_logit
+from models.scoring import CENTRE, LoadedModel, from_logits, points_per_logit
 from training.gain import compare
 from training.judge import Judged, judge
 from training.leaks import find_suspects, refuse_leaks
@@ -185,7 +184,7 @@ def _out_of_fold_rows(parts: ReportParts, model: LoadedModel) -> pa.Table:
     logit_by_row["sql"][learned.sql.rows] = learned.sql.logit
     logit_by_row["won"][learned.won.rows] = learned.won.logit
     rows = np.sort(fitted.rows)
-    p_sql, p_won = capped(bundle, *(expit(logit_by_row[name][rows]) for name in ("sql", "won")))
+    p_sql, p_won = from_logits(bundle, *(logit_by_row[name][rows] for name in ("sql", "won")))
     revenue = p_won * amounts_out_of_fold(data, learned, parts.workspace.config)[rows]
     value = model.line.expected_value(revenue)
     # On the bundle's own scale: the same probability has the same score.
