@@ -14,8 +14,8 @@ from models.intervals import Interval
 from models.paired import SIDES, Drawn, PairedRows, draw_accounts, on_list
 
 __all__ = [
-    "MIN_OUTCOMES",
     "MIN_ORIGINS",
+    "MIN_OUTCOMES",
     "Basis",
     "Condition",
     "Verdict",
@@ -75,9 +75,9 @@ class Basis:
     outcome
         Endpoint that was judged.
     rows, outcomes, accounts, origins
-        How many.
+        How many; outcomes are leads with one.
     shipped
-        Rows later than the champion's training, of which it spoke as it was shipped; its fold models spoke of the others.
+        Rows later than the champion's training, of which it spoke as it was shipped, not by its folds.
     is_refresh
         Both versions were trained with one recipe.
     share
@@ -98,9 +98,9 @@ class Basis:
         """One sentence on the rows."""
         kind = "a refresh of the champion's recipe" if self.is_refresh else "another recipe than the champion's"
         return (
-            f"{self.rows:,} leads of {self.accounts:,} accounts that neither version had learned from, with "
-            f"{self.outcomes:,} {WORDS[self.outcome]} from {self.origins} origins; of {self.shipped:,} of them the "
-            f"champion spoke as it was shipped, of the others its time-forward folds. The challenger is {kind}."
+            f"{self.rows:,} rows of {self.accounts:,} accounts that neither version had learned from, with "
+            f"{self.outcomes:,} {WORDS[self.outcome]} from {self.origins} origins. Of {self.shipped:,} rows the "
+            f"champion spoke as it was shipped, of the others by its time-forward folds. The challenger is {kind}."
         )
 
 
@@ -216,9 +216,7 @@ def alone(conditions: tuple[Condition, ...]) -> Verdict:
     return _settle(conditions, None)
 
 
-def decide_next(
-    rows: PairedRows, *, is_refresh: bool, others: tuple[Condition, ...] = (), seed: int = 1
-) -> Verdict:
+def decide_next(rows: PairedRows, *, is_refresh: bool, others: tuple[Condition, ...] = (), seed: int = 1) -> Verdict:
     """Judge a challenger against the champion on identical rows (methods 8, docs/adr/0010).
 
     Parameters
@@ -233,7 +231,7 @@ def decide_next(
     seed
         Of the draws of accounts.
     """
-    happened = int(rows.happened.sum())
+    happened = len(np.unique(rows.lead[rows.happened]))
     basis = Basis(
         rows.outcome,
         len(rows.group),
@@ -244,7 +242,7 @@ def decide_next(
         is_refresh,
         rows.share,
     )
-    if not 0 < happened < len(rows.happened):
+    if not rows.happened.any() or rows.happened.all():
         return _settle((*others, _enough(basis)), basis)
     drawn = draw_accounts(rows, seed=seed)
     conditions = (
@@ -281,7 +279,7 @@ def _enough(basis: Basis) -> Condition:
     return Condition(
         "enough rows",
         "passed" if is_enough else "failed",
-        f"{basis.outcomes:,} {WORDS[basis.outcome]} from {basis.origins} origins on {basis.rows:,} rows of both versions",
+        f"{basis.outcomes:,} {WORDS[basis.outcome]} from {basis.origins} origins on {basis.rows:,} rows of both",
         f"at least {MIN_OUTCOMES} from {MIN_ORIGINS}",
         {"outcomes": float(basis.outcomes), "origins": float(basis.origins), "rows": float(basis.rows)},
     )
@@ -383,7 +381,7 @@ def _segments(drawn: Drawn, rows: PairedRows) -> Condition:
     figures: dict[str, float] = {}
     looked = 0
     for name, member in rows.segments.items():
-        if int((rows.happened & member).sum()) < SEGMENT_OUTCOMES:
+        if len(np.unique(rows.lead[rows.happened & member])) < SEGMENT_OUTCOMES:
             continue
         value, draws = drawn.ratio(f"challenger.captured.{name}", f"champion.captured.{name}")
         if not np.isfinite(value):

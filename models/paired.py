@@ -1,6 +1,6 @@
 """Two versions on identical rows: what each said of a lead that it had not learned from, and what became of the lead.
 
-Everything that the gate asks is a sum over accounts, so that thousands of draws of accounts are one product of matrices.
+Everything that the gate asks is a sum over accounts, so that thousands of draws of accounts are products of matrices.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class PairedRows:
     ----------
     outcome
         ``sql`` or ``won``: the endpoint that is judged.
-    group
-        Account number.
+    lead, group
+        Lead and account number. A lead has one row an origin.
     origin
-        Number of the moment at which the challenger's knowledge of the row ended.
+        Number of the test period: the challenger knew nothing of what came after its start.
     happened
         The label.
     held
@@ -49,6 +49,7 @@ class PairedRows:
     """
 
     outcome: str
+    lead: NDArray[np.int64]
     group: NDArray[np.int64]
     origin: NDArray[np.int64]
     happened: NDArray[np.bool_]

@@ -29,7 +29,7 @@ def planted(seed: int, *, champion: float, challenger: float, leads: int = 6000,
     p = {"champion": expit(said(champion)), "challenger": expit(said(challenger) + shift)}
     amount = rng.lognormal(9.0, 0.6, leads)
     return PairedRows(
-        "won", rng.integers(0, leads // 2, leads), np.arange(leads) % 4, happened, happened * amount,
+        "won", np.arange(leads), rng.integers(0, leads // 2, leads), np.arange(leads) % 4, happened, happened * amount,
         p, {side: value * 8000.0 for side, value in p.items()}, 0.2,
         {"north": rng.random(leads) < 0.5, "south": rng.random(leads) < 0.3},
     )  # fmt: skip
