@@ -329,7 +329,7 @@ def test_the_history_keeps_the_newest_forty_champions(copy: Copy) -> None:
 
 
 def test_versions_are_listed_newest_first_with_their_aliases(copy: Copy) -> None:
-    add_versions(copy, *([GOOD] * 10))
+    add_versions(copy, 10)
     with open_store(copy.workspace) as client:
         set_alias(client, "challenger", "10")
         found = list_versions(client)
