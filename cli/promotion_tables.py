@@ -38,7 +38,7 @@ def show_migration(found: Migration, file: Path | None) -> None:
         print_paragraph(f"Note: {note}")
     rows = [(old, *(f"{count:,}" for count in row)) for old, row in zip(GRADES, found.grades, strict=True)]
     columns = (f"version {found.champion}", *(f"{grade} " for grade in GRADES))
-    print_table(f"Leads by grade, version {found.champion} down, version {found.challenger} across", columns, rows)
+    print_table(f"Grades: version {found.champion} by row, {found.challenger} by column", columns, rows)
     moving = [item for item in found.by_segment if item.up or item.down][:SHOWN_SEGMENTS]
     if moving:
         cells = [(i.name, f"{i.leads:,}", f"{i.mqls:,}", f"{i.up:,}", f"{i.down:,}") for i in moving]

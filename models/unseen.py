@@ -15,7 +15,6 @@ import os
 import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlparse
 
 import numpy as np
 import pyarrow as pa
@@ -91,13 +90,13 @@ def unseen_tags(digest: str, environ: Mapping[str, str]) -> dict[str, str]:
     return {TAG: digest, **({SIGNED_TAG: signature({UNSEEN_FILE: digest}, key)} if key else {})}
 
 
-def read_unseen(artifacts: str, tags: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> pa.Table | None:
+def read_unseen(artifacts: Path, tags: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> pa.Table | None:
     """Read the rows of a version, verified before they are parsed.
 
     Parameters
     ----------
     artifacts
-        Address of the run's artifacts.
+        Folder of the run's artifacts.
     tags
         The version's tags.
     environ
@@ -115,7 +114,7 @@ def read_unseen(artifacts: str, tags: Mapping[str, str], environ: Mapping[str, s
     """
     if TAG not in tags:
         return None
-    path = Path(unquote(urlparse(artifacts).path)) / UNSEEN_FOLDER / UNSEEN_FILE
+    path = artifacts / UNSEEN_FOLDER / UNSEEN_FILE
     if not path.is_file() or path.stat().st_size > MAX_BYTES:
         raise _changed(f"no usable file '{path}'")
     content = path.read_bytes()

@@ -26,9 +26,10 @@ from models.registry import (
     load_model,
     open_store,
     require_registry,
+    run_folder,
 )
 from models.scoring import LoadedModel
-from models.unseen import read_unseen, row_key
+from models.unseen import UNSEEN_FOLDER, read_unseen, row_key
 from training.gate_record import GATE_TAG, LEAKS_TAG, RECIPE_TAG
 from training.migration import Migration, migrate, write_migration
 from training.train import open_tables
@@ -113,15 +114,11 @@ def ask_gate(workspace: Workspace, name: str, *, as_of: datetime | None, now: da
     with open_store(workspace) as client:
         challenger = find_version(client, name)
         champion = next((item for item in list_versions(client) if "champion" in item.aliases), None)
-        addresses = {
-            item.version: str(client.get_run(item.run_id).info.artifact_uri)
-            for item in (challenger, champion)
-            if item is not None
-        }
+        folders = {item.version: run_folder(client, item.run_id) for item in (challenger, champion) if item is not None}
     others = (own_condition(_tag(challenger, GATE_TAG)), leak_condition(_tag(challenger, LEAKS_TAG)))
     if champion is None or champion.version == challenger.version:
         return Asked(challenger.version, None, alone(others), None, None)
-    sides = [_side(workspace, item, addresses[item.version]) for item in (champion, challenger)]
+    sides = [_side(workspace, item, folders[item.version]) for item in (champion, challenger)]
     with open_tables(workspace, now, progress) as tables:
         with progress.step("Asking the gate") as step:
             verdict = _verdict(workspace, tables, sides[0], sides[1], others)
@@ -137,7 +134,7 @@ def _tag(version: ModelVersion, name: str) -> dict[str, Any]:
     return json.loads(version.tags.get(name, "{}"))
 
 
-def _side(workspace: Workspace, version: ModelVersion, artifacts: str) -> _Side:
+def _side(workspace: Workspace, version: ModelVersion, artifacts: Path) -> _Side:
     model = load_model(workspace, alias=version.version)
     told = _tag(version, GATE_TAG).get("trained_at") or model.bundle.trained_until.replace("Z", "+00:00")
     trained = datetime.fromisoformat(told)
@@ -203,9 +200,10 @@ def carry_out(workspace: Workspace, asked: Asked, *, force_reason: str | None, n
             "asked_at": now.isoformat(),
             "forced": force_reason,
         }
-        client.log_dict(version.run_id, gate, "gate/verdict.json")
+        folder = run_folder(client, version.run_id) / UNSEEN_FOLDER
+        _write_json(folder / "verdict.json", gate)
         if asked.migration is not None:
-            client.log_dict(version.run_id, asked.migration.to_json(with_leads=False), "gate/migration.json")
+            _write_json(folder / "migration.json", asked.migration.to_json(with_leads=False))
         short = {
             "champion": asked.champion,
             "passed": asked.verdict.passed,
@@ -214,3 +212,10 @@ def carry_out(workspace: Workspace, asked: Asked, *, force_reason: str | None, n
         }
         client.set_model_version_tag(MODEL, asked.version, REPORT_TAG, json.dumps(short))
     return promote_version(workspace, asked.version, asked.verdict, force_reason=force_reason, now=now)
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False, default=str) + "\n", encoding="utf-8"
+    )

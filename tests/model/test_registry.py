@@ -20,7 +20,7 @@ from models import registry
 from models.bundle import file_hashes
 from models.champions import note_champion, promote_version, roll_back
 from models.gate import Verdict
-from models.registry import find_version, list_versions, load_model, open_store, set_alias
+from models.registry import find_version, list_versions, load_model, open_store, run_folder, set_alias
 from models.unseen import read_unseen
 from tests.model.conftest import KEY, Copy, Trained
 from training.promotion import Asked, ask_gate, carry_out
@@ -272,7 +272,7 @@ def test_another_recipe_must_be_better_and_a_failed_check_is_named(copy: Copy) -
     with open_store(copy.workspace) as client:
         version = find_version(client, "2")
         told = json.loads(version.tags["kizashi.gate_report"])
-        folder = Path(client.download_artifacts(version.run_id, "gate"))
+        folder = run_folder(client, version.run_id) / "gate"
     assert told["conditions"]["leaks"] == "failed"
     assert json.loads((folder / "verdict.json").read_text(encoding="utf-8"))["forced"] == "a trial week"
     assert json.loads((folder / "migration.json").read_text(encoding="utf-8"))["moved"] == []
@@ -284,7 +284,7 @@ def test_kept_predictions_name_no_lead_and_are_refused_once_changed(copy: Copy) 
     rows = pq.read_table(file)
     with open_store(copy.workspace) as client:
         tags = find_version(client, "2").tags
-    artifacts = file.parent.parent.as_uri()
+    artifacts = file.parent.parent
     assert rows.num_rows > 500
     assert not [field for field in rows.schema if field.type == pa.string()]
     assert read_unseen(artifacts, tags, SIGNED) is not None
