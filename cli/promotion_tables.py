@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cli.output import print_entry, print_paragraph, print_table
-from models.gate import Status, Verdict
+from models.verdict import Status, Verdict
 from training.migration import GRADES, Migration, Moved
 
 __all__ = ["show_gate", "show_migration"]

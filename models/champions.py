@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from crm.config import Workspace
 from crm.errors import RegistryError
-from models.gate import Verdict
 from models.registry import MODEL, find_version, list_versions, open_store, require_registry, set_alias
+from models.verdict import Verdict
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

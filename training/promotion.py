@@ -17,7 +17,7 @@ from crm.known import to_micros
 from crm.progress import Progress
 from crm.store import Tables
 from models.champions import Promotion, promote_version
-from models.gate import Condition, Verdict, alone, decide_next, leak_condition, own_condition
+from models.gate import alone, decide_next, leak_condition, own_condition
 from models.registry import (
     MODEL,
     ModelVersion,
@@ -30,6 +30,7 @@ from models.registry import (
 )
 from models.scoring import LoadedModel
 from models.unseen import UNSEEN_FOLDER, read_unseen, row_key
+from models.verdict import Condition, Verdict
 from training.gate_record import GATE_TAG, LEAKS_TAG, RECIPE_TAG
 from training.migration import Migration, migrate, write_migration
 from training.train import open_tables

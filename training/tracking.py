@@ -15,10 +15,11 @@ import pandas as pd
 from features.feature import Language
 from models.bundle import file_hashes, write_bundle
 from models.champions import note_champion
-from models.gate import Verdict, ranking
+from models.gate import ranking
 from models.line import Line
 from models.registry import EXPERIMENT, MODEL, list_versions, model_folder, open_store, set_alias, tag_hashes
 from models.scoring import score_matrix
+from models.verdict import Verdict
 from pages.model_report import render_model_report
 from training.gate_record import record_for_gate
 from training.report import ReportParts, build_report, data_digest

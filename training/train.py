@@ -23,9 +23,10 @@ from crm.scores import append_scores
 from crm.sources import open_source
 from crm.store import Tables
 from models.bundle import Bundle
-from models.gate import Verdict, decide_first
+from models.gate import decide_first
 from models.line import Line
 from models.scoring import CENTRE, LoadedModel, points_per_logit
+from models.verdict import Verdict
 from training.gain import compare
 from training.judge import Judged, judge
 from training.leaks import find_suspects, refuse_leaks

@@ -19,9 +19,9 @@ from crm.progress import Silent
 from models import registry
 from models.bundle import file_hashes
 from models.champions import note_champion, promote_version, roll_back
-from models.gate import Verdict
 from models.registry import find_version, list_versions, load_model, open_store, run_folder, set_alias
 from models.unseen import read_unseen
+from models.verdict import Verdict
 from tests.model.conftest import KEY, Copy, Trained
 from training.promotion import Asked, ask_gate, carry_out
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from models.gate import Verdict, alone, decide_next, leak_condition, own_condition
+from models.gate import alone, decide_next, leak_condition, own_condition
 from models.paired import PairedRows, draw_accounts, on_list
+from models.verdict import Verdict
 
 SEEDS = range(8)
 
