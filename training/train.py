@@ -23,9 +23,10 @@ from crm.scores import append_scores
 from crm.sources import open_source
 from crm.store import Tables
 from models.bundle import Bundle
-from models.gate import Verdict, decide_first
+from models.gate import decide_first
 from models.line import Line
-from models.scoring import CENTRE, LoadedModel, from_logits, points_per_logit
+from models.scoring import CENTRE, LoadedModel, points_per_logit
+from models.verdict import Verdict
 from training.gain import compare
 from training.judge import Judged, judge
 from training.leaks import find_suspects, refuse_leaks
@@ -33,8 +34,10 @@ from training.learn import amounts_out_of_fold, learn, make_bundle
 from training.prepare import TrainingData, prepare
 from training.replay import draw_line, replay_weeks
 from training.report import ReportParts
-from training.sentinel.run import refuse_traces, table_traces
+from training.sentinel.run import refuse_traces, table_verdicts
+from training.sentinel.verdict import LeakVerdict, SentinelReport
 from training.tracking import log_run
+from training.unseen import unseen_probabilities
 from training.versions import library_versions
 
 __all__ = ["TrainResult", "open_tables", "train"]
@@ -137,7 +140,8 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
         data = prepare(tables, workspace.config, as_of, progress)
         with progress.step("Looking for leaks"):
             refuse_leaks(find_suspects(data))
-            refuse_traces(table_traces(tables, data.seen))
+            leaks = table_verdicts(tables, data.seen)
+            refuse_traces(SentinelReport(leaks).refusing)
         learned = learn(data, workspace.config, progress)
         bundle = make_bundle(data, learned, workspace.config, library_versions())
         weeks = replay_weeks(tables, bundle, workspace.config.snapshots, data.seen, progress)
@@ -151,15 +155,15 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
                 "won": judge(data, learned.won, data.won),
             }
         parts = ReportParts(workspace, tables, data, learned, judged, bundle, weeks, drawn, comparison, now)
-        return _register(parts, progress)
+        return _register(parts, leaks, progress)
 
 
-def _register(parts: ReportParts, progress: Progress) -> TrainResult:
+def _register(parts: ReportParts, leaks: tuple[LeakVerdict, ...], progress: Progress) -> TrainResult:
     line = parts.drawn[0]
     judged = parts.judged[parts.bundle.score_outcome]
     verdict = decide_first(judged.metrics, judged.bar, parts.bundle.score_outcome)
     with progress.step("Registering in MLflow") as step, tempfile.TemporaryDirectory() as folder:
-        registered = log_run(parts, line, verdict, Path(folder))
+        registered = log_run(parts, line, verdict, Path(folder), leaks=leaks)
         step.note(f"version {registered.version}" + (", now champion" if registered.is_champion else ""))
     line = line.model_copy(update={"model_version": registered.version})  # as it is loaded with the version
     model = LoadedModel(registered.version, parts.bundle, line)
@@ -180,15 +184,13 @@ def _out_of_fold_rows(parts: ReportParts, model: LoadedModel) -> pa.Table:
     """Give each unseen row the score that a model of its past would have issued."""
     data, learned, bundle = parts.data, parts.learned, parts.bundle
     fitted = learned.won if bundle.score_outcome == "won" else learned.sql
-    logit_by_row = {name: np.full(len(data.snapshots.as_of_us), np.nan) for name in ("sql", "won")}
-    logit_by_row["sql"][learned.sql.rows] = learned.sql.logit
-    logit_by_row["won"][learned.won.rows] = learned.won.logit
-    rows = np.sort(fitted.rows)
-    p_sql, p_won = from_logits(bundle, *(logit_by_row[name][rows] for name in ("sql", "won")))
+    order = np.argsort(fitted.rows, kind="stable")
+    rows = fitted.rows[order]
+    p_sql, p_won = (every[rows] for every in unseen_probabilities(data, learned, bundle))
     revenue = p_won * amounts_out_of_fold(data, learned, parts.workspace.config)[rows]
     value = model.line.expected_value(revenue)
     # On the bundle's own scale: the same probability has the same score.
-    g = bundle.score_endpoint.calibrator.g_of(logit_by_row[bundle.score_outcome][rows])
+    g = bundle.score_endpoint.calibrator.g_of(fitted.logit[order])
     score = np.clip(CENTRE + points_per_logit() * (g - bundle.g50), 0.0, 100.0)
     moments = data.snapshots.moments.take(pa.array(rows))
     count = len(rows)

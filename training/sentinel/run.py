@@ -25,7 +25,7 @@ from training.sentinel.trial import take_trial
 from training.sentinel.trials import check_trials
 from training.sentinel.verdict import LeakVerdict, SentinelReport, Trace
 
-__all__ = ["Subject", "refuse_traces", "run_sentinel", "table_traces"]
+__all__ = ["Subject", "refuse_traces", "run_sentinel", "table_traces", "table_verdicts"]
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,15 @@ def _table_checks(tables: Tables, facts: Facts) -> tuple[LeakVerdict, ...]:
     )
 
 
+def table_verdicts(tables: Tables, seen: Observation) -> tuple[LeakVerdict, ...]:
+    """Return what the checks find that training itself makes: those that need the tables alone."""
+    facts = gather_facts(tables, seen)
+    return (check_signals(facts, ()), *_table_checks(tables, facts))
+
+
 def table_traces(tables: Tables, seen: Observation) -> tuple[Trace, ...]:
     """Return the traces in the tables for which training is refused: certain, and in the model's sight."""
-    facts = gather_facts(tables, seen)
-    verdicts = (check_signals(facts, ()), *_table_checks(tables, facts))
-    return SentinelReport(verdicts).refusing
+    return SentinelReport(table_verdicts(tables, seen)).refusing
 
 
 def refuse_traces(traces: Sequence[Trace]) -> None:
