@@ -14,7 +14,7 @@ from models.gate import ranking
 from models.registry import MODEL, open_store
 from models.unseen import UNSEEN_FILE, UNSEEN_FOLDER, row_key, unseen_tags, write_unseen
 from models.verdict import Verdict
-from training.report import ReportParts
+from training.report.parts import ReportParts
 from training.sentinel.verdict import LeakVerdict
 from training.unseen import unseen_rows
 

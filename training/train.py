@@ -33,9 +33,8 @@ from training.leaks import find_suspects, refuse_leaks
 from training.learn import amounts_out_of_fold, learn, make_bundle
 from training.prepare import TrainingData, prepare
 from training.replay import draw_line, replay_weeks
-from training.report import ReportParts
-from training.sentinel.run import refuse_traces, table_verdicts
-from training.sentinel.verdict import LeakVerdict, SentinelReport
+from training.report.parts import ReportParts
+from training.sentinel.run import refuse_traces, table_verdicts, traces_of
 from training.tracking import log_run
 from training.unseen import unseen_probabilities
 from training.versions import library_versions
@@ -139,9 +138,10 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
     with open_tables(workspace, now, progress) as tables:
         data = prepare(tables, workspace.config, as_of, progress)
         with progress.step("Looking for leaks"):
-            refuse_leaks(find_suspects(data))
-            leaks = table_verdicts(tables, data.seen)
-            refuse_traces(SentinelReport(leaks).refusing)
+            suspects = find_suspects(data)
+            refuse_leaks(suspects)
+            leaks = table_verdicts(tables, workspace.config, data.seen, suspects)
+            refuse_traces(traces_of(leaks))
         learned = learn(data, workspace.config, progress)
         bundle = make_bundle(data, learned, workspace.config, library_versions())
         weeks = replay_weeks(tables, bundle, workspace.config.snapshots, data.seen, progress)
@@ -154,16 +154,16 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
                 "sql": judge(data, learned.sql, data.sql),
                 "won": judge(data, learned.won, data.won),
             }
-        parts = ReportParts(workspace, tables, data, learned, judged, bundle, weeks, drawn, comparison, now)
-        return _register(parts, leaks, progress)
+        parts = ReportParts(workspace, tables, data, learned, judged, bundle, weeks, drawn, comparison, now, leaks)
+        return _register(parts, progress)
 
 
-def _register(parts: ReportParts, leaks: tuple[LeakVerdict, ...], progress: Progress) -> TrainResult:
+def _register(parts: ReportParts, progress: Progress) -> TrainResult:
     line = parts.drawn[0]
     judged = parts.judged[parts.bundle.score_outcome]
     verdict = decide_first(judged.metrics, judged.bar, parts.bundle.score_outcome)
     with progress.step("Registering in MLflow") as step, tempfile.TemporaryDirectory() as folder:
-        registered = log_run(parts, line, verdict, Path(folder), leaks=leaks)
+        registered = log_run(parts, line, verdict, Path(folder))
         step.note(f"version {registered.version}" + (", now champion" if registered.is_champion else ""))
     line = line.model_copy(update={"model_version": registered.version})  # as it is loaded with the version
     model = LoadedModel(registered.version, parts.bundle, line)
