@@ -40,7 +40,7 @@ def _figure(rows: Sequence[OriginRow], outcome: str, context: Context) -> Figure
         if row.auc is None:
             continue
         method = words.known(f"method.{row.method}", row.method)
-        name = words("origins.row", start=formats.moment(row.start), method=method) if row.method == OURS else method
+        name = words("origins.row", start=row.start) if row.method == OURS else method
         shown = formats.number(row.auc.value, 2)
         dots.append(Dot(name, shown, row.auc.value, row.auc.low, row.auc.high, is_ours=row.method == OURS))
     ticks = [(tick, formats.number(tick, 1)) for tick in AUC_TICKS]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,15 @@ import pandas as pd
 from features.feature import Language
 from models.bundle import file_hashes, write_bundle
 from models.champions import note_champion
-from models.gate import Verdict, ranking
+from models.gate import ranking
 from models.line import Line
 from models.registry import EXPERIMENT, MODEL, list_versions, model_folder, open_store, set_alias, tag_hashes
 from models.scoring import score_matrix
+from models.verdict import Verdict
 from pages.model_report import model_page
 from pages.report_evidence import Evidence
 from pages.report_tables import write_tables
+from training.gate_record import record_for_gate
 from training.report.backtest_run import newest_backtest
 from training.report.build import build_report
 from training.report.evidence import gather_evidence
@@ -81,6 +82,7 @@ def log_run(
             mlflow.log_dict(folds, "folds.json")
             _log_data(parts)
             version = _register(client, parts, verdict, folder / "bundle", run.info.run_id)
+            record_for_gate(client, parts, (verdict, parts.leaks), version, folder)
             _log_report(client, parts, version, run.info.run_id, folder)
         had_champion = any("champion" in item.aliases for item in list_versions(client))
         set_alias(client, "challenger", version)
@@ -191,20 +193,7 @@ def _register(client: MlflowClient, parts: ReportParts, verdict: Verdict, bundle
     hashes = file_hashes(model_folder(client, parts.workspace, version))
     for name, value in tag_hashes(hashes, parts.data.features.fingerprint, os.environ).items():
         client.set_model_version_tag(MODEL, version, name, value)
-    client.set_model_version_tag(MODEL, version, "kizashi.gate", json.dumps(_gate_numbers(parts, verdict)))
     return version
-
-
-def _gate_numbers(parts: ReportParts, verdict: Verdict) -> Mapping[str, float | str]:
-    metrics = parts.judged[parts.bundle.score_outcome].metrics
-    auc = metrics["auc"]
-    return {
-        "outcome": parts.bundle.score_outcome,
-        "auc": auc.value,
-        "auc_low": auc.low,
-        "auc_low_95": ranking(metrics).low_95,
-        "gate_passed": float(verdict.passed),
-    }
 
 
 def _description(parts: ReportParts, verdict: Verdict) -> str:

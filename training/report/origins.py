@@ -26,7 +26,7 @@ __all__ = ["origin_tables"]
 Matrix = NDArray[np.float64]
 OURS, BASE = "kizashi", "base_rate"
 TOP = 0.1
-DRAWS = 200
+DRAWS, DRAWS_OF_ORIGIN = 200, 100
 SEED = 3
 NEVER = 1e9
 P_RANGE = (1e-9, 1 - 1e-9)
@@ -123,7 +123,7 @@ class _Measured:
 
 
 def _measured(
-    unseen: Unseen, methods: Mapping[str, _Method], places: NDArray[np.int64]
+    unseen: Unseen, methods: Mapping[str, _Method], places: NDArray[np.int64], draws: int
 ) -> tuple[dict[str, dict[str, Interval]], dict[str, dict[str, Interval]]]:
     """Measure all methods on the same draws of accounts, and what the model has over each."""
     sorted_ = {name: _Measured.of(method, unseen.happened, places) for name, method in methods.items()}
@@ -138,14 +138,14 @@ def _measured(
 
     values: dict[str, dict[str, Interval]] = {name: {} for name in methods}
     gains: dict[str, dict[str, Interval]] = {name: {} for name in methods}
-    for name, interval in cluster_bootstrap(measure, unseen.account[places], seed=SEED, draws=DRAWS).items():
+    for name, interval in cluster_bootstrap(measure, unseen.account[places], seed=SEED, draws=draws).items():
         method, key = name.rsplit(" ", 1)
         (gains if key.endswith("_gain") else values)[method][key] = interval
     return values, gains
 
 
 def _origin(unseen: Unseen, methods: Mapping[str, _Method], places: NDArray[np.int64], start: str) -> list[OriginRow]:
-    values, _ = _measured(unseen, methods, places)
+    values, _ = _measured(unseen, methods, places, DRAWS_OF_ORIGIN)
     wins = int(unseen.happened[places].sum())
     return [
         OriginRow(
@@ -161,7 +161,7 @@ def _origin(unseen: Unseen, methods: Mapping[str, _Method], places: NDArray[np.i
 
 
 def _pooled(unseen: Unseen, methods: Mapping[str, _Method]) -> tuple[Pooled, ...]:
-    values, gains = _measured(unseen, methods, np.arange(len(unseen.rows)))
+    values, gains = _measured(unseen, methods, np.arange(len(unseen.rows)), DRAWS)
     return tuple(
         Pooled(
             unseen.outcome,
