@@ -19,6 +19,7 @@ from pages.report_data import (
     SignalRow,
     TableRow,
 )
+from tests.unit.pages.made_evidence import make_evidence
 
 SQL_LIFTS = (3.62, 1.94, 1.31, 0.98, 0.71, 0.54, 0.38, 0.27, 0.16, 0.09)
 REASONS = [
@@ -229,6 +230,7 @@ def make_report() -> ModelReport:
         git_commit="a41c9e7d2f0b8e35",
         kizashi_version="0.1.0",
         data_digest="sha256:6d0f2c51b9a4e7780c3a",
+        evidence=make_evidence(),
     )
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from pages.model_report import render_model_report
 from pages.report_data import Estimate, ExcludedRow, ModelReport
+from pages.report_evidence import Evidence
 from pages.words import Language
+from tests.unit.pages.made_evidence import make_evidence
 
 LANGUAGES: tuple[Language, ...] = ("en", "ja")
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -76,7 +78,7 @@ def test_the_page_can_be_read_by_ear(report: ModelReport, language: Language) ->
     assert [name for name, count in Counter(page.ids).items() if count > 1] == []
     assert {link.removeprefix("#") for link in page.links} <= set(page.ids)
     assert page.tags["caption"] == page.tags["table"] > 10
-    assert page.tags["svg"] == len(page.images) == page.tags["figcaption"] == 9
+    assert page.tags["svg"] == len(page.images) == page.tags["figcaption"] == 22
     assert all(len(image) > 20 for image in page.images)
     assert page.levels[0] == 1
     assert all(after - before <= 1 for before, after in zip(page.levels, page.levels[1:], strict=False))
@@ -132,6 +134,7 @@ def test_data_cannot_put_markup_into_the_page(report: ModelReport) -> None:
         examples=(example,),
         refused_columns=((nasty, nasty),),
         quarantine_reasons=((nasty, nasty, 1),),
+        evidence=make_evidence(nasty),
     )
     page = Page(render_model_report(marked, "en"))
     assert page.tags["img"] == 0
@@ -160,6 +163,17 @@ def test_a_report_with_almost_nothing_still_renders(report: ModelReport, languag
     nothing = replace(report, endpoints=bare, line=line, signals=(), examples=(), tables=(), observed_from=None)
     page = Page(render_model_report(nothing, language))
     assert "nan" not in page.words.lower().replace("finan", "")
+
+
+def test_limits_follow_from_the_numbers(report: ModelReport) -> None:
+    said = Page(render_model_report(report, "en")).words
+    assert "odds are multiplied by 1.12" in said
+    assert "in 2 periods of the past that was not better" in said
+    assert "holds zero" in said
+    without = replace(report, line=replace(report.line, comparison=None), evidence=Evidence())
+    said = Page(render_model_report(without, "en")).words
+    assert "There is no old rule to compare with" in said
+    assert "odds are multiplied" not in said
 
 
 def test_a_report_is_the_same_twice(report: ModelReport) -> None:

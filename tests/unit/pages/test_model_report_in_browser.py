@@ -66,3 +66,38 @@ def test_links_work_in_a_sandboxed_frame(browser: Browser, report: ModelReport, 
     assert abs(top) < 400
     assert frame.locator("#limits").evaluate("part => part === document.activeElement")
     page.close()
+
+
+def test_the_slider_moves_the_line_by_key_in_a_sandboxed_frame(
+    browser: Browser, report: ModelReport, tmp_path: Path
+) -> None:
+    file, outside = tmp_path / "report.html", tmp_path / "outside.html"
+    file.write_text(render_model_report(report, "en"), encoding="utf-8")
+    outside.write_text(
+        '<!DOCTYPE html><meta charset="utf-8">'
+        '<iframe sandbox="allow-scripts" width="900" height="800" src="report.html"></iframe>',
+        encoding="utf-8",
+    )
+    page = browser.new_page(viewport={"width": 1000, "height": 900})
+    page.goto(outside.as_uri())
+    slider = page.frame_locator("iframe").locator("#capacity-range")
+    cells = page.frame_locator("iframe").locator(".slider output b")
+    before = cells.all_text_contents()
+    assert before[0] == "40"
+    slider.focus()
+    slider.press("Home")
+    after = cells.all_text_contents()
+    assert after[1] != before[1]
+    assert slider.get_attribute("aria-valuetext") == after[0]
+    page.close()
+
+
+def test_without_a_script_the_table_says_it(browser: Browser, report: ModelReport, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(render_model_report(report, "en"), encoding="utf-8")
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(file.as_uri())
+    assert not page.locator(".slider").is_visible()
+    assert page.locator("#capacity table").is_visible()
+    context.close()
