@@ -27,8 +27,8 @@ class Shrunk:
 def shrink_ratios(observed: Matrix, expected: Matrix) -> Shrunk:
     """Pull the ratios of groups to that of all of them.
 
-    Counts are Poisson and the groups' ratios Gamma around the common one; how far they spread is what makes the counts
-    most likely (gamma-Poisson empirical Bayes). Groups that differ by chance alone come out alike.
+    Counts are Poisson and the groups' ratios Gamma around the common one; how far these spread is averaged over, each
+    spread by how likely it makes the counts (gamma-Poisson). Groups that differ by chance alone come out nearly alike.
 
     Parameters
     ----------
@@ -41,11 +41,12 @@ def shrink_ratios(observed: Matrix, expected: Matrix) -> Shrunk:
     --------
     >>> found = shrink_ratios(np.array([52.0, 49.0, 2.0]), np.array([50.0, 50.0, 4.0]))
     >>> found.value.round(2).tolist()
-    [1.01, 0.99, 0.98]
+    [1.02, 0.98, 0.87]
     """
     mean = (float(observed.sum()) + 0.5) / (float(expected.sum()) + 0.5)
     # The prior may know no more than all groups together do.
-    strengths = np.geomspace(1.0, max(float(expected.sum()), 2.0), STEPS)
+    # Flat in the standard deviation of the ratios, 1 at most (Gelman 2006).
+    strengths = np.linspace(1.0, max(float(expected.sum()), 2.0) ** -0.5, STEPS) ** -2
     # Negative binomial likelihood of each strength a: shape a * mean, rate a.
     shape = strengths[:, None] * mean
     logs = (
@@ -54,10 +55,16 @@ def shrink_ratios(observed: Matrix, expected: Matrix) -> Shrunk:
         + shape * np.log(strengths[:, None])
         - (observed + shape) * np.log(strengths[:, None] + expected)
     ) + observed * np.log(expected)
-    strength = float(strengths[int(np.argmax(logs.sum(axis=1)))])
-    posterior, rate = observed + strength * mean, expected + strength
-    low, high = (gammaincinv(posterior, tail) / rate for tail in (0.05, 0.95))
-    return Shrunk(posterior / rate, np.asarray(low), np.asarray(high))
+    # Several strengths may be about as likely: average over them all, and over the posteriors that each gives.
+    each = logs.sum(axis=1)
+    weight = np.exp(each - each.max())
+    weight /= weight.sum()
+    posterior, rate = observed + shape, expected + strengths[:, None]
+    value = weight @ (posterior / rate)
+    variance = weight @ (posterior / rate**2 + (posterior / rate - value) ** 2)
+    # A gamma distribution with that mean and variance.
+    low, high = (gammaincinv(value**2 / variance, tail) * variance / value for tail in (0.05, 0.95))
+    return Shrunk(value, np.asarray(low), np.asarray(high))
 
 
 def poisson_p_value(observed: float, expected: float) -> float:
