@@ -19,6 +19,7 @@ from pages.report_data import (
     SignalRow,
     TableRow,
 )
+from pages.report_evidence import Evidence
 from tests.unit.pages.made_evidence import make_evidence
 
 SQL_LIFTS = (3.62, 1.94, 1.31, 0.98, 0.71, 0.54, 0.38, 0.27, 0.16, 0.09)
@@ -254,4 +255,5 @@ def single_outcome_report(report: ModelReport) -> ModelReport:
         dropped_features=(),
         notes=(),
         not_computed=(),
+        evidence=Evidence(),
     )
