@@ -17,9 +17,9 @@ DIGITS = 10
 
 
 def find_tables(part: object) -> Iterator[Table]:
-    """Give every table with a name inside the sections of a page."""
+    """Give every table with a name and a row inside the sections of a page."""
     if isinstance(part, Table):
-        yield from [part] if part.name else []
+        yield from [part] if part.name and part.rows else []
         return
     for item in _inside(part):
         yield from find_tables(item)
