@@ -1,7 +1,7 @@
 """Time and peak memory of one whole training run, step by step, beside a bare LightGBM.fit of the same trees.
 
 The simulator's leads with as many touches as asked for: touches beyond its own are repeats of its own, some seconds
-later. The peer grows the shallow member of each endpoint alone, on the matrix of settled rows, with as many rounds.
+later. The peer grows the trees of both endpoints alone, on the settled rows, with the same parameters and rounds.
 
     python benchmarks/bench_training.py [LEADS [TOUCHES [SEED]]]      default: 50000 2500000 3
 """
@@ -28,7 +28,8 @@ from crm.config import load_workspace
 from crm.progress import Progress, Silent, Step
 from crm.simulator import SimulatorSettings, simulate
 from models.blend import Endpoint
-from models.boosted import ShallowMember
+from models.boosted import BoosterPlan, StumpsMember, booster_parameters
+from models.logistic import LogisticMember
 from training.train import TrainResult, train
 
 VALUE = "[value]\nmargin = 0.3\ntouch_cost = 150\ncapacity_per_week = 100\n"
@@ -82,12 +83,14 @@ def write_workspace(folder: Path, settings: SimulatorSettings, wanted: int) -> N
 
 
 def bare_fit(endpoint: Endpoint, matrix: np.ndarray, happened: np.ndarray) -> float:
-    """Return the seconds of growing the endpoint's shallow member alone."""
-    member = next(member for member in endpoint.members if isinstance(member, ShallowMember))
+    """Return the seconds of growing the endpoint's trees alone, as training grows them."""
     started = time.monotonic()
-    parameters = {"objective": "binary", "num_leaves": 8, "learning_rate": 0.03, "verbosity": -1, "num_threads": 2}
-    data = lgb.Dataset(matrix, happened.astype(np.float64), params={"max_bin": 63, "verbosity": -1})
-    lgb.train(parameters, data, num_boost_round=member.rounds)
+    for member in endpoint.members:
+        if isinstance(member, LogisticMember):
+            continue
+        plan = BoosterPlan(isinstance(member, StumpsMember), None, len(happened))
+        data = lgb.Dataset(matrix, happened.astype(np.float64), params={"max_bin": 63, "verbosity": -1})
+        lgb.train(booster_parameters(plan), data, num_boost_round=member.rounds)
     return time.monotonic() - started
 
 
@@ -100,7 +103,7 @@ def show(result: TrainResult, seconds: float) -> None:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"\nsnapshots {len(data.snapshots.as_of_us):,}, features {data.matrix.shape[1]}")
     print(f"training {seconds:.0f} s, peak memory {peak:.1f} GiB")
-    print(f"bare LightGBM fit of the shallow members {bare:.1f} s; ratio {seconds / bare:.0f}")
+    print(f"bare LightGBM fit of the same trees {bare:.1f} s; ratio {seconds / bare:.0f}")
 
 
 def main() -> None:

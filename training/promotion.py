@@ -98,7 +98,8 @@ def ask_gate(workspace: Workspace, name: str, *, as_of: datetime | None, now: da
     name
         Version number or alias.
     as_of
-        Moment at which leads at risk are scored by both; None for the end of the observed span.
+        Moment at which leads at risk are scored by both, after which no outcome exists; None for the end of the
+        observed span.
     now
         The clock, for reading the tables.
     progress
@@ -122,7 +123,7 @@ def ask_gate(workspace: Workspace, name: str, *, as_of: datetime | None, now: da
     sides = [_side(workspace, item, folders[item.version]) for item in (champion, challenger)]
     with open_tables(workspace, now, progress) as tables:
         with progress.step("Asking the gate") as step:
-            verdict = _verdict(workspace, tables, sides[0], sides[1], others)
+            verdict = _verdict(workspace, tables, (sides[0], sides[1]), others, as_of)
             step.note("passed" if verdict.passed else f"{len(verdict.reasons)} conditions not met")
         with progress.step("Scoring leads with both versions") as step:
             migration = migrate(workspace, tables, sides[0].model, sides[1].model, as_of)
@@ -144,8 +145,13 @@ def _side(workspace: Workspace, version: ModelVersion, artifacts: Path) -> _Side
 
 
 def _verdict(
-    workspace: Workspace, tables: Tables, champion: _Side, challenger: _Side, others: tuple[Condition, ...]
+    workspace: Workspace,
+    tables: Tables,
+    sides: tuple[_Side, _Side],
+    others: tuple[Condition, ...],
+    as_of: datetime | None,
 ) -> Verdict:
+    champion, challenger = sides
     for side, what in ((champion, "champion"), (challenger, "challenger")):
         if side.unseen is None:
             missing = Condition(
@@ -155,17 +161,17 @@ def _verdict(
                 "predictions kept by both; train again, or promote with --force and a reason",
             )
             return alone((*others, missing))
-    said = [_everything_said(workspace, tables, side) for side in (champion, challenger)]
+    said = [_everything_said(workspace, tables, side, as_of) for side in sides]
     rows = pair_rows(said[0], said[1], share=_share(champion.model), champion_trained_us=champion.trained_us)
     recipes = [side.version.tags.get(RECIPE_TAG) for side in (champion, challenger)]
     return decide_next(rows, is_refresh=recipes[0] is not None and recipes[0] == recipes[1], others=others)
 
 
-def _everything_said(workspace: Workspace, tables: Tables, side: _Side) -> pa.Table:
+def _everything_said(workspace: Workspace, tables: Tables, side: _Side, as_of: datetime | None) -> pa.Table:
     """Return what the folds said of the past, and what the version as it was shipped says of what came later."""
     kept = side.unseen
     assert kept is not None  # noqa: S101 - the caller looked
-    later = issued_rows(tables, workspace.config, side.model.bundle, side.trained_us, row_key(workspace))
+    later = issued_rows(tables, workspace.config, side.model.bundle, (side.trained_us, as_of), row_key(workspace))
     return kept if later is None else pa.concat_tables([kept, later])
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -68,7 +69,7 @@ def unseen_rows(
 
 
 def issued_rows(
-    tables: Tables, config: WorkspaceConfig, bundle: Bundle, trained_us: int, key: bytes
+    tables: Tables, config: WorkspaceConfig, bundle: Bundle, span: tuple[int, datetime | None], key: bytes
 ) -> pa.Table | None:
     """Return what a version as it was shipped says of leads at moments after its training; None where none is mature.
 
@@ -78,14 +79,16 @@ def issued_rows(
         The workspace.
     bundle
         The version's model.
-    trained_us
-        The moment of its training, microseconds since 1970 UTC: nothing recorded later was known to it.
+    span
+        The moment of its training, microseconds since 1970 UTC, after which nothing recorded was known to it; and the
+        run's moment, after which no outcome exists, None for the end of the observed span.
     key
         As :func:`models.unseen.row_key` gives it.
     """
-    seen = settle_observation(tables, config, None)
+    trained_us, as_of = span
+    seen = settle_observation(tables, config, as_of)
     horizon = min(config.outcome.sql_horizon_days, config.outcome.won_horizon_days)
-    if to_micros(seen.observed_until) - trained_us <= round(horizon * 86_400_000_000):
+    if to_micros(seen.observed_until) - trained_us <= round(horizon * DAY_US):
         return None
     every = take_snapshots(tables, config.snapshots, seen)
     snapshots = every.only(np.flatnonzero(every.as_of_us >= trained_us))

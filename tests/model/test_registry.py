@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from crm.errors import BundleError, RegistryError
+from crm.known import from_micros, to_micros
 from crm.progress import Silent
+from features.known import DAY_US
 from models import registry
 from models.bundle import file_hashes
 from models.champions import note_champion, promote_version, roll_back
@@ -23,7 +25,10 @@ from models.registry import find_version, list_versions, load_model, open_store,
 from models.unseen import read_unseen
 from models.verdict import Verdict
 from tests.model.conftest import KEY, Copy, Trained
+from training.prepare import settle_observation
 from training.promotion import Asked, ask_gate, carry_out
+from training.train import open_tables
+from training.unseen import issued_rows
 
 NOW = datetime(2026, 9, 2, tzinfo=UTC)
 pytestmark = pytest.mark.slow  # all of them need the trained workspace
@@ -336,3 +341,23 @@ def test_versions_are_listed_newest_first_with_their_aliases(copy: Copy) -> None
     assert [item.version for item in found] == [str(number) for number in range(11, 0, -1)]
     assert found[1].aliases == ("challenger",)
     assert np.all(np.diff([item.created_at_ms for item in found]) <= 0)
+
+
+def test_no_outcome_after_the_asked_moment_judges_a_shipped_version(copy: Copy) -> None:
+    model = load_model(copy.workspace, environ=SIGNED)
+    config = copy.workspace.config
+    horizon_us = round(min(config.outcome.sql_horizon_days, config.outcome.won_horizon_days) * DAY_US)
+    with open_tables(copy.workspace, NOW, Silent()) as tables:
+        trained_us = to_micros(settle_observation(tables, config, None).as_of) - 2 * horizon_us
+
+        def newest(as_of: datetime | None) -> int | None:
+            rows = issued_rows(tables, config, model.bundle, (trained_us, as_of), b"key")
+            return None if rows is None else max(rows["as_of_us"].to_pylist())
+
+        half_us = trained_us + horizon_us * 3 // 2
+        half = from_micros(half_us)
+        everything, known_by_half, too_early = newest(None), newest(half), newest(from_micros(trained_us + horizon_us))
+    assert everything is not None
+    assert known_by_half is not None
+    assert too_early is None
+    assert trained_us <= known_by_half <= half_us - horizon_us < everything

@@ -105,8 +105,10 @@ def test_a_batch_answers_as_single_requests_do_and_in_order(client: httpx.Client
         assert together.keys() == alone.keys()
         for name, value in alone.items():
             assert together[name] == (pytest.approx(value, abs=1e-9) if isinstance(value, float) else value) or (
-                name == "points"
+                name in {"points", "horizons"}
             )
+        for one, other in zip(together["horizons"], alone["horizons"], strict=True):
+            assert one == pytest.approx(other, abs=1e-9)
         for one, other in zip(together["points"], alone["points"], strict=True):
             assert one["points"] == pytest.approx(other["points"], abs=1e-9)
             assert one["words"] == other["words"]

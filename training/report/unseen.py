@@ -78,7 +78,7 @@ class Group:
 
 
 def report_groups(parts: ReportParts) -> tuple[Group, ...]:
-    """Return the configured segments, each with its rest; without any, the levels of the attribute that has most.
+    """Return the configured segments; without any, the levels of the source, else of the attribute that has most.
 
     An attribute of more than eight levels would leave too few outcomes in each.
     """

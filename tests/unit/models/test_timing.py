@@ -65,6 +65,17 @@ def test_the_fitted_curve_gives_the_share_of_every_day_and_of_longer_horizons() 
         assert timing.at(np.array([asked]))[0] == pytest.approx(true_offset(np.array([asked]))[0], abs=0.12)
 
 
+def test_another_level_of_old_leads_is_no_growth_in_time() -> None:
+    """Only old leads were watched for long, and twice as many of them have the outcome as the model says."""
+    g, days = drawn(5)
+    old = np.arange(len(days)) % 2 == 0
+    many = drawn(6)[1]
+    earlier = HORIZON * np.exp(2.0 * (0.5 * np.log(many / HORIZON) - np.log(2.0)))  # odds twice as high
+    timing = fit_timing(g, np.where(old, earlier, days), np.where(old, 120.0, 40.0), HORIZON)
+    asked = np.array([5.0, 15.0, 60.0, 110.0])
+    np.testing.assert_allclose(timing.at(asked), true_offset(asked), atol=0.1)
+
+
 def test_without_any_outcome_the_curve_knows_the_horizon_alone() -> None:
     timing = learn_timing(np.full(10, np.inf), np.full(10, 5.0), HORIZON)
     assert timing.at(np.array([15.0, 30.0])).tolist() == pytest.approx([np.log(0.5), 0.0])
