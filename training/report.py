@@ -18,8 +18,6 @@ from crm.config import Workspace
 from crm.store import Tables
 from features.feature import Language
 from models.bundle import Bundle
-from models.gain import Comparison, Side
-from models.intervals import Interval
 from models.line import Line
 from models.metrics import calibration_bins, deciles, gains
 from models.reasons import signal_words
@@ -29,20 +27,19 @@ from pages.report_data import (
     CalibrationBin,
     DecileRow,
     EndpointReport,
-    Estimate,
     ExcludedRow,
     LineReport,
     ModelReport,
-    RuleRow,
-    RulesReport,
     SignalRow,
     TableRow,
 )
+from training.crossed import RulesCompared
 from training.exclusions import exclusion_notes
 from training.judge import Judged, judge_amount
 from training.learn import Learned
 from training.prepare import TrainingData
 from training.replay import ReplayedWeeks
+from training.report_rules import equivalent_row, estimate, rules_report
 from training.versions import code_commit, library_versions
 
 __all__ = ["ReportParts", "build_report", "data_digest"]
@@ -72,7 +69,7 @@ class ReportParts:
     bundle: Bundle
     weeks: ReplayedWeeks
     drawn: tuple[Line, tuple[tuple[float, float], ...], tuple[int, ...]]
-    comparison: Comparison | None
+    rules: RulesCompared | None
     now: datetime
 
 
@@ -120,7 +117,7 @@ def build_report(parts: ReportParts, version: str, run_id: str, language: Langua
         not_computed=tuple((what, name) for name, what in OPTIONAL.items() if not parts.tables.has(name)),
         endpoints=tuple(_endpoint(parts, outcome) for outcome in ("sql", "won")),
         amount=_amount(parts),
-        line=_line(parts),
+        line=_line(parts, language),
         signals=_signals(parts, model, language),
         examples=_examples(parts, model, language),
         git_commit=code_commit(),
@@ -180,7 +177,7 @@ def _endpoint(parts: ReportParts, outcome: str) -> EndpointReport:
         train_outcomes=data.outcomes(labels),
         test_rows=len(judged.happened),
         test_outcomes=int(judged.happened.sum()),
-        metrics={name: _estimate(i) for name, i in judged.metrics.items()},
+        metrics={name: estimate(i) for name, i in judged.metrics.items()},
         base=judged.base,
         age_log_loss=judged.age_log_loss,
         calibration=tuple(
@@ -199,10 +196,6 @@ def _endpoint(parts: ReportParts, outcome: str) -> EndpointReport:
     )
 
 
-def _estimate(found: Interval) -> Estimate:
-    return Estimate(found.value, *(end if np.isfinite(end) else None for end in (found.low, found.high)))
-
-
 def _amount(parts: ReportParts) -> AmountReport:
     data, amount = parts.data, parts.learned.amount
     won = data.won.is_mature & data.won.happened
@@ -216,14 +209,14 @@ def _amount(parts: ReportParts) -> AmountReport:
         mean_amount=float(present.mean()) if present.size else amount.mean,
         median_amount=float(np.median(present)) if present.size else amount.mean,
         log_residual_sd=float(np.sqrt(amount.residual_variance)) if amount.method == "two_part" else None,
-        normalised_gini=None if judged is None else _estimate(judged.normalised_gini),
-        coverage_80=None if judged is None else _estimate(judged.coverage),
-        predicted_over_actual=None if judged is None else _estimate(judged.predicted_over_actual),
+        normalised_gini=None if judged is None else estimate(judged.normalised_gini),
+        coverage_80=None if judged is None else estimate(judged.coverage),
+        predicted_over_actual=None if judged is None else estimate(judged.predicted_over_actual),
         rescaling=None if judged is None else judged.rescaling,
     )
 
 
-def _line(parts: ReportParts) -> LineReport:
+def _line(parts: ReportParts, language: Language) -> LineReport:
     line, curve, weekly = parts.drawn
     replay = parts.weeks.replay
     values = line.expected_value(parts.weeks.revenue)
@@ -242,26 +235,8 @@ def _line(parts: ReportParts) -> LineReport:
         weekly=tuple(zip(replay.starts, (float(count) for count in weekly), strict=True)),
         values=tuple(float(v) for v in np.quantile(values, np.linspace(0, 1, 101))) if values.size else (),
         grades={grade: int((grades == grade).sum()) for grade in "ABCD"},
-        comparison=None if parts.comparison is None else _rules(parts.comparison),
-    )
-
-
-def _rules(found: Comparison) -> RulesReport:
-    def side(rule: Side) -> RuleRow:
-        measured = (rule.sql_rate, rule.won_rate, rule.revenue, rule.value)
-        return RuleRow(rule.mqls, rule.worked, *(_estimate(interval) for interval in measured))
-
-    return RulesReport(
-        found.since,
-        found.until,
-        found.weeks,
-        side(found.old),
-        side(found.new),
-        _estimate(found.gain),
-        found.probability,
-        found.both,
-        found.only_old,
-        found.only_new,
+        comparison=None if parts.rules is None else rules_report(parts.rules, language),
+        equivalents=tuple(equivalent_row(one) for one in line.equivalents),
     )
 
 
