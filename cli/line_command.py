@@ -26,7 +26,7 @@ from models.capacity_grid import GridRow, capacity_grid, grid_capacities
 from models.gain import Comparison, GainRows, Picks
 from models.gain_file import read_gain_moments
 from models.line import Line
-from models.registry import load_gain, load_model
+from models.registry import load_gain, load_model, saved_line
 from models.scoring import LoadedModel
 from training.crossed import CrossedLead, SignalGap, crossed_leads, signal_gaps
 from training.gain import UnseenWeeks, compare
@@ -36,10 +36,13 @@ from training.replay import ReplayedWeeks, draw_line, replay_weeks
 __all__ = ["line"]
 
 NOT_KEPT = (
-    "Old rule and new line are not compared: version {version} kept no weeks for it. It was trained before they were kept, "
-    "or without an old rule or a history long enough; train again."
+    "Old rule and new line are not compared: the gain is not kept with version {version}, which was trained before it "
+    "was, without an old rule, or on too short a history. To have it, train again."
 )
-NO_LEADS = "Which leads are gained and lost is not known here: '{path}' is missing or of another training. Train again to have it."
+NO_LEADS = (
+    "Which leads are gained and lost is not known here: '{path}' is missing or of another training. To have it, train "
+    "again."
+)
 OPTIONS = {
     "capacity_per_week": "--capacity",
     "touch_cost": "--touch-cost",
@@ -59,7 +62,7 @@ class DrawnLine:
     line, weekly
         The document, and first crossings by week.
     comparison, gaps, crossed
-        Old rule beside it, on the weeks that the version kept.
+        Old rule beside it, on the weeks that the version kept, and the leads gained and lost; None where not known.
     grid
         Other capacities, where they were asked for.
     notes
@@ -70,7 +73,7 @@ class DrawnLine:
     weekly: tuple[int, ...]
     comparison: Comparison | None
     gaps: tuple[SignalGap, ...]
-    crossed: list[CrossedLead]
+    crossed: list[CrossedLead] | None
     grid: tuple[GridRow, ...]
     notes: tuple[str, ...]
 
@@ -112,34 +115,57 @@ def line(folder: Path, as_json: bool, as_of: str | None, **given: Any) -> int:
     Old rule and new line are compared for it on the weeks that the version kept, with the leads gained and lost. With
     --definition, what an MQL is from now on is written down for marketing and sales to sign.
     """
-    asked = {name: given[name] for name in ("capacity", *list(OPTIONS)[1:]) if given[name] is not None}
-    if "capacity" in asked:
-        asked["capacity_per_week"] = asked.pop("capacity")
+    given["capacity_per_week"] = given.pop("capacity")
+    asked = {name: given[name] for name in OPTIONS if given[name] is not None}
     _check_files(given)
     workspace = open_workspace(folder)
-    config = _changed(workspace.config, asked)
     progress = TerminalProgress(quiet=as_json)
     language = given["language"] or workspace.config.workspace.language
     model = load_model(workspace, with_saved_line=False)
+    is_asked = bool(asked) or given["save"] or as_of is not None
+    in_force = None if is_asked else saved_line(workspace, model.version)
+    config = _changed(workspace.config, asked if in_force is None else _terms_of(in_force))
     now = datetime.now(UTC)
     with read_tables(workspace, now, progress) as tables:
         seen = settle_observation(tables, workspace.config, parse_moment(as_of, workspace))
-        drawn = _draw(workspace, tables, model, config, seen, progress, wants_grid=given["grid"], language=language)
-    if given["save"]:
-        review_on = (drawn.line.set_as_of + timedelta(days=config.line.review_days)).date()
+        asked_for = _Asked(config, seen, in_force, given["grid"], language)
+        drawn = _draw(workspace, tables, model, asked_for, progress)
+    if in_force is None:
+        review_on = (now + timedelta(days=config.line.review_days)).date()
         signed = drawn.line.model_copy(update={"agreed_by": given["agreed_by"], "review_on": review_on})
-        signed.save(workspace.line_path)
         drawn = replace(drawn, line=signed)
-    files = _write_files(workspace, model, drawn, given, language)
+    if given["save"]:
+        drawn.line.save(workspace.line_path)
+    files = _write_files(workspace, drawn, given, language)
     if as_json:
         print_json(_to_json(drawn, given["save"], files))
         return DONE
     _show(drawn, config.workspace.currency, with_grid=given["grid"])
     for path in files:
         print_paragraph(f"\nWritten: {path}")
-    if not given["save"]:
+    if in_force is not None:
+        print_paragraph("\nThis is the line in force; nothing was changed.")
+    elif not given["save"]:
         print_paragraph("\nNothing was changed; add --save to put this line in force.")
     return DONE
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a line is drawn for: terms, weeks, the line in force where it is that one, and what to show."""
+
+    config: WorkspaceConfig
+    seen: Observation
+    in_force: Line | None
+    wants_grid: bool
+    language: Any
+
+
+def _terms_of(line: Line) -> dict[str, float]:
+    """Return the terms of a line as options."""
+    terms = {"touch_cost": line.touch_cost, "margin": line.margin, "hysteresis": line.hysteresis}
+    band = {} if line.band is None else {"band_share": line.band.share, "band_width": line.band.width}
+    return terms | band | ({} if line.capacity_per_week is None else {"capacity_per_week": line.capacity_per_week})
 
 
 def _check_files(given: Mapping[str, Any]) -> None:
@@ -174,17 +200,10 @@ def _changed(config: WorkspaceConfig, asked: Mapping[str, float]) -> WorkspaceCo
     return config.model_copy(update=changed)
 
 
-def _draw(  # noqa: PLR0913 - everything that a line is drawn from
-    workspace: Workspace,
-    tables: Tables,
-    model: LoadedModel,
-    config: WorkspaceConfig,
-    seen: Observation,
-    progress: TerminalProgress,
-    *,
-    wants_grid: bool,
-    language: str,
+def _draw(
+    workspace: Workspace, tables: Tables, model: LoadedModel, asked: _Asked, progress: TerminalProgress
 ) -> DrawnLine:
+    config, seen = asked.config, asked.seen
     weeks = replay_weeks(tables, model.bundle, config, seen, progress)
     drawn, _, weekly = draw_line(weeks, model.bundle, config, seen.observed_until)
     if not drawn.leads_at_risk:
@@ -193,43 +212,44 @@ def _draw(  # noqa: PLR0913 - everything that a line is drawn from
             expected="leads to replay, from which the line follows",
             fix="give a later --as-of; nothing was changed",
         )
-    drawn = drawn.model_copy(update={"model_version": model.version})
+    drawn = asked.in_force or drawn.model_copy(update={"model_version": model.version})
     rows = load_gain(workspace, alias=model.version)
     if rows is None:
-        grid = _grid(weeks, None, drawn) if wants_grid else ()
-        return DrawnLine(drawn, weekly, None, (), [], grid, (NOT_KEPT.format(version=model.version),))
+        grid = _grid(weeks, None, drawn, None) if asked.wants_grid else ()
+        return DrawnLine(drawn, weekly, None, (), None, grid, (NOT_KEPT.format(version=model.version),))
     with progress.step("Comparing with the old rule"):
         comparison, picks = compare(rows, config.value)
-        drawn = drawn.model_copy(update={"gain": comparison.line_gain})
-        shown = replace(model, line=drawn)
+        if asked.in_force is None:
+            drawn = drawn.model_copy(update={"gain": comparison.line_gain})
         path = workspace.gain_path(model.version)
         moments = read_gain_moments(path, len(rows.lead))
         unseen = None if moments is None else UnseenWeeks(rows, *moments)
-        gaps, crossed = _explain(tables, shown, unseen, picks, language)
+        gaps, crossed = _explain(tables, replace(model, line=drawn), unseen, picks, asked.language)
+        grid = _grid(weeks, rows, drawn, comparison) if asked.wants_grid else ()
     notes = () if unseen is not None else (NO_LEADS.format(path=path),)
-    grid = _grid(weeks, rows, drawn) if wants_grid else ()
     return DrawnLine(drawn, weekly, comparison, gaps, crossed, grid, notes)
 
 
 def _explain(
     tables: Tables, model: LoadedModel, unseen: UnseenWeeks | None, picks: Picks, language: Any
-) -> tuple[tuple[SignalGap, ...], list[CrossedLead]]:
+) -> tuple[tuple[SignalGap, ...], list[CrossedLead] | None]:
     if unseen is None:
-        return (), []
+        return (), None
     return signal_gaps(tables, model, unseen, picks), crossed_leads(tables, model, unseen, picks, language)
 
 
-def _grid(weeks: ReplayedWeeks, unseen: GainRows | None, drawn: Line) -> tuple[GridRow, ...]:
+def _grid(
+    weeks: ReplayedWeeks, unseen: GainRows | None, drawn: Line, compared: Comparison | None
+) -> tuple[GridRow, ...]:
     capacities = grid_capacities(drawn.capacity_per_week, drawn.crossings_per_week)
-    terms = (drawn.margin, drawn.touch_cost, drawn.hours_per_lead)
-    return capacity_grid(weeks.replay, unseen, capacities, terms)
+    rows = capacity_grid(weeks.replay, unseen, capacities, (drawn.margin, drawn.touch_cost, drawn.hours_per_lead))
+    # The line itself was compared with more draws: one number, not two.
+    return tuple(replace(row, comparison=compared) if row.capacity == drawn.capacity_per_week else row for row in rows)
 
 
-def _write_files(
-    workspace: Workspace, model: LoadedModel, drawn: DrawnLine, given: Mapping[str, Any], language: Any
-) -> list[Path]:
+def _write_files(workspace: Workspace, drawn: DrawnLine, given: Mapping[str, Any], language: Any) -> list[Path]:
     files: list[Path] = []
-    if given["leads_out"] is not None and drawn.crossed:
+    if given["leads_out"] is not None and drawn.crossed is not None:
         write_crossed(given["leads_out"], drawn.crossed, drawn.line.currency)
         files.append(given["leads_out"])
     if given["definition"] is not None:
@@ -248,8 +268,8 @@ def _to_json(drawn: DrawnLine, saved: bool, files: Sequence[Path]) -> dict[str, 
         "saved": saved,
         "comparison": None if drawn.comparison is None else _finite(asdict(drawn.comparison)),
         "gaps": [asdict(gap) for gap in drawn.gaps],
-        "gained": sum(lead.rule == "new" for lead in drawn.crossed),
-        "lost": sum(lead.rule == "old" for lead in drawn.crossed),
+        "gained": sum(lead.rule == "new" for lead in drawn.crossed or ()),
+        "lost": sum(lead.rule == "old" for lead in drawn.crossed or ()),
         "grid": [_finite(asdict(row)) for row in drawn.grid],
         "notes": list(drawn.notes),
         "files": [str(path) for path in files],
@@ -267,7 +287,7 @@ def _show(drawn: DrawnLine, currency: str, *, with_grid: bool) -> None:
     show_line(drawn.line)
     if drawn.comparison is not None:
         show_rules(drawn.comparison, drawn.gaps, currency)
-        show_crossed(drawn.crossed, currency)
+        show_crossed(drawn.crossed or (), currency)
     if with_grid:
         show_grid(drawn.grid, drawn.line)
     for note in drawn.notes:

@@ -127,7 +127,7 @@ def show_rules(found: Comparison, gaps: Sequence[SignalGap], currency: str) -> N
     )
     print_entry(
         "Leads",
-        f"{found.both:.1f} a week are worked under both, {found.only_new:.1f} are gained, {found.only_old:.1f} are lost",
+        f"a week, {found.both:.1f} are worked under both, {found.only_new:.1f} gained, {found.only_old:.1f} lost",
     )
     largest = largest_gaps(gaps, "en")
     if largest:

@@ -1,8 +1,8 @@
 """What to do with a scored lead: hand it off, keep it, or leave it out.
 
-``is_mql`` knows the line and the lead's value alone. A decision may remember: with hysteresis a lead that has crossed the
-line does not fall back for a small step down, and in a band around the line a known share of decisions is drawn, so that
-what a hand-off brings about can be measured later by the propensities that were logged.
+``is_mql`` knows the line and the lead's value alone. A decision may remember: with hysteresis a lead that has crossed
+the line does not fall back for a small step down, and in a band around the line a known share of decisions is drawn, so
+that what a hand-off brings about can be measured later by the propensities that were logged.
 """
 
 from __future__ import annotations
@@ -64,17 +64,17 @@ def draw_of(lead_id: str, line_version: str, key: bytes = b"") -> float:
 def decide(line: Line, previous: Decision | None, expected_value: float, draw: float) -> Decision:
     """Decide on a lead that no rule excludes and that sales does not have yet.
 
-    A lead enters above ``threshold * (1 + hysteresis)`` and leaves at or below ``threshold * (1 - hysteresis)``; one that
-    was never decided on enters at the upper end. In the band, a lead above is handed off with the chance ``1 - share``, a
-    lead below with the chance ``share``. Where the line is at 0, both have no width and are off.
+    A lead enters above ``threshold * (1 + hysteresis)`` and leaves at or below ``threshold * (1 - hysteresis)``; one
+    that was never decided on enters at the upper end. In the band, a lead above is handed off with the chance
+    ``1 - share``, a lead below with the chance ``share``. Where the line is at 0, both have no width and are off.
 
     Parameters
     ----------
     line
         The line in force.
     previous
-        What was decided of the lead before under the same line; None for the first time. A lead that came back from sales
-        begins anew.
+        What was decided of the lead before under the same line; None for the first time. A lead that came back from
+        sales begins anew.
     expected_value
         Workspace currency.
     draw

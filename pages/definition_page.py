@@ -25,8 +25,8 @@ TEAMS = ("marketing", "sales")
 class OldRule:
     """The definition that is replaced.
 
-    ``form`` is ``stage``, ``points``, ``sql`` or ``unknown``; ``stage`` its stage, ``sql`` its expression. ``points`` are
-    pairs (what earns them, points), ``threshold`` how many are needed, ``window_days`` how long a touch counts.
+    ``form`` is ``stage``, ``points``, ``sql`` or ``unknown``; ``stage`` its stage, ``sql`` its expression. ``points``
+    are pairs (what earns them, points), ``threshold`` how many are needed, ``window_days`` how long a touch counts.
     """
 
     form: str

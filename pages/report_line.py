@@ -18,7 +18,7 @@ QUANTILES_SHOWN = (50, 75, 90, 95, 99, 100)
 
 @dataclass(frozen=True)
 class LineSection:
-    """Sentences, figures and tables on the MQL line; ``wide`` are its meaning for segments, and old rule against line."""
+    """Sentences, figures and tables on the MQL line; ``wide`` are its meaning for segments, and the old rule."""
 
     sentences: tuple[str, ...]
     figures: tuple[Figure, ...]
