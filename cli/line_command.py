@@ -119,12 +119,13 @@ def line(folder: Path, as_json: bool, as_of: str | None, **given: Any) -> int:
     asked = {name: given[name] for name in OPTIONS if given[name] is not None}
     _check_files(given)
     workspace = open_workspace(folder)
+    config = _changed(workspace.config, asked)
     progress = TerminalProgress(quiet=as_json)
     language = given["language"] or workspace.config.workspace.language
     model = load_model(workspace, with_saved_line=False)
     is_asked = bool(asked) or given["save"] or as_of is not None
     in_force = None if is_asked else saved_line(workspace, model.version)
-    config = _changed(workspace.config, asked if in_force is None else _terms_of(in_force))
+    config = config if in_force is None else _changed(workspace.config, _terms_of(in_force))
     now = datetime.now(UTC)
     with read_tables(workspace, now, progress) as tables:
         seen = settle_observation(tables, workspace.config, parse_moment(as_of, workspace))
@@ -284,7 +285,7 @@ def _finite(value: Any) -> Any:
 
 
 def _show(drawn: DrawnLine, currency: str, *, with_grid: bool) -> None:
-    show_line(drawn.line)
+    show_line(drawn.line, in_full=True)
     if drawn.comparison is not None:
         show_rules(drawn.comparison, drawn.gaps, currency)
         show_crossed(drawn.crossed or (), currency)

@@ -18,8 +18,8 @@ SHOWN_LEADS = 3
 SHOWN_REASONS = 3
 
 
-def show_line(drawn: Line) -> None:
-    """Print a line in words."""
+def show_line(drawn: Line, *, in_full: bool = False) -> None:
+    """Print a line in words; what it means for segments where there are some, or in full for all leads alone too."""
     currency = drawn.currency
     above = f"a lead is an MQL when its expected value is above {_money(drawn.threshold)} {currency}"
     if drawn.equivalent_p_won is not None:
@@ -46,7 +46,7 @@ def show_line(drawn: Line) -> None:
         )
     _show_terms(drawn)
     print_entry("  At risk", f"{drawn.leads_at_risk:,} leads on {drawn.set_as_of:%Y-%m-%d}")
-    if drawn.equivalents:
+    if len(drawn.equivalents) > (0 if in_full else 1):
         print_paragraph("")
         _show_equivalents(drawn.equivalents, currency)
 

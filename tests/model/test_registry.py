@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from crm.errors import BundleError, RegistryError
 from models import registry
 from models.bundle import file_hashes
 from models.champions import note_champion, promote_version, roll_back
-from models.registry import find_version, list_versions, load_model, open_store, set_alias
+from models.gain import compare_rules
+from models.gain_file import read_gain_moments
+from models.registry import find_version, list_versions, load_gain, load_model, open_store, set_alias
 from tests.model.conftest import KEY, Copy, Trained
 
 NOW = datetime(2026, 9, 2, tzinfo=UTC)
@@ -66,6 +69,10 @@ def add_link(copy: Copy) -> None:
     (copy.model / "link").symlink_to(copy.bundle / "line.json")
 
 
+def change_unseen_weeks(copy: Copy) -> None:
+    append(copy.bundle / "gain.parquet")
+
+
 def remove_file(copy: Copy) -> None:
     next(copy.bundle.glob("shallow-*.txt")).unlink()
 
@@ -91,6 +98,7 @@ DAMAGES = (
     change_line,
     add_file,
     add_link,
+    change_unseen_weeks,
     remove_file,
     break_document,
     change_fingerprint_and_its_hash,
@@ -114,6 +122,33 @@ def test_changed_files_are_refused_before_anything_is_parsed(
     damage(copy)
     with pytest.raises(BundleError, match="do not use this model"):
         load_model(copy.workspace, environ=environ)
+
+
+def test_unseen_weeks_stay_with_the_version_as_numbers(copy: Copy) -> None:
+    rows = load_gain(copy.workspace, environ=SIGNED)
+    line = load_model(copy.workspace, environ=SIGNED).line
+    assert rows is not None
+    assert line.gain is not None
+    found = compare_rules(rows, margin=0.4, touch_cost=50.0, capacity=20.0)
+    assert found.line_gain == line.gain
+    assert "string" not in {str(column.type) for column in pq.read_schema(copy.bundle / "gain.parquet")}
+    moments = read_gain_moments(copy.workspace.gain_path("1"), len(rows.lead))
+    assert moments is not None
+    assert len(set(moments[0])) == len(np.unique(rows.lead))
+
+
+@pytest.mark.usefixtures("never_parsed")
+def test_changed_unseen_weeks_are_refused(copy: Copy) -> None:
+    change_unseen_weeks(copy)
+    with pytest.raises(BundleError, match="do not use this model"):
+        load_gain(copy.workspace, environ={})
+
+
+def test_a_version_of_before_has_no_unseen_weeks(copy: Copy) -> None:
+    (copy.bundle / "gain.parquet").unlink()
+    recompute_hashes(copy)
+    assert load_gain(copy.workspace, environ={}) is None
+    assert load_model(copy.workspace, environ={}).version == "1"
 
 
 def recompute_hashes(copy: Copy) -> None:
