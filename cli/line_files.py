@@ -20,7 +20,7 @@ from pages.definition_page import (
 from pages.safe_csv import write_csv
 from pages.words import load_words
 from training.crossed import CrossedLead, SignalGap
-from training.report_rules import compared_rows, equivalent_row
+from training.rules_rows import compared_rows, equivalent_row
 
 __all__ = ["definition_page", "write_crossed", "write_definition"]
 

@@ -46,7 +46,7 @@ def rules_table(rules: RulesReport, words: Words, formats: Formats) -> Table:
         until=formats.moment(rules.until),
         weeks=str(rules.weeks),
     )
-    return make_table(caption, heads, rows, stacks=True)
+    return make_table(caption, heads, rows, stacks=True, name="rules")
 
 
 def _between(estimate: Estimate, shown: Callable[[float | None], str], formats: Formats) -> str:
@@ -74,7 +74,7 @@ def gaps_table(rules: RulesReport, words: Words, formats: Formats) -> Table | No
         return None
     rows = [(signal, formats.number(gained, 1), formats.number(lost, 1)) for signal, gained, lost in rules.gaps]
     heads = columns(words, "line", "gaps_signal", "gaps_gained:n", "gaps_lost:n")
-    return make_table(words("line.gaps_caption"), heads, rows, stacks=True)
+    return make_table(words("line.gaps_caption"), heads, rows, stacks=True, name="gained_and_lost")
 
 
 def equivalents_table(equivalents: Sequence[EquivalentRow], words: Words, formats: Formats) -> Table | None:
@@ -101,4 +101,4 @@ def equivalents_table(equivalents: Sequence[EquivalentRow], words: Words, format
         for row in equivalents
     ]
     heads = columns(words, "line", "eq_segment", "eq_leads:n", "eq_mqls:n", "eq_amount:n", "eq_b:n", "eq_a:n", "eq_c:n")
-    return make_table(words("line.eq_caption"), heads, rows, stacks=True)
+    return make_table(words("line.eq_caption"), heads, rows, stacks=True, name="segments_of_line")

@@ -11,26 +11,21 @@ from models.gain import Comparison, Side
 from models.intervals import Interval
 from models.line_terms import Equivalent, Mark
 from pages.report_data import EquivalentRow, Estimate, MarkRow, RuleRow, RulesReport
-from training.crossed import RulesCompared, SignalGap, largest_gaps
+from training.crossed import SignalGap, largest_gaps
 
-__all__ = ["compared_rows", "equivalent_row", "estimate", "rules_report"]
+__all__ = ["compared_rows", "equivalent_row"]
 
 
-def estimate(found: Interval) -> Estimate:
+def _estimate(found: Interval) -> Estimate:
     """Return a number with its interval, ends None where there are none."""
     return Estimate(found.value, *(end if np.isfinite(end) else None for end in (found.low, found.high)))
-
-
-def rules_report(compared: RulesCompared, language: Language) -> RulesReport:
-    """Return old rule and new line of a run; ``language`` is that of the signals."""
-    return compared_rows(compared.comparison, compared.gaps, language)
 
 
 def compared_rows(found: Comparison, gaps: Sequence[SignalGap], language: Language) -> RulesReport:
     """Return old rule and new line side by side; ``language`` is that of the signals."""
 
     def side(rule: Side) -> RuleRow:
-        sql, won, revenue, value = map(estimate, (rule.sql_rate, rule.won_rate, rule.revenue, rule.value))
+        sql, won, revenue, value = map(_estimate, (rule.sql_rate, rule.won_rate, rule.revenue, rule.value))
         return RuleRow(rule.mqls, rule.worked, sql, won, revenue, value, rule.hours)
 
     return RulesReport(
@@ -39,7 +34,7 @@ def compared_rows(found: Comparison, gaps: Sequence[SignalGap], language: Langua
         found.weeks,
         side(found.old),
         side(found.new),
-        estimate(found.gain),
+        _estimate(found.gain),
         found.probability,
         found.both,
         found.only_old,
