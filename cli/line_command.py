@@ -28,7 +28,7 @@ from models.gain_file import read_gain_moments
 from models.line import Line
 from models.registry import load_gain, load_model, saved_line
 from models.scoring import LoadedModel
-from training.crossed import CrossedLead, SignalGap, crossed_leads, signal_gaps
+from training.crossed import CrossedLead, SignalGap, crossed_leads, score_crossings, signal_gaps
 from training.gain import UnseenWeeks, compare
 from training.prepare import settle_observation
 from training.replay import ReplayedWeeks, draw_line, replay_weeks
@@ -236,7 +236,8 @@ def _explain(
 ) -> tuple[tuple[SignalGap, ...], list[CrossedLead] | None]:
     if unseen is None:
         return (), None
-    return signal_gaps(tables, model, unseen, picks), crossed_leads(tables, model, unseen, picks, language)
+    crossings = score_crossings(tables, model, unseen, picks)
+    return signal_gaps(model, crossings), crossed_leads(model, unseen, crossings, language)
 
 
 def _grid(

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,10 +15,19 @@ from features.build import build_features
 from features.feature import Language
 from models.gain import Comparison, Picks
 from models.reasons import signal_words
-from models.scoring import LoadedModel, answers, score_matrix
+from models.scoring import LoadedModel, Scores, answers, score_matrix
 from training.gain import UnseenWeeks
 
-__all__ = ["CrossedLead", "RulesCompared", "SignalGap", "crossed_leads", "largest_gaps", "signal_gaps"]
+__all__ = [
+    "CrossedLead",
+    "RulesCompared",
+    "ScoredCrossings",
+    "SignalGap",
+    "crossed_leads",
+    "largest_gaps",
+    "score_crossings",
+    "signal_gaps",
+]
 
 # That a lead was an MQL by the old rule is what makes it one of the lost: no news.
 CIRCULAR = "mql"
@@ -85,34 +93,74 @@ class RulesCompared:
     gaps: tuple[SignalGap, ...]
 
 
-def signal_gaps(tables: Tables, model: LoadedModel, unseen: UnseenWeeks, picks: Picks) -> tuple[SignalGap, ...]:
-    """Compare the points of leads gained and lost, signal by signal, in the order of the features.
+@dataclass(frozen=True, eq=False)
+class ScoredCrossings:
+    """The leads worked under one rule alone, at the moments at which they crossed, scored by a version.
+
+    Parameters
+    ----------
+    rows
+        Rows of the unseen weeks.
+    is_new
+        Worked under the new line, else under the old rule; shape of ``rows``.
+    scores
+        By the version, in the order of ``rows``; None without rows.
+    """
+
+    rows: NDArray[np.int64]
+    is_new: NDArray[np.bool_]
+    scores: Scores | None
+
+
+def score_crossings(tables: Tables, model: LoadedModel, unseen: UnseenWeeks, picks: Picks) -> ScoredCrossings:
+    """Score the leads gained and lost; leads that are not, or no longer, in the tables are left out.
 
     Parameters
     ----------
     tables
         The workspace's tables.
     model
-        The version whose points are shown.
+        The version whose points and reasons are shown.
     unseen
         The weeks.
     picks
         What each rule picked.
+    """
+    gained, lost = (picks.worked_only(unseen.rows, side) for side in ("new", "old"))
+    rows = np.concatenate([gained, lost])
+    is_new = np.repeat([True, False], [len(gained), len(lost)])
+    known = set(tables.table("leads").lead_id.to_pyarrow().to_pylist())
+    there = np.array([unseen.lead_ids[row] in known for row in rows], dtype=bool)
+    rows, is_new = rows[there], is_new[there]
+    if len(rows) == 0:
+        return ScoredCrossings(rows, is_new, None)
+    matrix = _features(tables, model, unseen, rows)
+    return ScoredCrossings(rows, is_new, score_matrix(model.bundle, model.line, matrix))
+
+
+def signal_gaps(model: LoadedModel, crossings: ScoredCrossings) -> tuple[SignalGap, ...]:
+    """Compare the points of leads gained and lost, signal by signal, in the order of the features.
+
+    Parameters
+    ----------
+    model
+        The version that scored them.
+    crossings
+        The leads.
 
     Returns
     -------
     tuple of SignalGap
         Nothing where one of the groups is empty.
     """
-    means: list[NDArray[np.float64]] = []
-    for side in ("new", "old"):
-        rows = _still_there(tables, unseen, picks.worked_only(unseen.rows, side))
-        if len(rows) == 0:
-            return ()
-        means.append(score_matrix(model.bundle, model.line, _features(tables, model, unseen, rows)).points.mean(axis=0))
-    signals = model.bundle.features.signals
+    is_new = crossings.is_new
+    if crossings.scores is None or is_new.all() or not is_new.any():
+        return ()
+    points = crossings.scores.points
+    means = (points[is_new].mean(axis=0), points[~is_new].mean(axis=0))
     return tuple(
-        SignalGap(signal, float(gained), float(lost)) for signal, gained, lost in zip(signals, *means, strict=True)
+        SignalGap(signal, float(gained), float(lost))
+        for signal, gained, lost in zip(model.bundle.features.signals, *means, strict=True)
     )
 
 
@@ -130,48 +178,32 @@ def largest_gaps(gaps: Sequence[SignalGap], language: Language, count: int = 6) 
 
 
 def crossed_leads(
-    tables: Tables, model: LoadedModel, unseen: UnseenWeeks, picks: Picks, language: Language
+    model: LoadedModel, unseen: UnseenWeeks, crossings: ScoredCrossings, language: Language
 ) -> list[CrossedLead]:
-    """List the leads gained and lost, each by the value it was judged at, with reasons.
+    """List the leads gained, then those lost, each by the value it was judged at, with reasons.
 
     Parameters
     ----------
-    tables
-        The workspace's tables. Leads that are no longer in them are left out.
     model
-        The version whose scores and reasons are shown, with the line that the picks follow.
+        The version that scored them, with the line whose terms say what a lead is worth.
     unseen
         The weeks.
-    picks
-        What each rule picked.
+    crossings
+        The leads.
     language
         Of the reasons.
     """
-    found: list[CrossedLead] = []
-    for side in ("new", "old"):
-        rows = _still_there(tables, unseen, picks.worked_only(unseen.rows, side))
-        if len(rows):
-            found += _described(model, unseen, rows, side, _answers(tables, model, unseen, rows, language))
-    return sorted(found, key=lambda lead: (lead.rule, -lead.expected_value))
-
-
-def _answers(
-    tables: Tables, model: LoadedModel, unseen: UnseenWeeks, rows: NDArray[np.int64], language: Language
-) -> list[dict[str, Any]]:
-    scores = score_matrix(model.bundle, model.line, _features(tables, model, unseen, rows))
-    return answers(model, scores, [unseen.lead_ids[row] for row in rows], unseen.as_of_us[rows], language)
-
-
-def _described(
-    model: LoadedModel, unseen: UnseenWeeks, rows: NDArray[np.int64], side: str, said: Sequence[dict[str, Any]]
-) -> list[CrossedLead]:
-    kept = unseen.rows
+    if crossings.scores is None:
+        return []
+    kept, rows = unseen.rows, crossings.rows
+    ids = [unseen.lead_ids[row] for row in rows]
+    said = answers(model, crossings.scores, ids, unseen.as_of_us[rows], language)
     values = model.line.expected_value(kept.expected_revenue[rows])
-    return [
+    found = [
         CrossedLead(
             lead_id=answer["lead_id"],
             as_of=answer["as_of"],
-            rule=side,
+            rule="new" if is_new else "old",
             expected_value=float(value),
             score=answer["score"],
             sql=bool(kept.sql[row]),
@@ -179,14 +211,9 @@ def _described(
             revenue=float(kept.revenue[row]),
             reasons=tuple(answer["reasons"]),
         )
-        for row, value, answer in zip(rows, values, said, strict=True)
+        for row, is_new, value, answer in zip(rows, crossings.is_new, values, said, strict=True)
     ]
-
-
-def _still_there(tables: Tables, unseen: UnseenWeeks, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Leave out rows of leads that are not, or no longer, in the tables."""
-    known = set(tables.table("leads").lead_id.to_pyarrow().to_pylist())
-    return rows[np.array([unseen.lead_ids[row] in known for row in rows], dtype=bool)] if len(rows) else rows
+    return sorted(found, key=lambda lead: (lead.rule, -lead.expected_value))
 
 
 def _features(tables: Tables, model: LoadedModel, unseen: UnseenWeeks, rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -28,7 +28,7 @@ from models.gate import decide_first
 from models.line import Line
 from models.scoring import CENTRE, LoadedModel, points_per_logit
 from models.verdict import Verdict
-from training.crossed import RulesCompared, signal_gaps
+from training.crossed import RulesCompared, score_crossings, signal_gaps
 from training.gain import compare, replay_unseen
 from training.judge import Judged, judge
 from training.leaks import find_suspects, refuse_leaks
@@ -153,8 +153,9 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
         rules: RulesCompared | None = None
         if unseen is not None:
             comparison, picks = compare(unseen.rows, config.value)
-            crossed = signal_gaps(tables, LoadedModel("", bundle, drawn[0]), unseen, picks)
-            rules = RulesCompared(unseen, comparison, crossed)
+            model = LoadedModel("", bundle, drawn[0])
+            gaps = signal_gaps(model, score_crossings(tables, model, unseen, picks))
+            rules = RulesCompared(unseen, comparison, gaps)
             drawn = (drawn[0].model_copy(update={"gain": comparison.line_gain}), *drawn[1:])
         with progress.step("Judging on unseen periods"):
             judged = {
