@@ -7,9 +7,10 @@ from importlib.metadata import version
 import click
 
 from cli.backtest_command import backtest
+from cli.line_command import line
 from cli.promotion_commands import promote, retrain, rollback
 from cli.scorecard_command import scorecard
-from cli.scoring_commands import line, score
+from cli.scoring_commands import score
 from cli.setup_commands import demo, init, serve, ui
 from cli.training_commands import check, train
 

@@ -1,11 +1,9 @@
-"""``kizashi score`` and ``kizashi line``."""
+"""``kizashi score``."""
 
 from __future__ import annotations
 
-import math
 import os
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,21 +14,17 @@ import pandas as pd
 from cli.batch import BatchScores, score_leads, write_scores
 from cli.lead_file import read_lead_file
 from cli.options import ATTENTION, DONE, as_of_option, command_options, open_workspace, parse_moment
-from cli.output import TerminalProgress, print_entry, print_error, print_json, print_paragraph, print_table
-from crm.config import ValueConfig, Workspace
-from crm.errors import PastOnlyError
+from cli.output import TerminalProgress, print_error, print_json, print_paragraph, print_table
+from crm.config import Workspace
 from crm.known import from_micros
 from crm.outcomes import leads_at_risk
 from crm.personal import hash_id
 from crm.store import Tables
-from models.line import Line
 from models.registry import load_model
 from pages.safe_csv import write_csv
-from training.prepare import settle_observation
-from training.replay import draw_line, replay_weeks
 from training.train import open_tables
 
-__all__ = ["line", "score", "show_line", "show_scores"]
+__all__ = ["read_tables", "score", "show_scores"]
 
 SHOWN = 10
 SHOWN_REASONS = 3
@@ -64,7 +58,7 @@ def score(folder: Path, as_json: bool, leads_file: Path | None, out: Path | None
     progress = TerminalProgress(quiet=as_json)
     model = load_model(workspace, alias=alias)
     given = _hashed(asked["lead_id"].unique().tolist(), workspace) if asked is not None else {}
-    with _read_tables(workspace, now, progress) as tables:
+    with read_tables(workspace, now, progress) as tables:
         rows = asked.replace({"lead_id": given}) if asked is not None else leads_at_risk(tables, moment)
         found = score_leads(workspace, tables, model, rows, now, progress).renamed({v: k for k, v in given.items()})
     if asked is None:
@@ -132,7 +126,8 @@ def _check_out(out: Path | None, leads_file: Path | None) -> None:
         raise click.BadParameter(why, param_hint="--out")
 
 
-def _read_tables(workspace: Workspace, now: datetime, progress: TerminalProgress) -> Tables:
+def read_tables(workspace: Workspace, now: datetime, progress: TerminalProgress) -> Tables:
+    """Take in the tables of a workspace in one line of progress."""
     with progress.step("Reading tables") as step:
         tables = open_tables(workspace, now, TerminalProgress(quiet=True))
         step.note(f"{tables.counts['leads'].kept:,} leads")
@@ -184,96 +179,3 @@ def _strongest(reasons: list[str]) -> list[tuple[str, str]]:
     """Part words from points and keep the few that weigh most, strongest first."""
     found = [match.group("points", "words") for text in reasons if (match := _REASON.fullmatch(text))]
     return sorted(found, key=lambda reason: -abs(float(reason[0])))[:SHOWN_REASONS]  # pyright: ignore[reportReturnType] - parts of two
-
-
-@click.command()
-@click.option(
-    "--capacity", type=click.FloatRange(min=0, min_open=True), help="Leads that sales can start on in a week."
-)
-@click.option("--touch-cost", type=click.FloatRange(min=0), help="Cost of working one lead, workspace currency.")
-@click.option("--margin", type=click.FloatRange(min=0, min_open=True, max=1), help="Share of revenue that is kept.")
-@click.option("--save", is_flag=True, help="Put this line in force for the champion; without it nothing changes.")
-@as_of_option
-@command_options
-def line(  # noqa: PLR0913 - one parameter an option
-    folder: Path,
-    as_json: bool,
-    capacity: float | None,
-    touch_cost: float | None,
-    margin: float | None,
-    save: bool,
-    as_of: str | None,
-) -> int:
-    """Set the MQL line for another capacity, cost or margin, without training again."""
-    workspace = open_workspace(folder)
-    given = {"capacity_per_week": capacity, "touch_cost": touch_cost, "margin": margin}
-    value = _changed_value(workspace.config.value, {k: v for k, v in given.items() if v is not None})
-    progress = TerminalProgress(quiet=as_json)
-    model = load_model(workspace, with_saved_line=False)
-    now = datetime.now(UTC)
-    with _read_tables(workspace, now, progress) as tables:
-        seen = settle_observation(tables, workspace.config, parse_moment(as_of, workspace))
-        weeks = replay_weeks(tables, model.bundle, workspace.config.snapshots, seen, progress)
-    drawn, _, weekly = draw_line(weeks, model.bundle, value, seen.observed_until)
-    if not drawn.leads_at_risk:
-        raise PastOnlyError(
-            found=f"no lead at risk in the {drawn.weeks} weeks before {drawn.set_as_of:%Y-%m-%d}",
-            expected="leads to replay, from which the line follows",
-            fix="give a later --as-of; nothing was changed",
-        )
-    drawn = drawn.model_copy(update={"model_version": model.version})
-    if save:
-        drawn.save(workspace.line_path)
-    if as_json:
-        print_json({**drawn.model_dump(mode="json"), "version": drawn.version, "weekly": list(weekly), "saved": save})
-        return DONE
-    show_line(drawn)
-    if not save:
-        print_paragraph("\nNothing was changed; add --save to put this line in force.")
-    return DONE
-
-
-def _changed_value(value: ValueConfig, changes: Mapping[str, float]) -> ValueConfig:
-    """Return the values with some changed, held to the same rules as in kizashi.toml; a usage error otherwise."""
-    options = {"capacity_per_week": "--capacity", "touch_cost": "--touch-cost", "margin": "--margin"}
-    wrong = [options[name] for name, number in changes.items() if not math.isfinite(number)]
-    if wrong:
-        raise click.BadParameter("expected a finite number", param_hint=wrong[0])
-    return ValueConfig.model_validate({**value.model_dump(), **changes})
-
-
-def show_line(drawn: Line) -> None:
-    """Print a line in words."""
-    currency = drawn.currency
-    above = f"a lead is an MQL when its expected value is above {_money(drawn.threshold)} {currency}"
-    if drawn.equivalent_p_won is not None:
-        above += f"; at the mean amount that is a chance to win of {drawn.equivalent_p_won:.1%}"
-    weekly = "without a limit" if drawn.capacity_per_week is None else f"on {drawn.capacity_per_week:g} a week"
-    print_paragraph("The MQL line")
-    print_entry("  Line", above)
-    print_entry(
-        "  Flow",
-        f"{drawn.crossings_per_week:.1f} leads a week cross it, by the last {drawn.weeks} weeks; "
-        f"sales can start {weekly}",
-    )
-    print_entry(
-        "  Value",
-        f"chance to win x amount x {drawn.margin:.0%} margin, less {_money(drawn.touch_cost)} {currency} "
-        "for working the lead",
-    )
-    if drawn.gain is not None:
-        print_entry(
-            "  Gain",
-            f"{_signed(drawn.gain.value)} {currency} a week over the old rule at the same capacity, 90% interval "
-            f"{_signed(drawn.gain.low)} to {_signed(drawn.gain.high)}, on the weeks from {drawn.gain.since} to "
-            f"{drawn.gain.until} that neither the models nor the line had seen",
-        )
-    print_entry("  At risk", f"{drawn.leads_at_risk:,} leads on {drawn.set_as_of:%Y-%m-%d}")
-
-
-def _signed(amount: float) -> str:
-    return f"{amount:+,.0f}"
-
-
-def _money(amount: float) -> str:
-    return f"{amount:,.0f}" if amount >= 100 or amount == int(amount) else f"{amount:,.2f}"

@@ -11,7 +11,7 @@ import click
 from cli.check import run_check, show_check, show_excluded
 from cli.options import ATTENTION, DONE, REFUSED, as_of_option, command_options, open_workspace, parse_moment
 from cli.output import TerminalProgress, print_entry, print_json, print_paragraph, print_table
-from cli.scoring_commands import show_line
+from cli.show_line import show_line
 from models.intervals import Interval
 from training.train import TrainResult
 from training.train import train as run_training

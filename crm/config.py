@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from crm.config_problems import describe_problems
 from crm.config_sections import (
     ColumnsConfig,
+    LineConfig,
     OldRuleConfig,
     OutcomeConfig,
     Section,
@@ -33,6 +34,7 @@ from crm.expressions import ExpressionError, columns_of
 
 __all__ = [
     "ColumnsConfig",
+    "LineConfig",
     "OldRuleConfig",
     "OutcomeConfig",
     "ServeConfig",
@@ -69,6 +71,7 @@ class WorkspaceConfig(Section):
     outcome: OutcomeConfig = OutcomeConfig()
     snapshots: SnapshotsConfig = SnapshotsConfig()
     value: ValueConfig = ValueConfig()
+    line: LineConfig = LineConfig()
     segments: Mapping[RuleName, Predicate] = Field(default_factory=dict)
     exclude: Mapping[RuleName, Predicate] = Field(default_factory=dict)
     old_rule: OldRuleConfig = OldRuleConfig()
@@ -133,6 +136,10 @@ class Workspace(Section):
     def line_path(self) -> Path:
         """The MQL line in force after ``kizashi line``; the model's own line lies in its bundle."""
         return self.folder / ".kizashi" / "line.json"
+
+    def gain_path(self, version: str) -> Path:
+        """Which leads the unseen weeks of a version are; their numbers lie in its bundle."""
+        return self.folder / ".kizashi" / "gain" / f"{version}.parquet"
 
     @property
     def tracking_uri(self) -> str:

@@ -25,6 +25,7 @@ from crm.tables import STAGES
 
 __all__ = [
     "ColumnsConfig",
+    "LineConfig",
     "OldRuleConfig",
     "OutcomeConfig",
     "Section",
@@ -204,12 +205,15 @@ class ValueConfig(Section):
         Leads that sales can start on in a week, one number or one a team.
     default_amount
         Amount of a win where the data has none.
+    hours_per_lead
+        Hours of sales that working one lead takes, so that reports can speak of hours.
     """
 
     margin: Annotated[Real, Field(gt=0, le=1)] = 1.0
     touch_cost: Annotated[Real, Field(ge=0)] = 0.0
     capacity_per_week: Capacity = None
     default_amount: Annotated[Real, Field(gt=0)] | None = None
+    hours_per_lead: Annotated[Real, Field(gt=0, le=1_000)] | None = None
 
     @property
     def weekly_capacity(self) -> float | None:
@@ -217,6 +221,42 @@ class ValueConfig(Section):
         if isinstance(self.capacity_per_week, Mapping):
             return float(sum(self.capacity_per_week.values()))
         return self.capacity_per_week
+
+
+class LineConfig(Section):
+    """``[line]``: how decisions keep to the MQL line; all of it is off unless given.
+
+    Attributes
+    ----------
+    hysteresis
+        A lead becomes an MQL above the line raised by this share, and stays one until it is at or below the line
+        lowered by it.
+    band_share
+        In a band around the line, the chance that a lead gets the other decision than the line gives it, so that what
+        a hand-off brings about can be measured.
+    band_width
+        Half the width of the band, as a share of the line. At least the hysteresis.
+    review_days
+        So many days after it is set, both teams look at the line again.
+    """
+
+    hysteresis: Annotated[Real, Field(ge=0, lt=1)] = 0.0
+    band_share: Annotated[Real, Field(gt=0, le=0.5)] | None = None
+    band_width: Annotated[Real, Field(gt=0, lt=1)] | None = None
+    review_days: Days = 90
+
+    @model_validator(mode="after")
+    def _is_one_band(self) -> LineConfig:
+        if (self.band_share is None) != (self.band_width is None):
+            raise ValueError(
+                "band_share and band_width: one is given without the other; give both, or none for no band"
+            )
+        if self.band_width is not None and self.band_width < self.hysteresis:
+            raise ValueError(
+                f"band_width: {self.band_width:g} is below the hysteresis of {self.hysteresis:g}, so that decisions "
+                "would flicker between the two"
+            )
+        return self
 
 
 class OldRuleConfig(Section):

@@ -69,6 +69,8 @@ def take_in(
     """
     _check_inputs(source, config, now, id_key)
     backend = ibis.duckdb.connect()
+    # Where Python runs without a script file, DuckDB would draw bars of its own into what is printed.
+    backend.con.execute("SET enable_progress_bar = false")
     try:
         return _take_in(backend, source, Staging(backend.con, config, id_key, now), progress)
     except BaseException:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from models.intervals import Interval, cluster_bootstrap
 from models.line import LineGain, Replay, set_price
 
-__all__ = ["Comparison", "GainRows", "Side", "compare_rules", "new_picks", "worked_picks"]
+__all__ = ["Comparison", "GainRows", "Picks", "Side", "compare_rules", "new_picks", "pick_leads", "worked_picks"]
 
 Matrix = NDArray[np.float64]
 DRAWS = 2000
@@ -79,6 +79,8 @@ class Side:
         Share of the worked ones with the outcome inside its horizon.
     revenue, value
         Revenue won by them, and that times the margin less the cost of working them, a week, workspace currency.
+    hours
+        Hours of sales that working them takes, a week; None when it is not known how long one takes.
     """
 
     mqls: float
@@ -87,6 +89,30 @@ class Side:
     won_rate: Interval
     revenue: Interval
     value: Interval
+    hours: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Picks:
+    """The rows at which each rule picks a lead in the judged weeks.
+
+    Parameters
+    ----------
+    price
+        lambda, as it would have been set before them, workspace currency.
+    picked, worked
+        By rule (``old``, ``new``), row numbers in time order: all, and those that sales starts on.
+    """
+
+    price: float
+    picked: Mapping[str, NDArray[np.int64]]
+    worked: Mapping[str, NDArray[np.int64]]
+
+    def worked_only(self, rows: GainRows, side: str) -> NDArray[np.int64]:
+        """Return the rows of one rule whose leads are worked under it and not under the other."""
+        other = rows.lead[self.worked["new" if side == "old" else "old"]]
+        mine = self.worked[side]
+        return mine[~np.isin(rows.lead[mine], other)]
 
 
 @dataclass(frozen=True)
@@ -175,8 +201,32 @@ def worked_picks(rows: GainRows, picks: NDArray[np.int64], capacity: float | Non
     return picks[place < np.diff(until)[week - 1]]
 
 
+def pick_leads(rows: GainRows, *, margin: float, touch_cost: float, capacity: float | None) -> Picks:
+    """Let both rules pick their leads, and sales work them.
+
+    Parameters
+    ----------
+    rows
+        The weeks.
+    margin, touch_cost, capacity
+        As in ``[value]``; capacity in leads a week over all leads, None for no limit.
+    """
+    worth = rows.expected_revenue * margin - touch_cost
+    early = rows.week <= rows.lead_in
+    lead_in = Replay(rows.lead[early], rows.week[early], rows.expected_revenue[early], ("",) * rows.lead_in)
+    price = set_price(lead_in, worth[early], None if capacity is None else capacity * rows.share)[0]
+    picked = {"old": np.flatnonzero(rows.is_old & ~early), "new": new_picks(rows, worth, price)}
+    return Picks(price, picked, {name: worked_picks(rows, picks, capacity) for name, picks in picked.items()})
+
+
 def compare_rules(
-    rows: GainRows, *, margin: float, touch_cost: float, capacity: float | None, draws: int = DRAWS
+    rows: GainRows,
+    *,
+    margin: float,
+    touch_cost: float,
+    capacity: float | None,
+    hours_per_lead: float | None = None,
+    draws: int = DRAWS,
 ) -> Comparison:
     """Compare the rules at one capacity, with an account-cluster bootstrap (methods 5.5).
 
@@ -186,15 +236,13 @@ def compare_rules(
         The weeks.
     margin, touch_cost, capacity
         As in ``[value]``; capacity in leads a week over all leads, None for no limit.
+    hours_per_lead
+        Hours of sales that working one lead takes; None when not known.
     draws
         Draws of the bootstrap.
     """
-    worth = rows.expected_revenue * margin - touch_cost
-    early = rows.week <= rows.lead_in
-    lead_in = Replay(rows.lead[early], rows.week[early], rows.expected_revenue[early], ("",) * rows.lead_in)
-    price = set_price(lead_in, worth[early], None if capacity is None else capacity * rows.share)[0]
-    picked = {"old": np.flatnonzero(rows.is_old & ~early), "new": new_picks(rows, worth, price)}
-    worked = {name: worked_picks(rows, picks, capacity) for name, picks in picked.items()}
+    picks = pick_leads(rows, margin=margin, touch_cost=touch_cost, capacity=capacity)
+    picked, worked = picks.picked, picks.worked
     found = _bootstrap(rows, worked, margin, touch_cost, draws)
     old, new = (set(rows.lead[worked[name]].tolist()) for name in SIDES)
     each = 1.0 / (rows.weeks * rows.share)
@@ -206,6 +254,7 @@ def compare_rules(
             found[f"{name}.won_rate"],
             found[f"{name}.revenue"],
             found[f"{name}.value"],
+            None if hours_per_lead is None else len(worked[name]) * each * hours_per_lead,
         )
         for name in SIDES
     }
@@ -213,7 +262,7 @@ def compare_rules(
         rows.since,
         rows.until,
         rows.weeks,
-        price,
+        picks.price,
         sides["old"],
         sides["new"],
         found["gain"],

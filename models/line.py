@@ -9,45 +9,24 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from crm.errors import BundleError
+from models.line_terms import Band, Equivalent, LineGain
 
-__all__ = ["Line", "LineGain", "Replay", "crossings", "set_price"]
+__all__ = ["Line", "LineGain", "Replay", "crossings", "first_crossings", "set_price"]
 
 Matrix = NDArray[np.float64]
 QUANTILES = 101
 SHOWN_PRICES = 400
-
-
-class LineGain(BaseModel):
-    """What a line would have brought over the old rule, on weeks that neither its model nor the line had seen.
-
-    Attributes
-    ----------
-    since, until
-        Dates of the weeks, ISO.
-    value, low, high
-        Gain a week in workspace currency, and its 90% interval by accounts: value of the worked leads under the line
-        less that under the old rule, at the same capacity.
-    probability
-        That the gain is above zero.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    since: str
-    until: str
-    value: float
-    low: float
-    high: float
-    probability: float
+# What a document without these says is what it said before there were any, and so is its version.
+LATER_FIELDS = ("equivalents", "hysteresis", "band", "hours_per_lead")
 
 
 class Line(BaseModel):
@@ -69,6 +48,19 @@ class Line(BaseModel):
         Probability at which a lead with the mean amount meets the line.
     gain
         Over the old rule, at the capacity and cost of this line; None where it was not measured.
+    agreed_by
+        Who agreed to it, a name and a team each.
+    review_on
+        Day on which both teams look at it again.
+    equivalents
+        What the line means for all leads and for each segment.
+    hysteresis
+        A lead enters above ``threshold * (1 + hysteresis)`` and leaves at or below ``threshold * (1 - hysteresis)``;
+        0 is off. ``is_mql`` knows nothing of it.
+    band
+        Where decisions are drawn; None for nowhere.
+    hours_per_lead
+        Hours of sales that working one lead takes; None when not given.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -88,6 +80,17 @@ class Line(BaseModel):
     model_version: str = ""
     agreed_by: tuple[str, ...] = ()
     gain: LineGain | None = None
+    review_on: date | None = None
+    equivalents: tuple[Equivalent, ...] = ()
+    hysteresis: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    band: Band | None = None
+    hours_per_lead: float | None = None
+
+    @model_validator(mode="after")
+    def _band_holds_hysteresis(self) -> Self:
+        if self.band is not None and self.band.width < self.hysteresis:
+            raise ValueError("band: its width is below the hysteresis, so that decisions would flicker between the two")
+        return self
 
     @property
     def threshold(self) -> float:
@@ -96,8 +99,10 @@ class Line(BaseModel):
 
     @property
     def version(self) -> str:
-        """First 12 hex digits of the SHA-256 of the document."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"agreed_by"}), sort_keys=True)
+        """First 12 hex digits of the SHA-256 of the document, without who agreed to it and when it is reviewed."""
+        fields = type(self).model_fields
+        unsaid = {name for name in LATER_FIELDS if getattr(self, name) == fields[name].default}
+        text = json.dumps(self.model_dump(mode="json", exclude={"agreed_by", "review_on"} | unsaid), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def expected_value(self, expected_revenue: Matrix) -> Matrix:
@@ -187,6 +192,25 @@ def crossings(replay: Replay, value: Matrix, price: float) -> NDArray[np.int64]:
     first = np.full(count, replay.weeks + 1, dtype=np.int64)
     np.minimum.at(first, replay.lead[above], replay.week[above])
     return np.bincount(first, minlength=replay.weeks + 2)[1 : replay.weeks + 1]
+
+
+def first_crossings(replay: Replay, value: Matrix, price: float) -> NDArray[np.int64]:
+    """Return the row at which each lead first crosses a price inside the replayed weeks; as many as are counted.
+
+    Parameters
+    ----------
+    replay
+        The weeks; rows of one lead in time order.
+    value
+        Expected value of each row, shape (n,).
+    price
+        lambda, workspace currency.
+    """
+    above = np.flatnonzero(value > max(price, 0.0))
+    order = above[np.lexsort((above, replay.week[above], replay.lead[above]))]
+    _, first = np.unique(replay.lead[order], return_index=True)
+    rows = order[first]
+    return np.sort(rows[replay.week[rows] > 0])
 
 
 def set_price(replay: Replay, value: Matrix, capacity: float | None) -> tuple[float, tuple[tuple[float, float], ...]]:

@@ -19,6 +19,8 @@ from urllib.parse import unquote, urlparse
 from crm.config import Workspace
 from crm.errors import BundleError, RegistryError
 from models.bundle import parse_bundle, signature, verify_files
+from models.gain import GainRows
+from models.gain_file import GAIN_FILE, read_gain
 from models.line import Line
 from models.scoring import LoadedModel
 
@@ -31,6 +33,7 @@ __all__ = [
     "ModelVersion",
     "find_version",
     "list_versions",
+    "load_gain",
     "load_model",
     "model_folder",
     "open_store",
@@ -163,6 +166,39 @@ def load_model(
     BundleError
         When its files are not those that were registered.
     """
+    version, contents = _verified(workspace, alias, environ)
+    fingerprint = version.tags["kizashi.fingerprint"]
+    bundle, own_line = parse_bundle(contents, fingerprint=fingerprint, prefix=BUNDLE_FOLDER)
+    line = own_line.model_copy(update={"model_version": version.version})
+    if with_saved_line:
+        line = saved_line(workspace, version.version) or line
+    return LoadedModel(version.version, bundle, line)
+
+
+def load_gain(
+    workspace: Workspace, *, alias: str = "champion", environ: Mapping[str, str] = os.environ
+) -> GainRows | None:
+    """Load the unseen weeks of a version, verified like its model; None where the version kept none.
+
+    Parameters
+    ----------
+    workspace, alias, environ
+        As for :func:`load_model`.
+
+    Raises
+    ------
+    RegistryError
+        When there is no such version.
+    BundleError
+        When its files are not those that were registered.
+    """
+    _, contents = _verified(workspace, alias, environ)
+    content = contents.get(BUNDLE_FOLDER + GAIN_FILE)
+    return None if content is None else read_gain(content)
+
+
+def _verified(workspace: Workspace, alias: str, environ: Mapping[str, str]) -> tuple[ModelVersion, Mapping[str, bytes]]:
+    """Find a version and return the contents of its files, each as it was registered."""
     require_registry(workspace)
     with open_store(workspace) as client:
         version = find_version(client, alias)
@@ -174,13 +210,7 @@ def load_model(
             expected="the tags that 'kizashi train' writes",
             fix="do not use this version; roll back or train again",
         )
-    contents = verify_files(folder, hashes)
-    fingerprint = version.tags["kizashi.fingerprint"]
-    bundle, own_line = parse_bundle(contents, fingerprint=fingerprint, prefix=BUNDLE_FOLDER)
-    line = own_line.model_copy(update={"model_version": version.version})
-    if with_saved_line:
-        line = saved_line(workspace, version.version) or line
-    return LoadedModel(version.version, bundle, line)
+    return version, verify_files(folder, hashes)
 
 
 def model_folder(client: MlflowClient, workspace: Workspace, version: str) -> Path:

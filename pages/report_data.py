@@ -16,9 +16,11 @@ __all__ = [
     "CalibrationBin",
     "DecileRow",
     "EndpointReport",
+    "EquivalentRow",
     "Estimate",
     "ExcludedRow",
     "LineReport",
+    "MarkRow",
     "ModelReport",
     "SignalRow",
     "TableRow",
@@ -100,7 +102,7 @@ class AmountReport:
 
 @dataclass(frozen=True)
 class RuleRow:
-    """What one rule handed over: leads a week, picked and worked; rates of the worked ones; money a week."""
+    """What one rule handed over: leads a week, picked and worked; rates of the worked ones; money and hours a week."""
 
     mqls: float
     worked: float
@@ -108,6 +110,7 @@ class RuleRow:
     won_rate: Estimate
     revenue: Estimate
     value: Estimate
+    hours: float | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,8 @@ class RulesReport:
     """The old rule and the new line on the same unseen weeks.
 
     ``gain`` is the value of the new line less that of the old rule, a week; ``probability`` that it is above zero.
-    ``both``, ``only_old`` and ``only_new`` are leads worked a week.
+    ``both``, ``only_old`` and ``only_new`` are leads worked a week. ``gaps`` are what sets the leads worked under the
+    new line alone apart from those under the old rule alone: words of a signal, and its mean points among the two.
     """
 
     since: str
@@ -128,6 +132,28 @@ class RulesReport:
     both: float
     only_old: float
     only_new: float
+    gaps: tuple[tuple[str, float, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class MarkRow:
+    """Chance to win and score (not clipped) at which a lead of the segment's mean amount meets a grade."""
+
+    p_won: float
+    score: float
+
+
+@dataclass(frozen=True)
+class EquivalentRow:
+    """What the line means for a segment; ``all`` is every lead at risk. A mark is None where no chance is enough."""
+
+    segment: str
+    leads: int
+    mqls: int
+    mean_amount: float | None
+    a: MarkRow | None
+    b: MarkRow | None
+    c: MarkRow | None
 
 
 @dataclass(frozen=True)
@@ -153,6 +179,7 @@ class LineReport:
     values: tuple[float, ...]
     grades: Mapping[str, int]
     comparison: RulesReport | None = None
+    equivalents: tuple[EquivalentRow, ...] = ()
 
 
 @dataclass(frozen=True)

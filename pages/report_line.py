@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from pages.formats import Formats
 from pages.line_charts import SHOWN_SIGNALS, price_chart, signals_chart, threshold, weekly_chart
-from pages.report_data import Estimate, RulesReport
 from pages.report_parts import Cell, Context, Figure, Table, columns, make_table
-from pages.report_readings import has_interval, metric_interval, metric_text
+from pages.report_readings import metric_interval, metric_text
+from pages.report_rules import equivalents_table, gain_sentence, gaps_table, rules_table
 
 __all__ = ["LineSection", "amount_table", "examples_table", "line_section", "signals_figure"]
 
@@ -19,12 +18,12 @@ QUANTILES_SHOWN = (50, 75, 90, 95, 99, 100)
 
 @dataclass(frozen=True)
 class LineSection:
-    """Sentences, figures and tables on the MQL line; old rule and new line side by side where there is an old rule."""
+    """Sentences, figures and tables on the MQL line; ``wide`` are its meaning for segments, and the old rule."""
 
     sentences: tuple[str, ...]
     figures: tuple[Figure, ...]
     tables: tuple[Table, ...]
-    rules: Table | None
+    wide: tuple[Table, ...]
 
 
 def line_section(context: Context) -> LineSection:
@@ -33,8 +32,13 @@ def line_section(context: Context) -> LineSection:
     figures = [_curve_figure(context)] if line.curve else []
     figures += [_weekly_figure(context)] if line.weekly else []
     tables = [_grades_table(context), *([_values_table(context)] if len(line.values) == 101 else [])]
-    rules = None if line.comparison is None else _rules_table(context, line.comparison)
-    return LineSection(_sentences(context), tuple(figures), tuple(tables), rules)
+    words, formats = context.words, context.formats
+    wide = [equivalents_table(line.equivalents, words, formats)]
+    if line.comparison is not None:
+        wide += [rules_table(line.comparison, words, formats), gaps_table(line.comparison, words, formats)]
+    return LineSection(
+        _sentences(context), tuple(figures), tuple(tables), tuple(table for table in wide if table is not None)
+    )
 
 
 def amount_table(context: Context) -> tuple[str, Table]:
@@ -143,7 +147,7 @@ def _sentences(context: Context) -> tuple[str, ...]:
     if line.equivalent_p_won is not None:
         how.append(words("line.equivalent", p=formats.percent(line.equivalent_p_won)))
     now = words("line.now", leads=formats.number(line.leads_at_risk), mqls=formats.number(line.mqls_now))
-    gain = [] if line.comparison is None else [_gain_sentence(context, line.comparison)]
+    gain = [] if line.comparison is None else [gain_sentence(line.comparison, words, formats)]
     return rule, *how, now, *gain
 
 
@@ -164,59 +168,6 @@ def _weekly_figure(context: Context) -> Figure:
         words("line.weekly_table"), columns(words, "line", "week", "crossings:n"), rows, name="line_weeks"
     )
     return Figure(words("line.weekly_title"), weekly_chart(line, formats), words("line.weekly_caption"), numbers)
-
-
-def _rules_table(context: Context, rules: RulesReport) -> Table:
-    """Set the old rule and the new line side by side."""
-    words, formats = context.words, context.formats
-
-    def leads(value: float) -> str:
-        return formats.number(value, 1)
-
-    def share(estimate: Estimate) -> tuple[str, str]:
-        return formats.percent(estimate.value), _between(estimate, formats.percent, formats)
-
-    def money(estimate: Estimate) -> tuple[str, str]:
-        return formats.money(estimate.value), _between(estimate, formats.money, formats)
-
-    rows: list[tuple[str, str, str, str, str]] = [
-        (words("line.rules_mqls"), leads(rules.old.mqls), "", leads(rules.new.mqls), ""),
-        (words("line.rules_worked"), leads(rules.old.worked), "", leads(rules.new.worked), ""),
-        (words("line.rules_sql"), *share(rules.old.sql_rate), *share(rules.new.sql_rate)),
-        (words("line.rules_won"), *share(rules.old.won_rate), *share(rules.new.won_rate)),
-        (words("line.rules_revenue"), *money(rules.old.revenue), *money(rules.new.revenue)),
-        (words("line.rules_value"), *money(rules.old.value), *money(rules.new.value)),
-    ]
-    heads = columns(
-        words, "line", "rules_measure", "rules_old:n", "rules_interval:n", "rules_new:n", "rules_interval:n"
-    )
-    caption = words(
-        "line.rules_caption",
-        since=formats.moment(rules.since),
-        until=formats.moment(rules.until),
-        weeks=str(rules.weeks),
-    )
-    return make_table(caption, heads, rows, stacks=True, name="rules")
-
-
-def _between(estimate: Estimate, shown: Callable[[float | None], str], formats: Formats) -> str:
-    if not has_interval(estimate):
-        return formats.words("common.blank")
-    return formats.interval(shown(estimate.low), shown(estimate.high))
-
-
-def _gain_sentence(context: Context, rules: RulesReport) -> str:
-    """Say what the line would have brought over the old rule, how sure that is, and whose leads differ."""
-    words, formats = context.words, context.formats
-    return words(
-        "line.gain",
-        gain=formats.money(rules.gain.value),
-        interval=_between(rules.gain, formats.money, formats),
-        p=formats.round_percent(round(rules.probability, 2)),
-        both=formats.number(rules.both, 1),
-        only_old=formats.number(rules.only_old, 1),
-        only_new=formats.number(rules.only_new, 1),
-    )
 
 
 def _grades_table(context: Context) -> Table:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pages.markdown import markdown_cell, markdown_table
 from pages.words import Language, Words, load_words
 
 __all__ = ["CardPage", "GradeBand", "Measured", "PointsMeaning", "render_scorecard_page"]
@@ -113,9 +114,9 @@ def render_scorecard_page(page: CardPage, language: Language) -> str:
         words("scorecard.how", doubling=f"{page.points_per_doubling:g}", most=f"{page.most:,}"),
         words("scorecard.outcome", outcome=outcome, days=days),
         *([words("scorecard.few", n=f"{page.outcomes:,}")] if page.has_few_outcomes else []),
-        _table(
+        markdown_table(
             [words("scorecard.condition"), words("scorecard.points")],
-            [(_cell(text), str(points)) for text, points in page.rows],
+            [(markdown_cell(text), str(points)) for text, points in page.rows],
         ),
         words("scorecard.nothing_else"),
         f"## {words('scorecard.line_title')}",
@@ -150,7 +151,7 @@ def _grades(page: CardPage, words: Words) -> str:
         for band in page.grades
     ]
     lowest = ("D", words("scorecard.the_rest"), f"{page.leads_at_risk}", f"{page.leads_at_risk}")
-    return _table([words(key) for key in header], [*rows, lowest])
+    return markdown_table([words(key) for key in header], [*rows, lowest])
 
 
 def _meanings(page: CardPage, words: Words, outcome: str, days: str) -> str:
@@ -159,7 +160,7 @@ def _meanings(page: CardPage, words: Words, outcome: str, days: str) -> str:
         words("scorecard.chance", outcome=outcome, days=days),
         words("scorecard.share"),
     ]
-    return _table(header, [(str(m.points), f"{m.probability:.2%}", f"{m.share:.1%}") for m in page.meanings])
+    return markdown_table(header, [(str(m.points), f"{m.probability:.2%}", f"{m.share:.1%}") for m in page.meanings])
 
 
 def _agreement(page: CardPage, words: Words) -> str:
@@ -174,7 +175,7 @@ def _agreement(page: CardPage, words: Words) -> str:
         )
         for m in page.measured
     ]
-    return f"{said}\n\n{_table(header, rows)}"
+    return f"{said}\n\n{markdown_table(header, rows)}"
 
 
 def _interval(part: tuple[float, float, float]) -> str:
@@ -182,15 +183,3 @@ def _interval(part: tuple[float, float, float]) -> str:
     if low != low:
         return f"{value:.3f}"
     return f"{value:.3f} ({low:.3f} – {high:.3f})"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [" | ".join(header), "|".join(["---", *["---:"] * (len(header) - 1)])]
-    lines += [" | ".join(row) for row in rows]
-    return "\n".join(f"| {line} |" if "---" not in line else f"|{line}|" for line in lines)
-
-
-def _cell(text: str) -> str:
-    """Return text that stays one cell of a Markdown table, whatever a level is called."""
-    plain = " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
-    return plain.replace("<", "&lt;").replace("*", "\\*").replace("`", "\\`").replace("[", "\\[")

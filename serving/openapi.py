@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from models.line import Line
 from serving.bodies import BatchBody, ScoreBody
 from serving.problems import PROBLEM_TYPE, problem_of_status
 from serving.reading import Reading
@@ -23,6 +24,7 @@ _TYPES: Mapping[str, Mapping[str, Any]] = {
 }
 _ABOUT = "Scores leads: the chance of SQL and of a win, the money to expect, and whether sales should call."
 _ONE = "Score one lead that is given in the body. Nothing of it is stored."
+_LINE = "What an MQL is: the line in force, what it means for each segment, and who agreed to it."
 _MANY = "Score several leads. If one cannot be understood, none is scored and every wrong field is listed."
 
 
@@ -37,9 +39,10 @@ def openapi_document(reading: Reading, max_batch: int) -> dict[str, Any]:
         Largest number of leads in one batch.
     """
     models: list[tuple[Any, Any]] = [(ScoreBody, "validation"), (BatchBody, "validation")]
-    models += [(reply, "serialization") for reply in (ScoreReply, BatchReply, ProblemReply)]
+    models += [(reply, "serialization") for reply in (ScoreReply, BatchReply, ProblemReply, Line)]
     _, schemas = models_json_schema(models, ref_template=_REF)
     definitions: dict[str, Any] = schemas["$defs"]
+    definitions["LineReply"] = _with_version(definitions.pop("Line"))
     own = definitions["LeadBody"]["properties"]
     rules = {name: kind for name, kind in reading.rule_columns.items() if name not in own}
     read = {**rules, **reading.attributes}
@@ -53,6 +56,7 @@ def openapi_document(reading: Reading, max_batch: int) -> dict[str, Any]:
         "paths": {
             "/v1/score": {"post": _operation("score", _ONE, "ScoreBody", "ScoreReply")},
             "/v1/score/batch": {"post": _operation("scoreBatch", _MANY, "BatchBody", "BatchReply")},
+            "/v1/line": {"get": _reading("line", _LINE, "LineReply")},
             "/livez": {"get": _probe("livez", "Answers 200 while the process lives.")},
             "/readyz": {"get": _probe("readyz", "Answers 200 once the model is loaded.")},
         },
@@ -89,6 +93,22 @@ def _operation(name: str, summary: str, body: str, reply: str) -> dict[str, Any]
         "requestBody": {"required": True, "content": _json(body)},
         "responses": {"200": {"description": "The score.", "content": _json(reply)}, **refusals},
     }
+
+
+def _reading(name: str, summary: str, reply: str) -> dict[str, Any]:
+    problem = {PROBLEM_TYPE: {"schema": {"$ref": _REF.format(model="ProblemReply")}}}
+    refusals = {str(s): {"description": problem_of_status(s).title, "content": problem} for s in (401, 500)}
+    answer = {"description": "The definition in force.", "content": _json(reply)}
+    return {"operationId": name, "summary": summary, "responses": {"200": answer, **refusals}}
+
+
+def _with_version(line: dict[str, Any]) -> dict[str, Any]:
+    """Add to the document's schema what is computed from it."""
+    computed = {
+        "version": {"type": "string", "description": "Hash of the document; scores name it as line_version."},
+        "threshold": {"type": "number", "description": "What an expected value must exceed, workspace currency."},
+    }
+    return {**line, "properties": computed | line["properties"], "required": [*computed, *line["required"]]}
 
 
 def _json(model: str) -> dict[str, Any]:

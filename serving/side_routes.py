@@ -1,4 +1,4 @@
-"""What is read with GET: the service's description and its counters. BentoML's own routes take POST alone."""
+"""What is read with GET: the description, the line in force, counters. BentoML's own routes take POST alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["side_routes"]
 
 
 def side_routes(runtime: Runtime, watch: Watch) -> Starlette:
-    """Return the application with ``/``, ``/docs.json`` and ``/metrics``, in front of BentoML's own.
+    """Return the application with ``/``, ``/docs.json``, ``/metrics`` and ``/v1/line``, in front of BentoML's own.
 
     BentoML's start page loads a tracker of its makers; ours names the routes.
     """
@@ -35,4 +35,16 @@ def side_routes(runtime: Runtime, watch: Watch) -> Starlette:
         del request
         return Response(generate_latest(watch.registry), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    return Starlette(routes=[Route("/", start_page), Route("/docs.json", docs), Route("/metrics", metrics)])
+    def line(request: Request) -> Response:
+        del request
+        drawn = runtime.scorer.model.line
+        return JSONResponse({"version": drawn.version, "threshold": drawn.threshold, **drawn.model_dump(mode="json")})
+
+    return Starlette(
+        routes=[
+            Route("/", start_page),
+            Route("/docs.json", docs),
+            Route("/metrics", metrics),
+            Route("/v1/line", line),
+        ]
+    )

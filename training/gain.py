@@ -9,14 +9,14 @@ risk week by week, and at the moment at which the old rule made it an MQL.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportUnknownParameterType=false
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from crm.config import SnapshotsConfig, WorkspaceConfig
+from crm.config import SnapshotsConfig, ValueConfig, WorkspaceConfig
 from crm.known import from_micros, to_micros
 from crm.old_rule import first_crossings, has_old_rule
 from crm.outcomes import Observation, label_moments, outcome_events
@@ -25,13 +25,13 @@ from crm.store import Tables
 from features.build import build_features
 from features.known import DAY_US
 from models.amount import AmountModel
-from models.gain import Comparison, GainRows, compare_rules
+from models.gain import Comparison, GainRows, Picks, compare_rules, pick_leads
 from training.learn import Learned, amount_before
 from training.prepare import TrainingData
 from training.replay import REPLAY_WEEKS
 from training.snapshots import WEEK_US, Snapshots, scoring_moments, with_moments
 
-__all__ = ["compare", "replay_unseen"]
+__all__ = ["UnseenWeeks", "compare", "replay_unseen"]
 
 Matrix = NDArray[np.float64]
 MOST_WEEKS = 12
@@ -40,26 +40,47 @@ MOST_ROWS = 200_000
 CHUNK = 50_000
 
 
-def compare(
-    tables: Tables, data: TrainingData, learned: Learned, config: WorkspaceConfig, progress: Progress
-) -> Comparison | None:
-    """Compare the old rule with the new line on unseen weeks, at the capacity and cost of the workspace.
+@dataclass(frozen=True, eq=False)
+class UnseenWeeks:
+    """Unseen weeks, and which lead at which moment each row of them is.
 
     Parameters
     ----------
-    tables, data, learned, config, progress
-        As for :func:`replay_unseen`, which says when there is nothing to compare and the answer is None.
+    rows
+        Numbers alone.
+    lead_ids
+        Length n.
+    as_of_us
+        Microseconds since 1970 UTC, shape (n,).
     """
-    rows = replay_unseen(tables, data, learned, config, progress)
-    if rows is None:
-        return None
-    value = config.value
-    return compare_rules(rows, margin=value.margin, touch_cost=value.touch_cost, capacity=value.weekly_capacity)
+
+    rows: GainRows
+    lead_ids: list[str]
+    as_of_us: NDArray[np.int64]
+
+
+def compare(rows: GainRows, value: ValueConfig) -> tuple[Comparison, Picks]:
+    """Compare the old rule with the new line on unseen weeks, at a capacity and a cost.
+
+    Parameters
+    ----------
+    rows
+        The weeks.
+    value
+        Margin, cost, capacity and hours a lead.
+
+    Returns
+    -------
+    comparison, picks
+        The two side by side, and which rows each of them picked.
+    """
+    terms = {"margin": value.margin, "touch_cost": value.touch_cost, "capacity": value.weekly_capacity}
+    return compare_rules(rows, hours_per_lead=value.hours_per_lead, **terms), pick_leads(rows, **terms)
 
 
 def replay_unseen(
     tables: Tables, data: TrainingData, learned: Learned, config: WorkspaceConfig, progress: Progress
-) -> GainRows | None:
+) -> UnseenWeeks | None:
     """Score unseen weeks with the folds' models and look up what became of each lead.
 
     Parameters
@@ -75,7 +96,7 @@ def replay_unseen(
 
     Returns
     -------
-    GainRows or None
+    UnseenWeeks or None
         None where there is no old rule, no test period of at least four weeks, or no win with an amount before it.
     """
     start = _start(learned)
@@ -110,7 +131,8 @@ def replay_unseen(
         from_micros(start + weeks * WEEK_US).date().isoformat(),
         share,
     )
-    return _with_outcomes(tables, data, moments, rows, amount.mean)
+    rows = _with_outcomes(tables, data, moments, rows, amount.mean)
+    return UnseenWeeks(rows, moments.moments.column("lead_id").to_pylist(), moments.as_of_us)
 
 
 def _start(learned: Learned) -> int | None:

@@ -7,15 +7,18 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from crm.config import SnapshotsConfig, ValueConfig
+from crm.config import WorkspaceConfig
 from crm.known import from_micros, to_micros
 from crm.outcomes import Observation
 from crm.progress import Progress
+from crm.rules import Segments, segments_of
 from crm.store import Tables
 from features.build import build_features
 from models.bundle import Bundle
 from models.line import Line, Replay, crossings, set_price
-from models.scoring import probabilities
+from models.line_terms import Band
+from models.scoring import CENTRE, points_per_logit, probabilities
+from training.equivalents import equivalents
 from training.snapshots import WEEK_US, Snapshots, moments_at_end, scoring_moments
 
 __all__ = ["REPLAY_WEEKS", "ReplayedWeeks", "draw_line", "replay_weeks"]
@@ -34,14 +37,17 @@ class ReplayedWeeks:
     p_won, revenue, g
         Of the leads at risk when the weeks end: chance to win, expected revenue, and blended logit of the score's
         endpoint.
+    segments
+        Which segments they belong to.
     """
 
-    def __init__(self, replay: Replay, p_won: Matrix, revenue: Matrix, g: Matrix) -> None:
-        self.replay, self.p_won, self.revenue, self.g = replay, p_won, revenue, g
+    def __init__(self, replay: Replay, now: tuple[Matrix, Matrix, Matrix], segments: Segments) -> None:
+        self.replay, self.segments = replay, segments
+        self.p_won, self.revenue, self.g = now
 
 
 def replay_weeks(
-    tables: Tables, bundle: Bundle, config: SnapshotsConfig, seen: Observation, progress: Progress
+    tables: Tables, bundle: Bundle, config: WorkspaceConfig, seen: Observation, progress: Progress
 ) -> ReplayedWeeks:
     """Score the leads at risk at the moments of the last eight weeks before ``seen.observed_until``.
 
@@ -52,7 +58,7 @@ def replay_weeks(
     bundle
         The model; the line inside is not used.
     config
-        At which moments leads are scored.
+        The workspace file: at which moments leads are scored, and its segments.
     seen
         Whose end is the end of the replay.
     progress
@@ -64,15 +70,16 @@ def replay_weeks(
     with progress.step(f"Replaying the last {weeks} weeks") as step:
         # Scored weekly, the row before the first week tells who was above the line already; at moments of the lead's
         # own, that row may lie anywhere before.
-        is_weekly = config.is_default or config.weekly
-        moments = scoring_moments(tables, config, seen, since_us=start - WEEK_US + 1 if is_weekly else 0)
+        is_weekly = config.snapshots.is_default or config.snapshots.weekly
+        moments = scoring_moments(tables, config.snapshots, seen, since_us=start - WEEK_US + 1 if is_weekly else 0)
         revenue = _scored(tables, moments, bundle)[1]
         # Row times in (start + (w - 1) weeks, start + w weeks] belong to week w; week 0 is the state before.
         week = np.ceil((moments.as_of_us - start) / WEEK_US).clip(0, weeks).astype(np.int64)
         starts = tuple(from_micros(start + w * WEEK_US).date().isoformat() for w in range(weeks))
         step.note(f"{int((week > 0).sum()):,} scorings of {len(np.unique(moments.lead[week > 0])):,} leads")
-        now = _scored(tables, moments_at_end(tables, seen), bundle)
-    return ReplayedWeeks(Replay(moments.lead, week, revenue, starts), *now)
+        at_end = moments_at_end(tables, seen)
+        now, segments = _scored(tables, at_end, bundle), segments_of(tables, config, at_end.moments)
+    return ReplayedWeeks(Replay(moments.lead, week, revenue, starts), now, segments)
 
 
 def _scored(tables: Tables, moments: Snapshots, bundle: Bundle) -> tuple[Matrix, Matrix, Matrix]:
@@ -85,17 +92,16 @@ def _scored(tables: Tables, moments: Snapshots, bundle: Bundle) -> tuple[Matrix,
 
 
 def draw_line(
-    weeks: ReplayedWeeks, bundle: Bundle, value: ValueConfig, set_as_of: datetime
+    weeks: ReplayedWeeks, bundle: Bundle, config: WorkspaceConfig, set_as_of: datetime
 ) -> tuple[Line, tuple[tuple[float, float], ...], tuple[int, ...]]:
-    """Set the line for a capacity, a cost and a margin.
+    """Set the line for the capacity, cost and margin of ``[value]``, with the terms of ``[line]``.
 
     Returns
     -------
     line, curve, weekly
         The document; pairs (price, first crossings a week); first crossings by week at the line.
     """
-    from models.scoring import CENTRE, points_per_logit
-
+    value, terms = config.value, config.line
     worth = weeks.replay.expected_revenue * value.margin - value.touch_cost
     price, curve = set_price(weeks.replay, worth, value.weekly_capacity)
     weekly = crossings(weeks.replay, worth, price)
@@ -111,19 +117,16 @@ def draw_line(
         currency=bundle.currency,
         quantiles=tuple(float(q) for q in quantiles),
         median_mql_value=float(np.median(mqls)) if mqls.size else None,
-        equivalent_p_won=_equivalent(weeks, price, value),
+        equivalent_p_won=None,
         crossings_per_week=float(weekly.mean()),
         weeks=weeks.replay.weeks,
         leads_at_risk=len(now),
         set_as_of=set_as_of,
+        hysteresis=terms.hysteresis,
+        band=None if terms.band_share is None else Band(share=terms.band_share, width=terms.band_width or 0.0),
+        hours_per_lead=value.hours_per_lead,
     )
+    found = equivalents(line, bundle, scores, (weeks.p_won, weeks.revenue), weeks.segments)
+    p_won = None if not found or found[0].b is None else found[0].b.p_won
+    line = line.model_copy(update={"equivalents": found, "equivalent_p_won": p_won})
     return line, curve, tuple(int(count) for count in weekly)
-
-
-def _equivalent(weeks: ReplayedWeeks, price: float, value: ValueConfig) -> float | None:
-    """Give the probability at which a lead with the mean amount meets the line."""
-    p, revenue = weeks.p_won, weeks.revenue
-    if p.size == 0 or p.sum() == 0 or revenue.sum() == 0:
-        return None
-    mean_amount = float(revenue.sum() / p.sum())
-    return min((max(price, 0.0) + value.touch_cost) / (mean_amount * value.margin), 1.0)

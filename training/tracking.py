@@ -15,6 +15,7 @@ import pandas as pd
 from features.feature import Language
 from models.bundle import file_hashes, write_bundle
 from models.champions import note_champion
+from models.gain_file import GAIN_FILE, write_gain
 from models.gate import ranking
 from models.line import Line
 from models.registry import EXPERIMENT, MODEL, list_versions, model_folder, open_store, set_alias, tag_hashes
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Registered", "log_run"]
 
+_GAIN_ENDS = (("", "value"), (".low", "low"), (".high", "high"), (".probability", "probability"))
 LANGUAGES: tuple[Language, ...] = ("en", "ja")
 
 
@@ -69,6 +71,8 @@ def log_run(
         An empty folder for files on their way.
     """
     write_bundle(parts.bundle, line, folder / "bundle")
+    if parts.rules is not None:
+        write_gain(parts.rules.unseen.rows, folder / "bundle" / GAIN_FILE)
     with open_store(parts.workspace) as client:
         import mlflow
 
@@ -132,6 +136,8 @@ def _metrics(parts: ReportParts, line: Line, verdict: Verdict) -> dict[str, floa
         "line.crossings_per_week": line.crossings_per_week,
         "gate.passed": float(verdict.passed),
     }
+    if line.gain is not None:
+        found |= {f"line.gain{end}": getattr(line.gain, at) for end, at in _GAIN_ENDS}
     for outcome, judged in parts.judged.items():
         for name, interval in judged.metrics.items():
             found[f"{outcome}.{name}"] = interval.value

@@ -23,11 +23,13 @@ from crm.scores import append_scores
 from crm.sources import open_source
 from crm.store import Tables
 from models.bundle import Bundle
+from models.gain_file import write_gain_moments
 from models.gate import decide_first
 from models.line import Line
 from models.scoring import CENTRE, LoadedModel, points_per_logit
 from models.verdict import Verdict
-from training.gain import compare
+from training.crossed import RulesCompared, score_crossings, signal_gaps
+from training.gain import compare, replay_unseen
 from training.judge import Judged, judge
 from training.leaks import find_suspects, refuse_leaks
 from training.learn import amounts_out_of_fold, learn, make_bundle
@@ -144,17 +146,23 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
             refuse_traces(traces_of(leaks))
         learned = learn(data, workspace.config, progress)
         bundle = make_bundle(data, learned, workspace.config, library_versions())
-        weeks = replay_weeks(tables, bundle, workspace.config.snapshots, data.seen, progress)
-        drawn = draw_line(weeks, bundle, workspace.config.value, data.seen.observed_until)
-        comparison = compare(tables, data, learned, workspace.config, progress)
-        if comparison is not None:
+        config = workspace.config
+        weeks = replay_weeks(tables, bundle, config, data.seen, progress)
+        drawn = draw_line(weeks, bundle, config, data.seen.observed_until)
+        unseen = replay_unseen(tables, data, learned, config, progress)
+        rules: RulesCompared | None = None
+        if unseen is not None:
+            comparison, picks = compare(unseen.rows, config.value)
+            model = LoadedModel("", bundle, drawn[0])
+            gaps = signal_gaps(model, score_crossings(tables, model, unseen, picks))
+            rules = RulesCompared(unseen, comparison, gaps)
             drawn = (drawn[0].model_copy(update={"gain": comparison.line_gain}), *drawn[1:])
         with progress.step("Judging on unseen periods"):
             judged = {
                 "sql": judge(data, learned.sql, data.sql),
                 "won": judge(data, learned.won, data.won),
             }
-        parts = ReportParts(workspace, tables, data, learned, judged, bundle, weeks, drawn, comparison, now, leaks)
+        parts = ReportParts(workspace, tables, data, learned, judged, bundle, weeks, drawn, rules, now, leaks)
         return _register(parts, progress)
 
 
@@ -165,6 +173,9 @@ def _register(parts: ReportParts, progress: Progress) -> TrainResult:
     with progress.step("Registering in MLflow") as step, tempfile.TemporaryDirectory() as folder:
         registered = log_run(parts, line, verdict, Path(folder))
         step.note(f"version {registered.version}" + (", now champion" if registered.is_champion else ""))
+    if parts.rules is not None:
+        unseen = parts.rules.unseen
+        write_gain_moments(unseen.lead_ids, unseen.as_of_us, parts.workspace.gain_path(registered.version))
     line = line.model_copy(update={"model_version": registered.version})  # as it is loaded with the version
     model = LoadedModel(registered.version, parts.bundle, line)
     append_scores(parts.workspace, _out_of_fold_rows(parts, model), "out_of_fold", parts.now)

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,11 @@ class TestUsage:
             ("line", "--margin", "1.2"),
             ("line", "--touch-cost", "nan"),
             ("line", "--capacity", "inf"),
+            ("line", "--band-share", "0.1"),
+            ("line", "--band-share", "0.1", "--band-width", "0.1", "--hysteresis", "0.2"),
+            ("line", "--agreed-by", "Sato, Marketing"),
+            ("line", "--definition", "mql.pdf"),
+            ("line", "--leads-out", "no/such/folder.csv"),
             ("demo", "--leads", "3"),
             ("promote", "--force"),
             ("score", "--out", "scores.xlsx"),
@@ -472,6 +478,42 @@ class TestLine:
         assert ran.out.startswith("The MQL line\n  Line    a lead is an MQL when its expected value is above ")
         assert "sales can start on 3 a week" in ran.out
         assert ran.out.rstrip().endswith("Nothing was changed; add --save to put this line in force.")
+
+    def test_the_old_rule_beside_another_capacity_and_the_files(self, copied: Path) -> None:
+        files = ("--leads-out", "crossed.csv", "--definition", "mql.md", "--language", "ja")
+        ran = kizashi("line", "--capacity", "5", "--grid", *files, "--json", cwd=copied)
+        found = ran.json
+        assert (ran.code, ran.err, found["notes"]) == (0, "", [])
+        old, new = found["comparison"]["old"], found["comparison"]["new"]
+        assert max(old["worked"], new["worked"]) <= 5
+        assert found["gain"]["value"] == pytest.approx(new["value"]["value"] - old["value"]["value"])
+        assert found["equivalents"][0]["segment"] == "all"
+        assert 5.0 in [row["capacity"] for row in found["grid"]]
+        with (copied / "crossed.csv").open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["change"] for row in rows].count("gained") == found["gained"]
+        assert [row["change"] for row in rows].count("lost") == found["lost"]
+        assert all(row["reasons"] for row in rows)
+        text = (copied / "mql.md").read_text(encoding="utf-8")
+        assert text.startswith("# MQLの定義")
+        assert found["version"] in text
+
+    def test_an_agreed_line_is_what_is_shown_from_then_on(self, copied: Path) -> None:
+        people = ("--agreed-by", "Sato, Marketing", "--agreed-by", "Tanaka, Sales")
+        saved = kizashi("line", "--capacity", "2", "--hysteresis", "0.1", "--save", *people, "--json", cwd=copied).json
+        shown = kizashi("line", "--definition", "mql.html", "--json", cwd=copied).json
+        for name in ("version", "capacity_per_week", "hysteresis", "agreed_by", "review_on", "price", "gain"):
+            assert shown[name] == saved[name]
+        page = (copied / "mql.html").read_text(encoding="utf-8")
+        assert "In force" in page
+        assert "Sato" in page
+
+    def test_which_leads_cross_is_known_in_the_workspace_alone(self, copied: Path) -> None:
+        shutil.rmtree(copied / ".kizashi" / "gain")
+        found = kizashi("line", "--leads-out", "crossed.csv", "--json", cwd=copied).json
+        assert found["comparison"] is not None
+        assert "train again" in found["notes"][0].lower()
+        assert not (copied / "crossed.csv").exists()
 
     def test_no_line_without_leads(self, copied: Path) -> None:
         ran = kizashi("line", "--as-of", "2000-01-01", "--save", cwd=copied)

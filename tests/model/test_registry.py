@@ -21,7 +21,9 @@ from features.known import DAY_US
 from models import registry
 from models.bundle import file_hashes
 from models.champions import note_champion, promote_version, roll_back
-from models.registry import find_version, list_versions, load_model, open_store, run_folder, set_alias
+from models.gain import compare_rules
+from models.gain_file import read_gain_moments
+from models.registry import find_version, list_versions, load_gain, load_model, open_store, run_folder, set_alias
 from models.unseen import read_unseen
 from models.verdict import Verdict
 from tests.model.conftest import KEY, Copy, Trained
@@ -77,6 +79,10 @@ def add_link(copy: Copy) -> None:
     (copy.model / "link").symlink_to(copy.bundle / "line.json")
 
 
+def change_unseen_weeks(copy: Copy) -> None:
+    append(copy.bundle / "gain.parquet")
+
+
 def remove_file(copy: Copy) -> None:
     next(copy.bundle.glob("shallow-*.txt")).unlink()
 
@@ -102,6 +108,7 @@ DAMAGES = (
     change_line,
     add_file,
     add_link,
+    change_unseen_weeks,
     remove_file,
     break_document,
     change_fingerprint_and_its_hash,
@@ -125,6 +132,33 @@ def test_changed_files_are_refused_before_anything_is_parsed(
     damage(copy)
     with pytest.raises(BundleError, match="do not use this model"):
         load_model(copy.workspace, environ=environ)
+
+
+def test_unseen_weeks_stay_with_the_version_as_numbers(copy: Copy) -> None:
+    rows = load_gain(copy.workspace, environ=SIGNED)
+    line = load_model(copy.workspace, environ=SIGNED).line
+    assert rows is not None
+    assert line.gain is not None
+    found = compare_rules(rows, margin=0.4, touch_cost=50.0, capacity=20.0)
+    assert found.line_gain == line.gain
+    assert "string" not in {str(column.type) for column in pq.read_schema(copy.bundle / "gain.parquet")}
+    moments = read_gain_moments(copy.workspace.gain_path("1"), len(rows.lead))
+    assert moments is not None
+    assert len(set(moments[0])) == len(np.unique(rows.lead))
+
+
+@pytest.mark.usefixtures("never_parsed")
+def test_changed_unseen_weeks_are_refused(copy: Copy) -> None:
+    change_unseen_weeks(copy)
+    with pytest.raises(BundleError, match="do not use this model"):
+        load_gain(copy.workspace, environ={})
+
+
+def test_a_version_of_before_has_no_unseen_weeks(copy: Copy) -> None:
+    (copy.bundle / "gain.parquet").unlink()
+    recompute_hashes(copy)
+    assert load_gain(copy.workspace, environ={}) is None
+    assert load_model(copy.workspace, environ={}).version == "1"
 
 
 def recompute_hashes(copy: Copy) -> None:

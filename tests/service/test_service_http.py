@@ -179,6 +179,7 @@ def test_the_key_may_come_in_either_header(server: Server) -> None:
         ("GET", "/docs.json"),
         ("GET", "/schema.json"),
         ("GET", "/metrics"),
+        ("GET", "/v1/line"),
         ("GET", "/static_content/index.css"),
         ("GET", "//livez"),
         ("GET", "/livez/..%2fmetrics"),
@@ -383,6 +384,16 @@ def test_the_description_is_complete(client: httpx.Client) -> None:
     for path, operations in document["paths"].items():
         for method in operations:
             assert client.request(method, path).status_code not in (404, 405)
+
+
+def test_the_line_in_force(client: httpx.Client) -> None:
+    found = client.get("/v1/line").json()
+    scored = client.post("/v1/score", json=lead()).json()
+    assert found["version"] == scored["line_version"]
+    assert (scored["expected_value"] > found["threshold"]) == scored["is_mql"]
+    assert found["equivalents"][0]["segment"] == "all"
+    described = client.get("/docs.json").json()["components"]["schemas"]["LineReply"]["properties"]
+    assert set(found) == set(described)
 
 
 def test_requests_are_counted_by_route_alone(client: httpx.Client) -> None:

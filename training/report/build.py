@@ -72,7 +72,7 @@ def build_report(
         not_computed=absent_tables(parts.tables),
         endpoints=tuple(endpoint_report(parts, outcome) for outcome in ("sql", "won")),
         amount=amount_report(parts),
-        line=line_report(parts),
+        line=line_report(parts, language),
         signals=signal_rows(parts, model, language),
         examples=example_leads(parts, model, language),
         git_commit=code_commit(),

@@ -44,6 +44,6 @@ def gather_evidence(parts: ReportParts, backtest: BacktestRun | None = None) -> 
         censored=tuple(found for one in unseen if (found := censored_row(parts, one)) is not None),
         revenue=revenue_report(parts, won),
         level_states=level_states(parts),
-        has_old_rule=parts.comparison is not None,
+        has_old_rule=parts.rules is not None,
         line_values=line_values(parts),
     )

@@ -5,19 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.gain import Comparison, Side
-from models.line import Replay
-from pages.report_data import LineReport, RuleRow, RulesReport
-from training.report.parts import ReportParts, estimate_of
+from features.feature import Language
+from models.line import Replay, first_crossings
+from pages.report_data import LineReport
+from training.report.parts import ReportParts
+from training.rules_rows import compared_rows, equivalent_row
 
 __all__ = ["line_report", "line_values"]
 
 SHOWN_PRICES = 400
 
 
-def line_report(parts: ReportParts) -> LineReport:
-    """Return the line and what it would have done over the replayed weeks."""
+def line_report(parts: ReportParts, language: Language) -> LineReport:
+    """Return the line and what it would have done over the replayed weeks; ``language`` is that of the signals."""
     line, curve, weekly = parts.drawn
+    rules = parts.rules
     replay = parts.weeks.replay
     values = line.expected_value(parts.weeks.revenue)
     grades = line.grades(values)
@@ -35,26 +37,8 @@ def line_report(parts: ReportParts) -> LineReport:
         weekly=tuple(zip(replay.starts, (float(count) for count in weekly), strict=True)),
         values=tuple(float(v) for v in np.quantile(values, np.linspace(0, 1, 101))) if values.size else (),
         grades={grade: int((grades == grade).sum()) for grade in "ABCD"},
-        comparison=None if parts.comparison is None else _rules(parts.comparison),
-    )
-
-
-def _rules(found: Comparison) -> RulesReport:
-    def side(rule: Side) -> RuleRow:
-        measured = (rule.sql_rate, rule.won_rate, rule.revenue, rule.value)
-        return RuleRow(rule.mqls, rule.worked, *(estimate_of(interval) for interval in measured))
-
-    return RulesReport(
-        found.since,
-        found.until,
-        found.weeks,
-        side(found.old),
-        side(found.new),
-        estimate_of(found.gain),
-        found.probability,
-        found.both,
-        found.only_old,
-        found.only_new,
+        comparison=None if rules is None else compared_rows(rules.comparison, rules.gaps, language),
+        equivalents=tuple(equivalent_row(one) for one in line.equivalents),
     )
 
 
@@ -84,10 +68,5 @@ def line_values(parts: ReportParts) -> tuple[tuple[float, float, float], ...]:
 
 def _crossed(replay: Replay, worth: NDArray[np.float64], price: float) -> tuple[float, float]:
     """Return first crossings at a price and their expected value, each a week."""
-    above = np.flatnonzero(worth > price)
-    # Rows by lead and week: the first one above the price is the crossing, unless it lies before the replay.
-    order = above[np.lexsort((replay.week[above], replay.lead[above]))]
-    _, first = np.unique(replay.lead[order], return_index=True)
-    crossing = order[first]
-    crossing = crossing[replay.week[crossing] > 0]
+    crossing = first_crossings(replay, worth, price)
     return len(crossing) / replay.weeks, float(worth[crossing].sum()) / replay.weeks

@@ -12,10 +12,10 @@ import numpy as np
 from crm.config import Workspace
 from crm.store import Tables
 from models.bundle import Bundle
-from models.gain import Comparison
 from models.intervals import Interval
 from models.line import Line
 from pages.report_data import Estimate
+from training.crossed import RulesCompared
 from training.judge import Judged
 from training.learn import Learned
 from training.prepare import TrainingData
@@ -37,7 +37,7 @@ class ReportParts:
     bundle: Bundle
     weeks: ReplayedWeeks
     drawn: tuple[Line, tuple[tuple[float, float], ...], tuple[int, ...]]
-    comparison: Comparison | None
+    rules: RulesCompared | None
     now: datetime
     leaks: tuple[LeakVerdict, ...] = ()
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from cli.output import TerminalProgress, print_entry, print_error, print_json, print_table
-from cli.scoring_commands import show_line, show_scores
+from cli.scoring_commands import show_scores
+from cli.show_line import show_line
 from models.line import Line
 
 LONG = "a sentence of many words that does not fit into one line of a narrow terminal"
