@@ -80,7 +80,7 @@ def test_trees_are_grown_upon_the_whole_logistic_member_where_ages_vary(
     data = world[0]
     candidate, upon = fit_logistic_member(data)
     assert upon.member is candidate.member
-    stumps = fit_boosted(data, upon, is_stumps=True).member
+    stumps = fit_boosted(data, upon, "stumps").member
     assert getattr(stumps, "offset", None) is candidate.member
 
 
