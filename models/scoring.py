@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from crm.known import from_micros
 from features.feature import Language
@@ -15,13 +16,27 @@ from models.bundle import Bundle
 from models.line import Line
 from models.reasons import describe_signals
 
-__all__ = ["CENTRE", "POINTS_PER_DOUBLING", "LoadedModel", "Scores", "answers", "points_per_logit", "score_matrix"]
+__all__ = [
+    "CENTRE",
+    "HORIZONS_DAYS",
+    "POINTS_PER_DOUBLING",
+    "LoadedModel",
+    "Scores",
+    "answers",
+    "from_logits",
+    "points_per_logit",
+    "probabilities",
+    "score_matrix",
+    "within",
+]
 
 Matrix = NDArray[np.float64]
 
 POINTS_PER_DOUBLING = 5.0
 CENTRE = 50.0
 G50_PROBABILITY = 0.01
+HORIZONS_DAYS = (30.0, 90.0, 180.0, 365.0)
+"""Besides each endpoint's own horizon, answers say what comes within so many days (methods 2)."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +80,8 @@ class Scores:
         Shape (n, n_features), points; summed by signal they are ``points``.
     matrix
         The features, shape (n, n_features).
+    p_sql_within, p_won_within
+        Chances within each of :data:`HORIZONS_DAYS`, shape (n, 4); NaN where no history was watched for so long.
     """
 
     score: Matrix
@@ -80,6 +97,8 @@ class Scores:
     base: Matrix
     parts: Matrix
     matrix: Matrix
+    p_sql_within: Matrix
+    p_won_within: Matrix
 
 
 def points_per_logit() -> float:
@@ -88,15 +107,36 @@ def points_per_logit() -> float:
 
 
 def probabilities(bundle: Bundle, matrix: Matrix) -> tuple[Matrix, Matrix]:
-    """Return p_sql and p_won, each of shape (n,); a win passes through SQL, so p_won is never above it."""
-    return capped(bundle, bundle.sql.probability(matrix), bundle.won.probability(matrix))
+    """Return p_sql and p_won, each of shape (n,), inside their horizons; p_won is never above an SQL by then."""
+    return from_logits(bundle, bundle.sql.logit(matrix), bundle.won.logit(matrix))
 
 
-def capped(bundle: Bundle, p_sql: Matrix, p_won: Matrix) -> tuple[Matrix, Matrix]:
-    """Return both probabilities with p_won at most p_sql, where the SQL horizon reaches as far; shapes (n,)."""
-    if bundle.sql.horizon_days >= bundle.won.horizon_days:
-        p_won = np.minimum(p_won, p_sql)
-    return p_sql, p_won
+def from_logits(bundle: Bundle, sql: Matrix, won: Matrix) -> tuple[Matrix, Matrix]:
+    """Return p_sql and p_won inside their horizons from calibrated logits, all of shape (n,)."""
+    return expit(sql), within(bundle, sql, won, bundle.won.horizon_days)[1]
+
+
+def within(bundle: Bundle, sql: Matrix, won: Matrix, days: float) -> tuple[Matrix, Matrix]:
+    """Return the chance of an SQL and of a win within so many days.
+
+    A win passes through SQL, so its chance is never above that of an SQL by the same day.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    sql, won
+        Calibrated logits of both endpoints, shape (n,).
+    days
+        Above 0.
+
+    Returns
+    -------
+    p_sql, p_won
+        Shape (n,); NaN where no history was watched for so long.
+    """
+    p_sql, p_won = bundle.sql.probability_within(sql, days), bundle.won.probability_within(won, days)
+    return p_sql, np.where(np.isnan(p_won), p_won, np.fmin(p_won, p_sql))
 
 
 def score_matrix(bundle: Bundle, line: Line, matrix: Matrix) -> Scores:
@@ -111,7 +151,8 @@ def score_matrix(bundle: Bundle, line: Line, matrix: Matrix) -> Scores:
     matrix
         Features in the bundle's order, shape (n, n_features), NaN where missing.
     """
-    p_sql, p_won = probabilities(bundle, matrix)
+    sql, won = bundle.sql.logit(matrix), bundle.won.logit(matrix)
+    p_sql, p_won = from_logits(bundle, sql, won)
     parts, base = bundle.score_endpoint.split(matrix)
     unit = points_per_logit()
     parts = parts * unit
@@ -136,6 +177,7 @@ def score_matrix(bundle: Bundle, line: Line, matrix: Matrix) -> Scores:
         start,
         parts,
         matrix,
+        *(np.stack(part, axis=1) for part in zip(*(within(bundle, sql, won, d) for d in HORIZONS_DAYS), strict=True)),
     )
 
 
@@ -170,6 +212,7 @@ def answers(
                 "score": float(scores.score[i]),
                 "p_sql": float(scores.p_sql[i]),
                 "p_won": float(scores.p_won[i]),
+                "horizons": _horizons(scores, i),
                 "expected_revenue": float(scores.expected_revenue[i]),
                 "expected_value": float(scores.expected_value[i]),
                 "currency": model.bundle.currency,
@@ -188,6 +231,18 @@ def answers(
             }
         )
     return found
+
+
+def _horizons(scores: Scores, row: int) -> list[dict[str, float | None]]:
+    """Return the chances of one lead by days; null where no history was watched for so long."""
+    return [
+        {"days": days, "p_sql": _known(p_sql), "p_won": _known(p_won)}
+        for days, p_sql, p_won in zip(HORIZONS_DAYS, scores.p_sql_within[row], scores.p_won_within[row], strict=True)
+    ]
+
+
+def _known(probability: float) -> float | None:
+    return None if np.isnan(probability) else float(probability)
 
 
 def top_reasons(points: Sequence[Mapping[str, Any]]) -> list[str]:
