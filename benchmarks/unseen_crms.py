@@ -1,7 +1,7 @@
 """Made-up CRMs that kizashi was not built on: public generators of scikit-learn, and two of our own, as tables.
 
-Each has leads, touches in their first week, and outcomes within 30 days. Their base rate and the mix of their leads move
-with time. None of them shares code with the product's own simulator.
+Each has leads, touches in their first week, and outcomes within 30 days. Their base rate and the mix of their leads
+move with time. None of them shares code with the product's own simulator.
 """
 
 from __future__ import annotations

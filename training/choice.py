@@ -20,7 +20,7 @@ Matrix = NDArray[np.float64]
 BEYOND_CHANCE = 2.0
 """Standard errors of log-loss that it takes to add the free trees, or to trust the best weights without a pull towards
 equal ones. Weights are found on the rows that judge them, so one is not enough; gains that lasted had 2.5 to 7, those
-that did not had 1.9 at most (docs/adr/0010)."""
+that did not had 1.9 at most (docs/adr/0011)."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class Policy:
 ADDITIVE = (LogisticMember.name, StumpsMember.name)
 # Below 50 wins there is no model of its own (training.prepare.MIN_OUTCOMES): wins are ranked as SQLs.
 POLICY = (
-    Policy(0, ADDITIVE, "few outcomes: logistic regression and stumps only"),
-    Policy(100, (*ADDITIVE, ShallowMember.name), "from 100 outcomes on: shallow trees too"),
+    Policy(0, ADDITIVE, "few: logistic regression and stumps only"),
+    Policy(100, (*ADDITIVE, ShallowMember.name), "100 or more: shallow trees too"),
     Policy(
         400,
         (*ADDITIVE, ShallowMember.name, FreeMember.name),
-        "from 400 outcomes on: free trees too, where they earn their place",
+        "400 or more: free trees too, where they earn their place",
     ),
 )
 
@@ -161,24 +161,43 @@ class Choice:
         return tuple(member.weight for member in self.members if member.weight > 0)
 
     @property
-    def sentence(self) -> str:
-        """What was chosen and by how much, in one sentence."""
+    def sentences(self) -> tuple[str, ...]:
+        """What was chosen and by how much; the report translates each."""
         best = min(self.members, key=lambda member: member.log_loss)
         saved = best.blend_saves
-        pull = "pulled towards equal weights" if self.is_pulled else "as the future weighed them"
-        text = (
-            f"{self.outcomes:,} outcomes, {self.policy.sentence}; {len(self.weights)} members {pull}; the blend saves "
-            f"{saved.nats:.5f} nats (standard error {saved.error:.5f}) over the best of them alone, {best.name}"
-        )
-        if self.free_saves is None:
-            return text
-        verdict = "stay" if FreeMember.name in {m.name for m in self.members if m.weight > 0} else "are left out"
-        free = self.free_saves
-        return f"{text}; free trees would save {free.nats:.5f} (standard error {free.error:.5f}) and {verdict}"
+        text = [
+            f"{self.outcomes:,} outcomes, {self.policy.sentence}.",
+            f"The blend saves {saved.nats:.5f} nats of log-loss (standard error {saved.error:.5f}) over its best member "
+            f"alone, {best.name}, on periods that neither had seen.",
+            "Weights are pulled towards equal ones, as outcomes are too few to trust the best."
+            if self.is_pulled
+            else "Weights are those that did best: they beat weights pulled towards equal ones by more than chance.",
+        ]
+        if self.free_saves is not None:
+            free = self.free_saves
+            verdict = "stay" if free.standard_errors > BEYOND_CHANCE else "are left out"
+            text.append(
+                f"Free trees save {free.nats:.5f} nats of log-loss (standard error {free.error:.5f}) and {verdict}."
+            )
+        return tuple(text)
+
+    def metrics(self) -> dict[str, float]:
+        """Return the numbers under the names that MLflow keeps them by."""
+        found = {"blend.log_loss": self.log_loss}
+        for member in self.members:
+            head = f"member.{member.name}"
+            found |= {f"{head}.weight": member.weight, f"{head}.log_loss": member.log_loss}
+            found |= {
+                f"{head}.blend_saves": member.blend_saves.nats,
+                f"{head}.blend_saves.se": member.blend_saves.error,
+            }
+        if self.free_saves is not None:
+            found |= {"free_trees.save": self.free_saves.nats, "free_trees.save.se": self.free_saves.error}
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain JSON."""
-        return {**asdict(self), "sentence": self.sentence}
+        return {**asdict(self), "sentences": list(self.sentences)}
 
 
 def choose(

@@ -68,7 +68,7 @@ def fit_endpoint(data: EndpointData, progress: Progress, *, follows: LevelUpdate
     """Fit the default model of an endpoint.
 
     The members of the policy (:data:`training.choice.POLICY`), averaged in logits with weights from time-forward
-    out-of-fold log-loss; free trees stay only where they earned it (docs/adr/0010).
+    out-of-fold log-loss; free trees stay only where they earned it (docs/adr/0011).
 
     Parameters
     ----------
