@@ -117,9 +117,14 @@ def _levels(rows: Sequence[LevelRow], outcome: str, context: Context) -> Figure:
     off = sum(row.is_off for row in rows)
     label = words("levels.alt", groups=str(len(shown)), off=str(off), **named)
     chart = forest(dots, ticks, words("levels.axis", **named), reference=1, name=f"{outcome}-levels", label=label)
+    kinds = {
+        "age": words("levels.kind_age"),
+        "month": words("levels.kind_month"),
+        "segment": words("levels.kind_segment"),
+    }
     cells: list[tuple[Cell, ...]] = [
         (
-            words(f"levels.kind_{row.kind}") if row.kind in ("age", "month", "segment") else row.kind,
+            kinds.get(row.kind, row.kind),
             group_words(row.kind, row.group, context),
             formats.number(row.leads),
             formats.number(row.observed),
