@@ -167,8 +167,8 @@ class Choice:
         saved = best.blend_saves
         text = [
             f"{self.outcomes:,} outcomes, {self.policy.sentence}.",
-            f"The blend saves {saved.nats:.5f} nats of log-loss (standard error {saved.error:.5f}) over its best member "
-            f"alone, {best.name}, on periods that neither had seen.",
+            f"The blend saves {saved.nats:.5f} nats of log-loss (standard error {saved.error:.5f}) "
+            f"over its best member alone, {best.name}, on periods that neither had seen.",
             "Weights are pulled towards equal ones, as outcomes are too few to trust the best."
             if self.is_pulled
             else "Weights are those that did best: they beat weights pulled towards equal ones by more than chance.",
