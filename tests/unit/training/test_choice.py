@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from pages.words import load_words
 from training.choice import POLICY, Choice, choose, policy_for, saving
 
 COUNT = 6000
@@ -70,3 +71,14 @@ def test_rows_of_one_lead_are_one_witness() -> None:
     )
     assert four_times.standard_errors == pytest.approx(alone.standard_errors)
     assert saving(LEAD, happened, logits["free"], logits["free"]).standard_errors == 0.0
+
+
+@pytest.mark.parametrize("free_knows", [0.0, 0.9])
+@pytest.mark.parametrize("outcomes", [60, 150, 900])
+def test_the_report_says_what_was_chosen_in_japanese_too(free_knows: float, outcomes: int) -> None:
+    logits, happened = said(free_knows)
+    kinds = policy_for(outcomes).members
+    found = choose({k: logits[k] for k in kinds}, happened, LEAD, tested=outcomes, outcomes=outcomes)
+    for sentence in found.sentences:
+        translated = load_words("ja").phrase(f"Won: {sentence}")
+        assert translated.startswith("Won：")

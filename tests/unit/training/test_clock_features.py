@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from features.feature import Feature
 from features.lead_features import AttributeIs, AttributeNumber, LeadAge
 from features.touch_features import CountIn, Recency
+from pages.words import load_words
 from training.clock_features import features_of_time
 
 Matrix = NDArray[np.float64]
@@ -42,7 +43,9 @@ def reason_of(column: Matrix, feature: Feature | None = None) -> str | None:
     ids=["clock", "bent clock", "noisy clock", "clock with gaps", "macro series", "new range", "gone", "stuck"],
 )
 def test_what_the_past_cannot_teach_is_left_out_with_the_reason(column: Matrix, word: str) -> None:
-    assert word in (reason_of(column) or "")
+    reason = reason_of(column) or ""
+    assert word in reason
+    assert load_words("ja").phrase(reason) != reason
 
 
 @pytest.mark.parametrize(
