@@ -48,9 +48,12 @@ def ece(probability: np.ndarray, happened: np.ndarray) -> float:
     return sum(len(i) * abs(probability[i].mean() - happened[i].mean()) for i in parts) / len(happened)
 
 
+HEADS = f"{'data':<13}{'method':<24}{'AUC':>8}{'log-loss':>10}{'ECE':>8}{'O/E':>7}{'fit, s':>9}"
+
+
 def show(name: str, method: str, probability: np.ndarray, happened: np.ndarray, seconds: float) -> None:
     print(
-        f"{name:<11}{method:<24}{roc_auc_score(happened, probability):8.4f}{log_loss(happened, probability):10.4f}"
+        f"{name:<13}{method:<24}{roc_auc_score(happened, probability):8.4f}{log_loss(happened, probability):10.4f}"
         f"{ece(probability, happened):8.3f}{happened.sum() / probability.sum():7.2f}{seconds:9.1f}",
         flush=True,
     )
@@ -79,6 +82,11 @@ def measure(name: str) -> None:
     is_train = (rows["part"] == "train").to_numpy()[order]
     past, future = (matrix[is_train], happened[is_train]), (matrix[~is_train], happened[~is_train])
     show(name, "kizashi", probabilities(model.bundle, future[0])[1], future[1], seconds)
+    show_peers(name, past, future)
+
+
+def show_peers(name: str, past: tuple[np.ndarray, np.ndarray], future: tuple[np.ndarray, np.ndarray]) -> None:
+    """Fit the two peers on the past and show what they say of the future: matrices and labels."""
     started = time.monotonic()
     logistic = make_pipeline(
         SimpleImputer(add_indicator=True),
@@ -103,7 +111,7 @@ def main() -> None:
     if not DATA.is_dir() or not ROWS.is_dir():
         print(f"The raw data is not here: {DATA} and {ROWS} are needed.")
         return
-    print(f"{'data':<11}{'method':<24}{'AUC':>8}{'log-loss':>10}{'ECE':>8}{'O/E':>7}{'fit, s':>9}")
+    print(HEADS)
     for name in sys.argv[1:] or NAMES:
         measure(name)
 

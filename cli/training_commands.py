@@ -90,6 +90,11 @@ def show_result(result: TrainResult) -> None:
     print_table("On periods that the model had not seen (90% interval)", ("", "SQL", "won"), rows)
     show_excluded(result.data.excluded)
     print_paragraph("")
+    for name, choice in result.choices.items():
+        print_entry({"sql": "SQL"}.get(name, name), " ".join(choice.sentences))
+    for one in result.data.dropped_for_time:
+        print_entry("Left out", f"{one.name}, which {one.reason}.")
+    print_paragraph("")
     show_line(result.line)
     state = "champion" if result.is_champion else "challenger"
     print_paragraph(f"\nRegistered as version {result.model_version}, {state}.")

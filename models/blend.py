@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from models.calibration import Calibrator
 from models.logistic import LogisticMember
 from models.timing import Timing
 
-__all__ = ["Endpoint", "Member", "blend_weights", "log_loss_of_logit"]
+__all__ = ["Endpoint", "Member", "best_weights", "log_loss_of_logit", "pull_to_equal"]
 
 Matrix = NDArray[np.float64]
 EQUAL_PULL = 1000
@@ -105,8 +106,8 @@ def log_loss_of_logit(z: Matrix, happened: NDArray[np.bool_]) -> float:
     return float(-np.where(happened, log_expit(z), log_expit(-z)).mean())
 
 
-def blend_weights(logits: Matrix, happened: NDArray[np.bool_], *, outcomes: int | None = None) -> tuple[float, ...]:
-    """Weigh members by out-of-fold log-loss, pulled towards equal weights while outcomes are few.
+def best_weights(logits: Matrix, happened: NDArray[np.bool_]) -> tuple[float, ...]:
+    """Weigh members by out-of-fold log-loss.
 
     Parameters
     ----------
@@ -114,8 +115,6 @@ def blend_weights(logits: Matrix, happened: NDArray[np.bool_], *, outcomes: int 
         Time-forward out-of-fold logits, shape (n, n_members).
     happened
         Labels, shape (n,).
-    outcomes
-        Leads with the outcome, which say how far the data can be believed; None where each row is a lead.
 
     Returns
     -------
@@ -132,8 +131,20 @@ def blend_weights(logits: Matrix, happened: NDArray[np.bool_], *, outcomes: int 
     # The first simplex spans one unit: scipy's own, around zeros, is smaller than the tolerance.
     simplex = np.vstack([np.zeros(count), np.eye(count)])
     options = {"maxiter": 600, "xatol": 1e-3, "fatol": 1e-7, "initial_simplex": simplex}
-    found = minimize(loss, np.zeros(count), method="Nelder-Mead", options=options)
-    rarer = float(min(happened.sum(), (~happened).sum(), *([] if outcomes is None else [outcomes])))
-    share = rarer / (rarer + EQUAL_PULL)
-    weights = share * softmax(found.x) + (1 - share) / count
-    return tuple(float(weight) for weight in weights / weights.sum())
+    found = softmax(minimize(loss, np.zeros(count), method="Nelder-Mead", options=options).x)
+    return tuple(float(weight) for weight in found / found.sum())
+
+
+def pull_to_equal(weights: Sequence[float], outcomes: float) -> tuple[float, ...]:
+    """Pull weights towards equal ones while outcomes are few.
+
+    Parameters
+    ----------
+    weights
+        Of least log-loss.
+    outcomes
+        Leads with the outcome, or without it where those are rarer, which say how far the data can be believed.
+    """
+    share = outcomes / (outcomes + EQUAL_PULL)
+    pulled = share * np.asarray(weights) + (1 - share) / len(weights)
+    return tuple(float(weight) for weight in pulled / pulled.sum())

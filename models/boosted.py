@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import lightgbm as lgb
 import numpy as np
@@ -13,9 +13,20 @@ from numpy.typing import NDArray
 from features.feature import Direction
 from models.logistic import LogisticMember
 
-__all__ = ["BoosterPlan", "ShallowMember", "StepFunction", "StumpsMember", "booster_parameters", "stumps_from_booster"]
+__all__ = [
+    "BoosterPlan",
+    "FreeMember",
+    "ShallowMember",
+    "StepFunction",
+    "StumpsMember",
+    "TreeKind",
+    "booster_parameters",
+    "stumps_from_booster",
+]
 
 Matrix = NDArray[np.float64]
+TreeKind = Literal["stumps", "shallow", "free"]
+"""Trees of one split; of up to eight leaves, held back; of up to 24 leaves that follow the data where it leads."""
 
 MANY_ROWS = 30_000
 """Rows from which on trees take larger steps: the same fit in a third of the time."""
@@ -40,15 +51,15 @@ class BoosterPlan:
 
     Parameters
     ----------
-    is_stumps
-        One split a tree; otherwise up to eight leaves.
+    kind
+        Which trees.
     directions
         Monotone sign a feature, or None to leave all of them to the data.
     rows
         Rows of training data, which set the smallest leaf.
     """
 
-    is_stumps: bool
+    kind: TreeKind
     directions: tuple[Direction, ...] | None
     rows: int
 
@@ -56,12 +67,21 @@ class BoosterPlan:
 def booster_parameters(plan: BoosterPlan) -> dict[str, Any]:
     """Return LightGBM's parameters for a plan (methods 6 and 7)."""
     parameters = dict(COMMON)
-    if plan.is_stumps:
+    if plan.kind == "stumps":
         parameters |= {
             "num_leaves": 2,
             "learning_rate": 0.07 if plan.rows < MANY_ROWS else 0.2,
             "min_data_in_leaf": 20,
             "lambda_l2": 5.0,
+            "feature_fraction": 0.5,
+        }
+    elif plan.kind == "free":
+        parameters |= {
+            "num_leaves": 24,
+            "learning_rate": 0.05 if plan.rows < MANY_ROWS else 0.12,
+            "min_data_in_leaf": 20,
+            "min_sum_hessian_in_leaf": 1.0,
+            "lambda_l2": 2.0,
             "feature_fraction": 0.5,
         }
     else:
@@ -271,3 +291,9 @@ class ShallowMember:
         """Return the logit, shape (n,)."""
         trees = np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=1))
         return trees if self.offset is None else trees + self.offset.logit(matrix)
+
+
+class FreeMember(ShallowMember):
+    """A LightGBM with room for interactions and without monotone signs, for plenty of outcomes."""
+
+    name = "free"

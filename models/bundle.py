@@ -18,7 +18,7 @@ from crm.errors import BundleError
 from features.spec import FeatureSet
 from models.amount import AmountModel
 from models.blend import Endpoint
-from models.boosted import ShallowMember, StumpsMember
+from models.boosted import FreeMember, ShallowMember, StumpsMember
 from models.calibration import Calibrator
 from models.line import Line
 from models.logistic import LogisticMember
@@ -102,7 +102,7 @@ def _endpoint_to_json(endpoint: Endpoint, texts: dict[str, str]) -> dict[str, An
     members: list[dict[str, Any]] = []
     for member in endpoint.members:
         if isinstance(member, ShallowMember):
-            name = f"shallow-{hashlib.sha256(member.text.encode()).hexdigest()[:12]}.txt"
+            name = f"{member.name}-{hashlib.sha256(member.text.encode()).hexdigest()[:12]}.txt"
             texts[name] = member.text
             members.append(
                 {
@@ -257,10 +257,11 @@ def _members(
 ) -> list[LogisticMember | StumpsMember | ShallowMember]:
     members: list[LogisticMember | StumpsMember | ShallowMember] = []
     for item in items:
-        if item["member"] == ShallowMember.name:
+        if item["member"] in (ShallowMember.name, FreeMember.name):
+            kind = FreeMember if item["member"] == FreeMember.name else ShallowMember
             text = contents[prefix + item["file"]].decode()
             offset = None if item["offset"] is None else LogisticMember.from_json(item["offset"])
-            members.append(ShallowMember(text, int(item["features"]), int(item["rounds"]), offset))
+            members.append(kind(text, int(item["features"]), int(item["rounds"]), offset))
         elif item["member"] == StumpsMember.name:
             members.append(StumpsMember.from_json(item))
         else:

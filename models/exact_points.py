@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.spec import FeatureSet
-from models.boosted import ShallowMember, StepFunction, StumpsMember
+from models.boosted import FreeMember, ShallowMember, StepFunction, StumpsMember
 from models.bundle import Bundle
 from models.logistic import LogisticMember
 from models.scoring import CENTRE, points_per_logit
@@ -153,8 +153,8 @@ class ExactPoints:
 
     @property
     def tree_weight(self) -> float:
-        """Weight of the member that is not additive, 0 to 1; the table is all of the score where it is 0."""
-        return sum(weight for name, weight in self.members if name == ShallowMember.name)
+        """Weight of the members that are not additive, 0 to 1; the table is all of the score where it is 0."""
+        return sum(weight for name, weight in self.members if name in (ShallowMember.name, FreeMember.name))
 
     def points(self, matrix: Matrix) -> Matrix:
         """Return the additive part of each feature, shape (n, n_features)."""

@@ -58,7 +58,7 @@ class EndpointReport:
     ``base`` the same log_loss and brier of predicting the base rate, ``age_log_loss`` that of the ages alone. ``gains``
     are pairs (share of leads worked, share of outcomes found), best leads first. ``members`` maps a member's name to
     its weight and its own log-loss on the same leads. ``folds`` has one sentence a fold on what was trained and tested
-    when.
+    when. ``choice`` is the whole record of the choice: every member tried, what the blend saves over it, and why.
     """
 
     outcome: str
@@ -77,6 +77,7 @@ class EndpointReport:
     folds: tuple[str, ...]
     same_as_sql: bool = False
     age_log_loss: float | None = None
+    choice: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 @dataclass(frozen=True)

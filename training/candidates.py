@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_expit
 
 from models.blend import log_loss_of_logit
-from models.boosted import BoosterPlan, ShallowMember, StumpsMember, booster_parameters, stumps_from_booster
+from models.boosted import (
+    BoosterPlan,
+    FreeMember,
+    ShallowMember,
+    StumpsMember,
+    TreeKind,
+    booster_parameters,
+    stumps_from_booster,
+)
 from models.logistic import LogisticFitter, LogisticMember, fit_logistic
+from training.choice import saving
 from training.endpoint_data import SETTLED, EndpointData, Reading, Sample
 from training.splits import MANY_ROWS, Fold
 
@@ -24,7 +32,7 @@ ENOUGH_WORSE = 2
 AGES_PENALTY = 1.0
 MAX_GROWTH = 2.0
 MAX_ROUNDS = 1000
-PATIENCE, PATIENCE_OF_MANY = 150, 30
+PATIENCE, PATIENCE_OF_FREE, PATIENCE_OF_MANY = 150, 50, 30
 MIN_ERRORS = 0.5
 """Standard errors of log-loss that another reading of the past must save, else the simpler one stays: odds of two to
 one that it is better. Gains on noise lie below (Olist .1), true ones often below one (Airbnb .7; docs/adr/0009)."""
@@ -199,20 +207,17 @@ def _choose_reading(data: EndpointData, penalty: float, said: Matrix) -> tuple[R
 def _standard_errors_saved(data: EndpointData, before: Matrix, after: Matrix) -> float:
     """Return by how many standard errors, counted by leads, the log-loss of the searched folds' futures fell."""
     rows = np.concatenate([fold.test for _, fold in _searched(data)])
-    labels = data.happened[rows]
-    saved = np.where(labels, log_expit(after) - log_expit(before), log_expit(-after) - log_expit(-before))
-    by_lead = np.bincount(data.lead[rows], saved)
-    error = float(np.sqrt((by_lead**2).sum()))
-    return float(saved.sum()) / error if error > 0 else 0.0
+    return saving(data.lead[rows], data.happened[rows], before, after).standard_errors
 
 
-def fit_boosted(data: EndpointData, upon: Upon, *, is_stumps: bool) -> Candidate:
+def fit_boosted(data: EndpointData, upon: Upon, kind: TreeKind) -> Candidate:
     """Grow with and without monotone signs, and keep what did better on the future: a wrong sign costs (peers)."""
-    trials = [directions for directions in (data.directions, None) if directions is None or any(directions)]
-    plans = [BoosterPlan(is_stumps, signs, data.settled) for signs in trials]
+    signed = kind != "free" and any(data.directions)
+    plans = [BoosterPlan(kind, signs, data.settled) for signs in ([data.directions] if signed else []) + [None]]
     found = [_cross_validate(data, plan, upon) for plan in plans]
     best = min(range(len(plans)), key=lambda number: found[number][0])
     plan, (_, chosen, boosters) = plans[best], found[best]
+    evidence = _signs_evidence(data, upon, found) if signed else {}
     for number in range(len(data.folds)):
         if number not in boosters:
             boosters[number] = _grow_on(data, upon.by_fold[number], plan, chosen)
@@ -222,9 +227,10 @@ def fit_boosted(data: EndpointData, upon: Upon, *, is_stumps: bool) -> Candidate
     booster = _grow_on(data, upon.sample, plan, rounds)
 
     def member_of(trees: lgb.Booster, sample: Sample, count: int, offset: LogisticMember | None) -> FittedMember:
-        if is_stumps:
+        if kind == "stumps":
             return stumps_from_booster(trees, count, data.matrix[sample.rows], offset)
-        return ShallowMember(trees.model_to_string(num_iteration=count), data.matrix.shape[1], count, offset)
+        cls = FreeMember if kind == "free" else ShallowMember
+        return cls(trees.model_to_string(num_iteration=count), data.matrix.shape[1], count, offset)
 
     member = member_of(booster, upon.sample, rounds, upon.member)
     members = tuple(
@@ -232,7 +238,23 @@ def fit_boosted(data: EndpointData, upon: Upon, *, is_stumps: bool) -> Candidate
         for number in range(len(data.folds))
     )
     signs = "imposed" if plan.directions is not None else "free"
-    return Candidate(member, members, folds, {"rounds": float(rounds), "signs": signs})
+    return Candidate(member, members, folds, {"rounds": float(rounds), "signs": signs, **evidence})
+
+
+def _signs_evidence(
+    data: EndpointData, upon: Upon, found: Sequence[tuple[float, int, Mapping[int, lgb.Booster]]]
+) -> dict[str, float]:
+    """Tell by how many standard errors trees without monotone signs did better on the future than those with them."""
+    imposed, free = (
+        np.concatenate(
+            [
+                _predictor(boosters[number], rounds)(data.matrix[fold.test]) + upon.said[number].test
+                for number, fold in _searched(data)
+            ]
+        )
+        for _, rounds, boosters in found
+    )
+    return {"free_signs_save_se": round(_standard_errors_saved(data, imposed, free), 2)}
 
 
 def _growth(data: EndpointData) -> float:
@@ -266,7 +288,8 @@ def _cross_validate(data: EndpointData, plan: BoosterPlan, upon: Upon) -> tuple[
         boosters[number] = booster
     sizes = np.array([len(fold.test) for _, fold in searched], dtype=np.float64)
     best, rounds = np.inf, 1
-    patience = PATIENCE if plan.rows < MANY_ROWS else PATIENCE_OF_MANY
+    patience = PATIENCE_OF_FREE if plan.kind == "free" else PATIENCE
+    patience = patience if plan.rows < MANY_ROWS else PATIENCE_OF_MANY
     for number in range(1, MAX_ROUNDS + 1):
         losses = [_grow(booster) for booster in boosters.values()]
         loss = float(np.average(losses, weights=sizes))

@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crm.progress import Progress
-from models.blend import Endpoint, blend_weights
+from models.blend import Endpoint
+from models.boosted import TreeKind
 from models.calibration import Calibrator, fit_calibrator
 from models.timing import Timing, fit_timing
 from training.candidates import Candidate, FoldLogits, fit_ages, fit_boosted, fit_logistic_member
+from training.choice import Choice, choose, policy_for
 from training.endpoint_data import EndpointData
 from training.recent import LevelUpdate, Recent, Seen, decide_update, look_at_recent
 from training.splits import Fold
@@ -21,7 +23,7 @@ __all__ = ["FittedEndpoint", "fit_endpoint"]
 
 Matrix = NDArray[np.float64]
 MIN_SLOPE_OUTCOMES = 400
-MIN_SHALLOW = 100
+TREES: tuple[TreeKind, ...] = ("stumps", "shallow", "free")
 PLAIN = Calibrator("intercept", 1.0, 1.0, 0.0)
 
 
@@ -47,6 +49,8 @@ class FittedEndpoint:
         Whether the level follows the newest leads.
     by_fold
         The endpoint as it would have been at the start of each fold's test period, learned from other accounts.
+    choice
+        Which members were tried and taken, and by how much they did better.
     """
 
     endpoint: Endpoint
@@ -57,13 +61,14 @@ class FittedEndpoint:
     settings: Mapping[str, Mapping[str, float | str]]
     update: LevelUpdate
     by_fold: tuple[Endpoint, ...]
+    choice: Choice
 
 
 def fit_endpoint(data: EndpointData, progress: Progress, *, follows: LevelUpdate | None = None) -> FittedEndpoint:
     """Fit the default model of an endpoint.
 
-    Logistic regression and stumps, and from 100 outcomes on a shallow conservative LightGBM, averaged in logits with
-    weights from out-of-fold log-loss (methods 7 as corrected by the measured peers).
+    The members of the policy (:data:`training.choice.POLICY`), averaged in logits with weights from time-forward
+    out-of-fold log-loss; free trees stay only where they earned it (docs/adr/0011).
 
     Parameters
     ----------
@@ -75,23 +80,29 @@ def fit_endpoint(data: EndpointData, progress: Progress, *, follows: LevelUpdate
         How the level of an endpoint moved that every outcome of this one passes through; None for no such endpoint.
     """
     rows = np.concatenate([fold.test for fold in data.folds])
-    kinds = ["logistic", "stumps", "shallow"][: 3 if data.outcomes() >= MIN_SHALLOW else 2]
+    kinds = policy_for(data.outcomes()).members
     with progress.step(f"Learning {data.outcome}", total=len(kinds)) as step:
         logistic, upon = fit_logistic_member(data)
-        candidates: list[Candidate] = [logistic]
+        tried: dict[str, Candidate] = {logistic.member.name: logistic}
         step.advance()
-        for kind in kinds[1:]:
-            candidates.append(fit_boosted(data, upon, is_stumps=kind == "stumps"))
-            step.advance()
-        logits = np.stack([np.concatenate([fold.test for fold in item.folds]) for item in candidates], axis=1)
-        weights = blend_weights(logits, data.happened[rows], outcomes=data.outcomes(rows))
+        for kind in TREES:
+            if kind in kinds:
+                tried[kind] = fit_boosted(data, upon, kind)
+                step.advance()
+        said = {kind: np.concatenate([fold.test for fold in item.folds]) for kind, item in tried.items()}
+        choice = choose(
+            said, data.happened[rows], data.lead[rows], tested=data.outcomes(rows), outcomes=data.outcomes()
+        )
+        kept = [member.name for member in choice.members if member.weight > 0]
+        candidates, weights = [tried[kind] for kind in kept], choice.weights
+        logits = np.stack([said[kind] for kind in kept], axis=1)
         blended = [_blend([item.folds[n] for item in candidates], weights) for n in range(len(data.folds))]
         members = tuple(candidate.member for candidate in candidates)
         draft = Endpoint(data.outcome, data.horizon_days, members, weights, PLAIN, Timing.plain(data.horizon_days))
         endpoint = _in_time(_calibrated(draft, [logits.test for logits in blended], data), data)
         levels = _levels_forward(blended, data)
         update = _follow_level(data, endpoint, blended, levels, follows)
-        step.note(", ".join(f"{kind} {weight:.2f}" for kind, weight in zip(kinds, weights, strict=True)))
+        step.note(", ".join(f"{kind} {weight:.2f}" for kind, weight in zip(kept, weights, strict=True)))
     moved = [
         level.moved(float(np.log(update.factor_at(fold.start_us))))
         for fold, level in zip(data.folds, levels, strict=True)
@@ -102,12 +113,13 @@ def fit_endpoint(data: EndpointData, progress: Progress, *, follows: LevelUpdate
         np.concatenate([level.logit(logits.test) for level, logits in zip(moved, blended, strict=True)]),
         logits,
         _age_logit(data),
-        {candidate.member.name: candidate.settings for candidate in candidates},
+        {kind: item.settings for kind, item in tried.items()},
         update,
         tuple(
             replace(draft, members=tuple(item.by_fold[number] for item in candidates), calibrator=level)
             for number, level in enumerate(moved)
         ),
+        choice,
     )
 
 

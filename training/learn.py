@@ -22,6 +22,7 @@ from models.bundle import Bundle
 from models.calibration import Calibrator
 from models.scoring import G50_PROBABILITY
 from models.timing import fit_timing
+from training.choice import Choice
 from training.endpoint_data import EndpointData
 from training.fit import FittedEndpoint, fit_endpoint
 from training.prepare import MIN_OUTCOMES, TrainingData
@@ -58,6 +59,12 @@ class Learned:
     amount: AmountModel
     won_is_sql: bool
     won_from_sql: bool
+
+    @property
+    def choices(self) -> Mapping[str, Choice]:
+        """What was chosen, by endpoint; one that is made of the other has no choice of its own."""
+        own = {} if self.won_is_sql or self.won_from_sql else {"won": self.won.choice}
+        return {"sql": self.sql.choice, **own}
 
 
 def learn(data: TrainingData, config: WorkspaceConfig, progress: Progress) -> Learned:

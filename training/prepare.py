@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from features.build import build_features
 from features.known import DAY_US
 from features.learn import learn_features
 from features.spec import FeatureSet
+from training.clock_features import DroppedFeature, features_of_time
 from training.exclusions import ExcludedLeads, count_excluded
 from training.snapshots import Snapshots, take_snapshots
 
@@ -57,8 +58,13 @@ class TrainingData:
     matrix: Matrix
     sql: Labels
     won: Labels
-    dropped: tuple[tuple[str, str], ...]
+    dropped: tuple[DroppedFeature, ...]
     excluded: tuple[ExcludedLeads, ...] = ()
+
+    @property
+    def dropped_for_time(self) -> tuple[DroppedFeature, ...]:
+        """Those that tell the date, or are not today what they were in training."""
+        return tuple(one for one in self.dropped if one.is_of_time)
 
     @property
     def ever(self) -> Mapping[Outcome, NDArray[np.bool_]]:
@@ -131,7 +137,11 @@ def prepare(tables: Tables, config: WorkspaceConfig, as_of: datetime | None, pro
         mature = snapshots.moments.filter(sql.is_mature | won.is_mature)
         features = learn_features(tables, mature, to_micros(seen.as_of))
         matrix = build_features(tables, snapshots.moments, features)
-        features, matrix, dropped = _drop_idle(features, matrix, sql.is_mature | won.is_mature)
+        mature_rows = sql.is_mature | won.is_mature
+        features, matrix, idle = _without(features, matrix, _idle(features, matrix, mature_rows))
+        of_time = features_of_time(features.features, matrix, snapshots.as_of_us, mature_rows)
+        features, matrix, timely = _without(features, matrix, of_time)
+        dropped = (*idle, *timely)
         step.note(f"{len(features.features)} features, {len(dropped)} left out")
     return replace(draft, features=features, matrix=matrix, dropped=dropped)
 
@@ -155,23 +165,26 @@ def _refuse_too_few(data: TrainingData, config: WorkspaceConfig) -> None:
     )
 
 
-def _drop_idle(
-    features: FeatureSet, matrix: Matrix, mature: NDArray[np.bool_]
-) -> tuple[FeatureSet, Matrix, tuple[tuple[str, str], ...]]:
-    """Leave out features that never vary among the mature rows, or repeat another feature."""
-    kept: list[int] = []
-    dropped: list[tuple[str, str]] = []
+def _idle(features: FeatureSet, matrix: Matrix, mature: NDArray[np.bool_]) -> list[DroppedFeature]:
+    """Find features that never vary among the mature rows, or repeat another feature."""
+    found: list[DroppedFeature] = []
     seen: dict[bytes, str] = {}
     for number, name in enumerate(features.names):
         column = np.ascontiguousarray(matrix[mature, number])
         present = column[~np.isnan(column)]
         if present.size == 0 or (present.size == column.size and present.min() == present.max()):
-            dropped.append((name, "never varies in the training rows"))
+            found.append(DroppedFeature(name, "never varies in the training rows"))
             continue
         twin = seen.setdefault(column.tobytes(), name)
         if twin != name:
-            dropped.append((name, f"equals {twin} in every training row"))
-            continue
-        kept.append(number)
+            found.append(DroppedFeature(name, f"equals {twin} in every training row"))
+    return found
+
+
+def _without(
+    features: FeatureSet, matrix: Matrix, dropped: Sequence[DroppedFeature]
+) -> tuple[FeatureSet, Matrix, Sequence[DroppedFeature]]:
+    names = {one.name for one in dropped}
+    kept = [number for number, name in enumerate(features.names) if name not in names]
     subset = FeatureSet(tuple(features.features[number] for number in kept))
-    return subset, np.ascontiguousarray(matrix[:, kept]), tuple(dropped)
+    return subset, np.ascontiguousarray(matrix[:, kept]), dropped

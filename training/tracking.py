@@ -84,6 +84,7 @@ def log_run(
             mlflow.set_tags({"kizashi.data_digest": data_digest(parts.data), "kizashi.commit": code_commit()})
             folds = {outcome: [fold.sentence for fold in found] for outcome, found in parts.learned.folds.items()}
             mlflow.log_dict(folds, "folds.json")
+            mlflow.log_dict({name: found.to_json() for name, found in parts.learned.choices.items()}, "choice.json")
             _log_data(parts)
             version = _register(client, parts, verdict, folder / "bundle", run.info.run_id)
             record_for_gate(client, parts, (verdict, parts.leaks), version, folder)
@@ -151,6 +152,8 @@ def _metrics(parts: ReportParts, line: Line, verdict: Verdict) -> dict[str, floa
             found[f"{outcome}.log_loss.age_alone"] = judged.age_log_loss
         found[f"{outcome}.test_rows"] = float(len(judged.happened))
         found[f"{outcome}.test_outcomes"] = float(judged.happened.sum())
+    for outcome, choice in parts.learned.choices.items():
+        found |= {f"{outcome}.{name}": value for name, value in choice.metrics().items()}
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 

@@ -28,6 +28,7 @@ from models.gate import decide_first
 from models.line import Line
 from models.scoring import CENTRE, LoadedModel, points_per_logit
 from models.verdict import Verdict
+from training.choice import Choice
 from training.crossed import RulesCompared, score_crossings, signal_gaps
 from training.gain import compare, replay_unseen
 from training.judge import Judged, judge
@@ -56,6 +57,8 @@ class TrainResult:
         What it learned from.
     judged
         Quality by endpoint.
+    choices
+        Which members each endpoint is made of, and what they earned.
     line
         The MQL line of the version.
     bundle
@@ -70,6 +73,7 @@ class TrainResult:
     run_id: str
     data: TrainingData
     judged: Mapping[str, Judged]
+    choices: Mapping[str, Choice]
     line: Line
     bundle: Bundle
     verdict: Verdict
@@ -89,6 +93,8 @@ class TrainResult:
                 "won": int(self.data.won.is_mature.sum()),
             },
             "excluded": {one.rule: one.leads for one in self.data.excluded},
+            "dropped_features": [{"feature": one.name, "reason": one.reason} for one in self.data.dropped],
+            "choice": {name: found.to_json() for name, found in self.choices.items()},
             "outcomes": {"sql": self.data.outcomes(self.data.sql), "won": self.data.outcomes(self.data.won)},
             "tested": {
                 outcome: {"leads": len(judged.happened), "outcomes": int(judged.happened.sum())}
@@ -184,6 +190,7 @@ def _register(parts: ReportParts, progress: Progress) -> TrainResult:
         registered.run_id,
         parts.data,
         parts.judged,
+        parts.learned.choices,
         line,
         parts.bundle,
         verdict,

@@ -120,6 +120,13 @@ def test_the_run_holds_parameters_metrics_and_data(trained: Trained, run: Mappin
     assert any("auc" in name for name in run["metrics"])
     assert all(np.isfinite(value) for value in run["metrics"].values())
     assert len(run["tags"]["kizashi.data_digest"]) >= 12
+    choice = json.loads(run["files"]["choice.json"].read_text(encoding="utf-8"))
+    tried = {member["name"]: member for member in choice["sql"]["members"]}
+    assert set(tried) >= {"logistic", "stumps", "shallow"}
+    for name, member in tried.items():
+        assert run["metrics"][f"sql.member.{name}.log_loss"] == member["log_loss"]
+        assert run["metrics"][f"sql.member.{name}.blend_saves.se"] == member["blend_saves"]["error"] > 0
+    assert not trained.result.data.dropped_for_time
     data = json.loads(run["files"]["data.json"].read_text(encoding="utf-8"))
     assert data["snapshots"] == len(trained.result.data.snapshots.as_of_us)
 
@@ -130,6 +137,7 @@ def test_the_run_holds_the_report_in_both_languages(run: Mapping[str, Any], lang
     text = run["files"][f"report.{language}.html"].read_text(encoding="utf-8")
     assert text.lstrip().lower().startswith("<!doctype html")
     assert f'lang="{language}"' in text
+    assert ("The blend saves" in text) == (language == "en")
     assert "nan" not in text.lower().split()
     assert "http://" not in text.replace("http://www.w3.org", "")
 

@@ -66,7 +66,7 @@ def build_report(
         ),
         quarantine_reasons=quarantine_reasons(parts.tables),
         refused_columns=tuple((a.name, a.refused) for a in parts.tables.attributes if a.refused),
-        dropped_features=data.dropped,
+        dropped_features=tuple((one.name, one.reason) for one in data.dropped),
         excluded=tuple(ExcludedRow(e.rule, e.leads, e.sql, e.columns_of_today) for e in data.excluded),
         notes=run_notes(parts),
         not_computed=absent_tables(parts.tables),

@@ -40,5 +40,6 @@ def endpoint_report(parts: ReportParts, outcome: str) -> EndpointReport:
         members=members,
         calibrator=endpoint.calibrator.kind,
         folds=tuple(fold.sentence for fold in parts.learned.folds[outcome]),
+        choice=fitted.choice.to_json(),
         same_as_sql=outcome == "won" and parts.learned.won_is_sql,
     )

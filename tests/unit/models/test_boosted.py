@@ -28,7 +28,7 @@ ROUNDS = 60
 
 
 def grow(matrix: Matrix, *, is_stumps: bool, offset: LogisticMember | None = None, signs: bool = False) -> lgb.Booster:
-    plan = BoosterPlan(is_stumps, (1, -1, 0, 1, 0) if signs else None, len(matrix))
+    plan = BoosterPlan("stumps" if is_stumps else "shallow", (1, -1, 0, 1, 0) if signs else None, len(matrix))
     start = None if offset is None else offset.logit(matrix)
     data = lgb.Dataset(matrix, HAPPENED[: len(matrix)].astype(float), init_score=start)
     return lgb.train(booster_parameters(plan), data, num_boost_round=ROUNDS)
@@ -84,7 +84,7 @@ def test_lookups_are_centred_on_their_training_rows() -> None:
 def test_trees_that_found_nothing_to_split_are_a_constant() -> None:
     matrix, happened = np.zeros((100, 2)), np.arange(100) % 2 == 0
     data = lgb.Dataset(matrix, happened.astype(float), params={"feature_pre_filter": False})
-    booster = lgb.train(booster_parameters(BoosterPlan(True, None, 100)), data, num_boost_round=3)
+    booster = lgb.train(booster_parameters(BoosterPlan("stumps", None, 100)), data, num_boost_round=3)
     member = stumps_from_booster(booster, 3, matrix, None)
     assert not member.steps
     np.testing.assert_allclose(member.logit(matrix), raw(booster, matrix, 3), rtol=0, atol=1e-9)

@@ -30,7 +30,7 @@ FEATURES = FeatureSet(tuple(AttributeNumber(f"f{number}") for number in range(le
 def _grown(*, is_stumps: bool, upon: LogisticMember | None) -> lgb.Booster:
     start = None if upon is None else upon.logit(MATRIX)
     data = lgb.Dataset(MATRIX, HAPPENED.astype(float), init_score=start, params={"max_bin": 63, "verbosity": -1})
-    plan = BoosterPlan(is_stumps, None, len(MATRIX))
+    plan = BoosterPlan("stumps" if is_stumps else "shallow", None, len(MATRIX))
     return lgb.train(booster_parameters(plan), data, num_boost_round=40)
 
 

@@ -42,7 +42,11 @@ def endpoint(outcome: str, horizon: float, calibrator: Calibrator) -> Endpoint:
     logistic = fit_logistic(MATRIX, HAPPENED, SHAPES, penalty=0.3)
     label = HAPPENED.astype(float)
     stumps, shallow = (
-        lgb.train(booster_parameters(BoosterPlan(flat, None, 1200)), lgb.Dataset(MATRIX, label), num_boost_round=20)
+        lgb.train(
+            booster_parameters(BoosterPlan("stumps" if flat else "shallow", None, 1200)),
+            lgb.Dataset(MATRIX, label),
+            num_boost_round=20,
+        )
         for flat in (True, False)
     )
     members = (

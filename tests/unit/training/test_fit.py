@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 from crm.progress import Silent
 from training import candidates
 from training.candidates import PENALTIES, fit_ages, fit_boosted, fit_logistic_member
+from training.choice import saving
 from training.endpoint_data import EndpointData, Reading
 from training.fit import FittedEndpoint, fit_endpoint
 from training.splits import time_forward_folds
@@ -80,7 +81,7 @@ def test_trees_are_grown_upon_the_whole_logistic_member_where_ages_vary(
     data = world[0]
     candidate, upon = fit_logistic_member(data)
     assert upon.member is candidate.member
-    stumps = fit_boosted(data, upon, is_stumps=True).member
+    stumps = fit_boosted(data, upon, "stumps").member
     assert getattr(stumps, "offset", None) is candidate.member
 
 
@@ -173,3 +174,26 @@ def test_the_endpoint_of_a_fold_says_what_was_said_out_of_fold(
         for endpoint, fold in zip(fitted.by_fold, data.folds, strict=True)
     ]
     np.testing.assert_allclose(np.concatenate(said), fitted.logit, atol=1e-9)
+
+
+def test_a_category_of_pure_noise_gains_nothing(
+    world: tuple[EndpointData, NDArray[np.float64]], fitted: FittedEndpoint
+) -> None:
+    """Forty levels that mean nothing: the future is predicted no better, and no level moves a score much."""
+    data, true = world
+    level = np.random.default_rng(6).integers(0, 40, LEADS)[data.lead]
+    flags = (level[:, None] == np.arange(40)).astype(np.float64)
+    wider = replace(
+        data,
+        matrix=np.hstack([data.matrix, flags]),
+        shapes=(*data.shapes, *["flag"] * 40),
+        directions=(*data.directions, *[0] * 40),
+    )
+    found = fit_endpoint(wider, Silent())
+
+    happened = data.happened[fitted.rows]
+    gained = saving(data.lead[fitted.rows], happened, fitted.logit, found.logit)
+    assert gained.standard_errors < 1
+    parts, _ = found.endpoint.split(wider.matrix)
+    noise = parts[:, data.matrix.shape[1] :].sum(axis=1).std()
+    assert noise < 0.15 * true.std()

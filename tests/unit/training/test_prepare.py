@@ -89,7 +89,7 @@ def test_what_was_recorded_after_the_runs_moment_does_not_exist() -> None:
 def test_features_that_never_vary_or_repeat_another_are_left_out_with_the_reason() -> None:
     with open_rows(60) as tables:
         data = prepared(tables)
-    reasons = dict(data.dropped)
+    reasons = {one.name: one.reason for one in data.dropped}
     kept = data.features.names
     assert any(name == "lead.size" for name in kept)
     assert not any(name in ("lead.twin", "lead.same") for name in kept)
