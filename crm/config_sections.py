@@ -204,12 +204,16 @@ class ValueConfig(Section):
         Leads that sales can start on in a week, one number or one a team.
     default_amount
         Amount of a win where the data has none.
+    basis
+        What the expected value speaks of: ``as_run``, what comes of a lead as things are run, or ``if_worked``, what
+        working it adds to that of leaving it alone, where hand-offs tell it.
     """
 
     margin: Annotated[Real, Field(gt=0, le=1)] = 1.0
     touch_cost: Annotated[Real, Field(ge=0)] = 0.0
     capacity_per_week: Capacity = None
     default_amount: Annotated[Real, Field(gt=0)] | None = None
+    basis: Literal["as_run", "if_worked"] = "as_run"
 
     @property
     def weekly_capacity(self) -> float | None:

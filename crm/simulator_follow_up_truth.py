@@ -2,13 +2,13 @@
 
 Tests and benchmarks measure the follow-up term against these. The product cannot import this module.
 
-*Handed off now* means at the asked moment: contacted or ignored as the salespeople of this world do it, after the delays
-that they take, and given up or not afterwards. The mean is taken over all of that (Gauss-Hermite over the log of the delay
-with the owner's pace in it, Gauss-Legendre over the day of giving up). Before a hand-off a lead of that route cannot become
-an SQL, so that nothing is conditioned upon. *Never handed off* is the inbound route, conditioned on the lead being undecided
-at the moment. For leads that the world did hand off or leave alone, both agree with what it draws: the one at the moment of
-the hand-off, the other at any moment. Touches are those of the lead's plan in both cases: in this world nobody reads more
-for having been called, except after the contact, which counts for nothing.
+*Handed off now* means at the asked moment: contacted or ignored as the salespeople of this world do it, after the
+delays that they take, and given up or not afterwards. The mean is taken over all of that (Gauss-Hermite over the log
+of the delay with the owner's pace in it, Gauss-Legendre over the day of giving up). Before a hand-off a lead of that
+route cannot become an SQL, so that nothing is conditioned upon. *Never handed off* is the inbound route, conditioned
+on the lead being undecided at the moment. For leads that the world did hand off or leave alone, both agree with what
+it draws: the one at the moment of the hand-off, the other at any moment. Touches are those of the lead's plan in both
+cases: in this world nobody reads more for having been called, except after the contact, which counts for nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pandas as pd
 from scipy.special import expit
 
 from crm.simulator_difficulty import DIFFICULTY, WORLD_DAYS, Difficulty
-from crm.simulator_funnel import ACTIONS, Plan, content_effect, delay_effect_of
+from crm.simulator_funnel import ACTIONS, Plan, delay_effect_of
 from crm.simulator_people import Floats, Ints
 from crm.simulator_touches import ACTOR_CODES, KINDS, NONE
 from crm.simulator_truth import days_of, p_sql_of_plan, p_won_of_plan, positions_of

@@ -15,7 +15,7 @@ from crm.store import Tables
 from features.build import build_features
 from models.bundle import Bundle
 from models.line import Line, Replay, crossings, set_price
-from models.scoring import probabilities
+from models.scoring import probabilities, worth_of
 from training.snapshots import WEEK_US, Snapshots, moments_at_end, scoring_moments
 
 __all__ = ["REPLAY_WEEKS", "ReplayedWeeks", "draw_line", "replay_weeks"]
@@ -81,7 +81,7 @@ def _scored(tables: Tables, moments: Snapshots, bundle: Bundle) -> tuple[Matrix,
         return np.zeros(0), np.zeros(0), np.zeros(0)
     matrix = build_features(tables, moments.moments, bundle.features)
     p_won = probabilities(bundle, matrix)[1]
-    return p_won, p_won * bundle.amount.expected(matrix), bundle.score_endpoint.g(matrix)
+    return p_won, worth_of(bundle, matrix, p_won).revenue, bundle.score_endpoint.g(matrix)
 
 
 def draw_line(

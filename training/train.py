@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from models.bundle import Bundle
 from models.gate import Verdict, decide_first
 from models.line import Line
 from models.scoring import CENTRE, LoadedModel, capped, points_per_logit
+from training.follow_up import learn_follow_up
 from training.gain import compare
 from training.judge import Judged, judge
 from training.leaks import find_suspects, refuse_leaks
@@ -141,6 +142,8 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
             refuse_traces(table_traces(tables, data.seen))
         learned = learn(data, workspace.config, progress)
         bundle = make_bundle(data, learned, workspace.config, library_versions())
+        found = learn_follow_up(tables, data, learned, progress, decides=workspace.config.value.basis == "if_worked")
+        bundle = replace(bundle, follow_up=found.term)
         weeks = replay_weeks(tables, bundle, workspace.config.snapshots, data.seen, progress)
         drawn = draw_line(weeks, bundle, workspace.config.value, data.seen.observed_until)
         comparison = compare(tables, data, learned, workspace.config, progress)

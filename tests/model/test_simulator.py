@@ -176,7 +176,9 @@ def _truth_of_all(world: World, settings: SimulatorSettings, days: float) -> NDA
 
     lead = np.arange(settings.leads)
     at = world.people.created + days
-    return np.column_stack((p_sql_of_plan(world.plan, lead, at, SQL_DAYS), p_won_of_plan(world.plan, lead, at, WON_DAYS)))
+    return np.column_stack(
+        (p_sql_of_plan(world.plan, lead, at, SQL_DAYS), p_won_of_plan(world.plan, lead, at, WON_DAYS))
+    )
 
 
 class TestDifficulty:
