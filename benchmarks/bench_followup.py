@@ -6,10 +6,11 @@ amount, both true; a policy takes the tenth of a population that it ranks highes
 the value of the oracle's best linear policy (ridge regression of the true value on our features, fitted on that very
 population).
 
-Policies: the oracle itself; naive, the model of what happens as things are run (p_won x amount); never-worked, the
-same features with every lead that nobody worked as a negative (logistic); won|worked, logistic on the hand-offs alone;
-if worked, ours (p_won_if_worked - p_won_if_left) x amount; and ours with what decides (as run where leads like this
-one were never handed over).
+Policies: the oracle itself; naive, the model of what happens as things are run (p_won x amount); never, the same
+features with every lead that nobody worked as a negative (logistic); only, logistic on the hand-offs alone; and ours,
+(p_won_if_worked - p_won_if_left) x amount. The columns "as run" give the true value of things as they are run that the
+naive model and ours capture, over the best possible: what is lost there by asking the other question. Then mean
+predicted over true chance of a win, if handed off and if left.
 
 Populations: the training snapshots up to 60 days of age, those of them at which a hand-off was open (propensity 2% and
 more), the moments of the hand-offs, and all leads at risk at the end, of whom most are long silent and were never
@@ -47,6 +48,7 @@ from crm.simulator_deals import deal_tables
 from crm.simulator_difficulty import DIFFICULTY, Difficulty
 from crm.simulator_follow_up_truth import follow_up_truth
 from crm.simulator_leads import lead_tables, touch_table
+from crm.simulator_truth import days_of, p_won_of_plan, positions_of
 from crm.simulator_world import World, draw_world
 from crm.store import Tables
 from features.build import build_features
@@ -75,6 +77,7 @@ class Population:
     name: str
     matrix: Matrix
     true: pd.DataFrame
+    as_run: Matrix
 
     @property
     def value(self) -> Matrix:
@@ -114,9 +117,9 @@ def linear_policy(population: Population) -> Matrix:
     return design @ np.linalg.solve(penalised, design.T @ population.value)
 
 
-def captured(population: Population, ranked: Matrix) -> float:
+def captured(population: Population, ranked: Matrix, value: Matrix | None = None) -> float:
     chosen = np.argsort(-ranked, kind="stable")[: int(CAPACITY * len(ranked))]
-    return float(population.value[chosen].sum())
+    return float((population.value if value is None else value)[chosen].sum())
 
 
 def measure(leads: int, seed: int, difficulty: Difficulty) -> None:
@@ -155,7 +158,9 @@ def measure(leads: int, seed: int, difficulty: Difficulty) -> None:
             rows = np.flatnonzero(keep)
             frame = moments.take(pa.array(rows)).to_pandas()
             frame = frame.assign(as_of=pd.to_datetime(frame["as_of_us"] * 1000, utc=True))
-            population = Population(name, matrix[rows], follow_up_truth(world, frame, difficulty=difficulty))
+            lead = positions_of(frame["lead_id"].tolist(), world.people.count)
+            as_run = p_won_of_plan(world.plan, lead, days_of(frame["as_of"]), data.won.horizon_days)
+            population = Population(name, matrix[rows], follow_up_truth(world, frame, difficulty=difficulty), as_run)
             show(
                 seed, population, bundle, {"never": never_worked.logit(matrix[rows]), "only": only.logit(matrix[rows])}
             )
@@ -183,7 +188,7 @@ def show(seed: int, population: Population, bundle: Bundle, logits: dict[str, Ma
     text = f"{seed:>4}  {population.name:<15}{len(p_won):>8,}"
     if worth.if_worked is not None:
         found = worth.if_worked
-        policies |= {"ours": found.gain_won * worth.amount, "decides": worth.revenue}
+        policies |= {"ours": found.gain_won * worth.amount}
         ratios = (
             found.p_won.mean() / true["p_won_if_handed_off"].mean(),
             found.p_won_if_left.mean() / (true["p_won_if_never"].mean()),
@@ -191,6 +196,10 @@ def show(seed: int, population: Population, bundle: Bundle, logits: dict[str, Ma
     else:
         ratios = np.nan, np.nan
     text += "".join(f"{captured(population, ranked) / linear:>9.3f}" for ranked in policies.values())
+    as_run = population.as_run * true["expected_amount"].to_numpy()
+    best = captured(population, as_run, as_run)
+    both = [policies[name] for name in ("naive", "ours") if name in policies]
+    text += "".join(f"{captured(population, ranked, as_run) / best:>9.3f}" for ranked in both)
     print(text + f"{ratios[0]:>11.2f}{ratios[1]:>9.2f}", flush=True)
 
 
@@ -201,7 +210,7 @@ def main() -> None:
     parser.add_argument("numbers", type=int, nargs="*")
     asked = parser.parse_args()
     leads, seeds = (asked.numbers or [20_000])[0], asked.numbers[1:] or [1, 2, 3]
-    heads = ("oracle", "naive", "never", "only", "ours", "decides")
+    heads = ("oracle", "naive", "never", "only", "ours", "as run:", "ours")
     print(f"seed  {'population':<15}{'rows':>8}" + "".join(f"{head:>9}" for head in heads) + "  p1 / true p0 / true")
     for seed in seeds:
         measure(leads, seed, SELECTIVE if asked.selective else DIFFICULTY)

@@ -132,8 +132,8 @@ class Worth:
     Parameters
     ----------
     revenue
-        Expected revenue that decides, workspace currency: what a hand-off adds where the model says so and leads like
-        this one were handed over, else that of the lead as things are run.
+        Expected revenue that decides, workspace currency: what a hand-off adds where the model says so, else that of
+        the lead as things are run. All leads have the same of the two, since the two cannot be ranked together.
     amount
         Expected amount of a win, workspace currency.
     is_if_worked
@@ -155,8 +155,8 @@ def worth_of(bundle: Bundle, matrix: Matrix, p_won: Matrix) -> Worth:
     if term is None:
         return Worth(p_won * amount, amount, np.zeros(len(p_won), dtype=bool), None)
     found = term.if_worked(bundle.features, bundle.sql, bundle.won, matrix)
-    decides = found.is_supported & term.decides
-    return Worth(np.where(decides, found.gain_won, p_won) * amount, amount, decides, found)
+    revenue = (found.gain_won if term.decides else p_won) * amount
+    return Worth(revenue, amount, np.full(len(p_won), term.decides), found)
 
 
 def _if_worked_points(bundle: Bundle, worth: Worth, p_sql: Matrix, p_won: Matrix) -> Matrix:

@@ -36,7 +36,7 @@ __all__ = ["MIN_SQLS", "MIN_WINS", "FollowUpFound", "learn_follow_up"]
 Matrix = NDArray[np.float64]
 Rows = NDArray[np.int64]
 MIN_SQLS = 50
-MIN_WINS = 50
+MIN_WINS = 30
 MIN_LEFT = 200
 PROPENSITY_PENALTY = 0.01
 REACH = 40.0
@@ -65,6 +65,12 @@ class FollowUpFound:
     overlap: float
     missing: str
 
+    def to_metrics(self) -> dict[str, float]:
+        """Return what the run's record compares across versions."""
+        found = {"hand_offs": self.hand_offs, "sqls": self.sqls, "wins": self.wins}
+        found |= {} if np.isnan(self.overlap) else {"overlap": self.overlap}
+        return {f"follow_up.{name}": float(value) for name, value in found.items()}
+
     def to_rows(self) -> list[tuple[str, str]]:
         """Return names and values for a report."""
         rows = [("hand-offs with a settled outcome", f"{self.hand_offs:,}")]
@@ -75,6 +81,7 @@ class FollowUpFound:
         return [
             *rows,
             ("slopes if handed off (fit, engagement, freshness)", slopes),
+            ("slopes if left alone", ", ".join(f"{slope:.2f}" for slope in self.term.sql_left.slopes)),
             ("snapshots with a chance of a hand-off of at least 2%", f"{self.overlap:.0%}"),
         ]
 
@@ -92,7 +99,7 @@ class _HandedOff:
 def learn_follow_up(
     tables: Tables, data: TrainingData, learned: Learned, progress: Progress, *, decides: bool
 ) -> FollowUpFound:
-    """Learn the follow-up term, where there are hand-offs with 50 SQLs and 50 wins among them.
+    """Learn the follow-up term, where there are hand-offs with 50 SQLs and 30 wins among them.
 
     Parameters
     ----------

@@ -39,6 +39,7 @@ from pages.report_data import (
     TableRow,
 )
 from training.exclusions import exclusion_notes
+from training.follow_up import FollowUpFound
 from training.judge import Judged, judge_amount
 from training.learn import Learned
 from training.prepare import TrainingData
@@ -74,6 +75,7 @@ class ReportParts:
     drawn: tuple[Line, tuple[tuple[float, float], ...], tuple[int, ...]]
     comparison: Comparison | None
     now: datetime
+    follow_up: FollowUpFound | None = None
 
 
 def data_digest(data: TrainingData) -> str:

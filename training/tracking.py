@@ -74,6 +74,8 @@ def log_run(
             mlflow.set_tags({"kizashi.data_digest": data_digest(parts.data), "kizashi.commit": code_commit()})
             folds = {outcome: [fold.sentence for fold in found] for outcome, found in parts.learned.folds.items()}
             mlflow.log_dict(folds, "folds.json")
+            if parts.follow_up is not None:
+                mlflow.log_dict(dict(parts.follow_up.to_rows()), "follow_up.json")
             _log_data(parts)
             version = _register(client, parts, verdict, folder / "bundle", run.info.run_id)
             _log_report(parts, version, run.info.run_id, folder)
@@ -125,6 +127,8 @@ def _metrics(parts: ReportParts, line: Line, verdict: Verdict) -> dict[str, floa
         "line.crossings_per_week": line.crossings_per_week,
         "gate.passed": float(verdict.passed),
     }
+    if parts.follow_up is not None:
+        found |= parts.follow_up.to_metrics()
     for outcome, judged in parts.judged.items():
         for name, interval in judged.metrics.items():
             found[f"{outcome}.{name}"] = interval.value

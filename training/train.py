@@ -154,7 +154,7 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
                 "sql": judge(data, learned.sql, data.sql),
                 "won": judge(data, learned.won, data.won),
             }
-        parts = ReportParts(workspace, tables, data, learned, judged, bundle, weeks, drawn, comparison, now)
+        parts = ReportParts(workspace, tables, data, learned, judged, bundle, weeks, drawn, comparison, now, found)
         return _register(parts, progress)
 
 
