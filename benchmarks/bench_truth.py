@@ -5,6 +5,11 @@ rank correlation. With --ceiling N a LightGBM is fitted once on N simulated lead
 probability as its target, and shown beside: no learner of the drawn outcomes of fewer leads can do better, and its own
 mean ratio shows how far a single moment's leads lie from what can be known of them.
 
+Further horizons: mean predicted over mean true within 30, 90, 180 and 365 days. Revenue at a tenth: the true expected
+revenue of the tenth of leads with the highest expected one, over that of the tenth which the truth would choose; regret
+is the share of true expected value (after margin and touch cost) that is lost so. The truth knows what no table holds,
+such as a lead's intent, so the ceiling's shares stand beside.
+
 Populations: every lead at its creation, and at the age of seven days; every lead at risk at the end, and at the start
 of each of the last twelve months. "Drawn" is the number of outcomes that happened in the training rows over the number
 that the truth expects there: what chance alone does to the level that anybody can learn from them.
@@ -25,6 +30,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
@@ -44,7 +50,8 @@ from crm.store import Tables
 from features.build import build_features
 from features.learn import learn_features
 from features.spec import FeatureSet
-from training.learn import learn
+from models.scoring import HORIZONS_DAYS
+from training.learn import Learned, learn
 from training.prepare import TrainingData, prepare
 from training.snapshots import take_snapshots
 from training.train import open_tables
@@ -53,8 +60,10 @@ DAY_US = 86_400_000_000
 MONTHS = 12
 CEILING_SEED = 4_000_000_000
 WORKSPACE = (
-    '[source]\nurl = "demo://?leads={leads}&seed={seed}&drift={drift:d}"\n[value]\nmargin = 0.3\ntouch_cost = 150\n'
+    '[source]\nurl = "demo://?leads={leads}&seed={seed}&drift={drift:d}"\n'
+    "[value]\nmargin = {margin}\ntouch_cost = {touch_cost}\n"
 )
+MARGIN, TOUCH_COST = 0.3, 150.0
 Predict = Callable[[np.ndarray], np.ndarray]
 OUTCOMES = ("p_sql", "p_won")
 
@@ -71,7 +80,9 @@ class Ceiling:
 def world(settings: SimulatorSettings) -> Iterator[tuple[Workspace, Tables]]:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "kizashi.toml").write_text(
-            WORKSPACE.format(leads=settings.leads, seed=settings.seed, drift=settings.drift)
+            WORKSPACE.format(
+                leads=settings.leads, seed=settings.seed, drift=settings.drift, margin=MARGIN, touch_cost=TOUCH_COST
+            )
         )
         workspace = load_workspace(Path(folder))
         with open_tables(workspace, datetime.now(UTC), Silent()) as tables:
@@ -83,11 +94,11 @@ def moments_of(frame: pd.DataFrame) -> pa.Table:
     return pa.table({"row_id": np.arange(len(ids)), "lead_id": ids, "as_of_us": as_of})
 
 
-def truth_of(frame: pd.DataFrame, settings: SimulatorSettings) -> pd.DataFrame:
+def truth_of(frame: pd.DataFrame, settings: SimulatorSettings, days: tuple[float, float] = (30, 90)) -> pd.DataFrame:
     asked = pd.DataFrame(
         {"lead_id": frame["lead_id"].astype(str), "as_of": pd.to_datetime(frame["as_of_us"] * 1000, utc=True)}
     )
-    return truth(settings, snapshots=asked)
+    return truth(settings, snapshots=asked, sql_horizon_days=days[0], won_horizon_days=days[1])
 
 
 def populations(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -118,10 +129,11 @@ def fit_ceiling(leads: int) -> Ceiling:
         features = learn_features(tables, moments_of(frame.iloc[:50_000]), to_micros(OBSERVED_UNTIL))
         matrix = build_features(tables, moments_of(frame), features)
         true = truth_of(frame, settings)
-    parameters = {"objective": "cross_entropy", "num_leaves": 63, "learning_rate": 0.05, "verbosity": -1, "seed": 1}
+    parameters: dict[str, Any] = {"num_leaves": 63, "learning_rate": 0.05, "verbosity": -1, "seed": 1}
     predict: dict[str, Predict] = {}
-    for column in OUTCOMES:
+    for column in (*OUTCOMES, "expected_amount"):
         known = ~np.isnan(true[column].to_numpy())
+        parameters["objective"] = "cross_entropy" if column in OUTCOMES else "regression"
         data = lgb.Dataset(matrix[known], true[column].to_numpy()[known], params={"max_bin": 127})
         booster = lgb.train({**parameters, "min_data_in_leaf": 100, "feature_fraction": 0.5}, data, 500)
         predict[column] = lambda rows, found=booster: np.asarray(found.predict(rows))
@@ -138,6 +150,36 @@ def drawn_over_true(data: TrainingData, settings: SimulatorSettings) -> dict[str
         known = labels.is_mature & ~np.isnan(true[column].to_numpy())
         found[column] = float(labels.happened[known].mean() / true[column].to_numpy()[known].mean())
     return found
+
+
+def top_tenth(said: np.ndarray, true: np.ndarray, cost: float) -> float:
+    """Return the true sum over the tenth that was said to be highest, over that of the tenth that is."""
+    count = max(len(true) // 10, 1)
+    picked, best = (np.argsort(-order, kind="stable")[:count] for order in (said, true))
+    return float((true[picked] - cost).sum() / (true[best] - cost).sum())
+
+
+def show_revenue(head: str, said: np.ndarray, true: pd.DataFrame, ceiling: np.ndarray | None) -> None:
+    revenue = (true["p_won"] * true["expected_amount"]).to_numpy()
+    known = ~np.isnan(revenue)
+    cost = TOUCH_COST / MARGIN
+    line = f"{head}revenue at a tenth {top_tenth(said[known], revenue[known], 0.0):.3f}"
+    line += f", regret {1 - top_tenth(said[known], revenue[known], cost):.3f}"
+    if ceiling is not None:
+        line += f"; ceiling {top_tenth(ceiling[known], revenue[known], 0.0):.3f}"
+        line += f", regret {1 - top_tenth(ceiling[known], revenue[known], cost):.3f}"
+    print(line, flush=True)
+
+
+def show_horizons(head: str, learned: Learned, matrix: np.ndarray, asked: pd.DataFrame, s: SimulatorSettings) -> None:
+    for days in HORIZONS_DAYS:
+        true = truth_of(asked, s, (days, days))
+        parts: list[str] = []
+        for column, endpoint in (("p_sql", learned.sql.endpoint), ("p_won", learned.won.endpoint)):
+            known = ~np.isnan(true[column].to_numpy())
+            ratio = endpoint.probability_within(endpoint.logit(matrix), days)[known].mean() / true[column][known].mean()
+            parts.append(f"{column} {ratio:.3f}")
+        print(f"{head}within {days:.0f} days: " + ", ".join(parts), flush=True)
 
 
 def measure(settings: SimulatorSettings, ceiling: Ceiling | None) -> None:
@@ -158,13 +200,16 @@ def measure(settings: SimulatorSettings, ceiling: Ceiling | None) -> None:
             matrix = build_features(tables, moments_of(asked), data.features)
             best = build_features(tables, moments_of(asked), ceiling.features) if ceiling else None
             true = truth_of(asked, settings)
+            head = f"{seed:>4}  {name:<12}"
+            show_horizons(head, learned, matrix, asked, settings)
+            said = fitted["p_won"].probability(matrix) * learned.amount.expected(matrix)
+            at_best = ceiling.predict["p_won"](best) * ceiling.predict["expected_amount"](best) if ceiling else None
+            show_revenue(head, said, true, at_best)
             for column in OUTCOMES:
                 known = ~np.isnan(true[column].to_numpy())
                 p, t = fitted[column].probability(matrix)[known], true[column].to_numpy()[known]
                 rank = spearmanr(p, t)[0]
-                line = (
-                    f"{seed:>4}  {name:<12}{column:<7}{known.sum():>8,}{p.mean() / t.mean():>11.3f}{slope(p, t):>8.3f}"
-                )
+                line = f"{head}{column:<7}{known.sum():>8,}{p.mean() / t.mean():>11.3f}{slope(p, t):>8.3f}"
                 line += f"{rank:>10.3f}{drawn[column]:>8.3f}{seconds:>9.1f}"
                 if ceiling and best is not None:
                     q = ceiling.predict[column](best)[known]

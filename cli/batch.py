@@ -25,7 +25,7 @@ from crm.store import Tables
 from features.build import build_features
 from models.accounts import AccountRow, best_of_accounts
 from models.decisions import decided
-from models.scoring import LoadedModel, answers, score_matrix
+from models.scoring import HORIZONS_DAYS, LoadedModel, answers, score_matrix
 from pages.safe_csv import write_csv
 
 __all__ = ["COLUMNS", "BatchScores", "score_leads", "write_scores"]
@@ -165,9 +165,14 @@ def _score_rows(records: list[dict[str, Any]]) -> pa.Table:
 
 
 def write_scores(path: Path, records: list[dict[str, Any]]) -> None:
-    """Write scores as CSV or Parquet, by the file's ending; ``LeadFileError`` when it cannot be written."""
+    """Write scores as CSV or Parquet, by the file's ending; ``LeadFileError`` when it cannot be written.
+
+    Behind :data:`COLUMNS` stand ``p_sql_30d``, ``p_won_30d`` and so on for every horizon, empty where no history was
+    watched for so long.
+    """
+    columns = {name: [record[name] for record in records] for name in COLUMNS} | _horizon_columns(records)
     try:
-        _write_scores(path, records)
+        _write_columns(path, columns)
     except OSError as error:
         raise LeadFileError(
             found=f"--out '{path}', which cannot be written ({error.strerror or error})",
@@ -176,16 +181,22 @@ def write_scores(path: Path, records: list[dict[str, Any]]) -> None:
         ) from error
 
 
-def _write_scores(path: Path, records: list[dict[str, Any]]) -> None:
+def _horizon_columns(records: list[dict[str, Any]]) -> dict[str, list[float | None]]:
+    return {
+        f"{name}_{days:.0f}d": [record["horizons"][number][name] for record in records]
+        for number, days in enumerate(HORIZONS_DAYS)
+        for name in ("p_sql", "p_won")
+    }
+
+
+def _write_columns(path: Path, columns: dict[str, list[Any]]) -> None:
     if path.suffix.lower() in (".parquet", ".pq"):
-        columns = {name: [record[name] for record in records] for name in COLUMNS}
-        columns["as_of"] = pa.array(
-            [datetime.fromisoformat(record["as_of"]) for record in records], pa.timestamp("us", "UTC")
-        )
-        pq.write_table(pa.table(columns), path)
+        as_of = pa.array([datetime.fromisoformat(text) for text in columns["as_of"]], pa.timestamp("us", "UTC"))
+        chances = {name: pa.array(columns[name], pa.float64()) for name in columns if name.startswith("p_")}
+        pq.write_table(pa.table({**columns, **chances, "as_of": as_of}), path)
     elif path.suffix.lower() == ".csv":
-        rows = [[" | ".join(r[name]) if name == "reasons" else r[name] for name in COLUMNS] for r in records]
-        write_csv(path, COLUMNS, rows)
+        reasons = [" | ".join(words) for words in columns["reasons"]]
+        write_csv(path, tuple(columns), zip(*{**columns, "reasons": reasons}.values(), strict=True))
     else:
         raise LeadFileError(
             found=f"--out '{path}'",

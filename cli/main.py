@@ -7,10 +7,11 @@ from importlib.metadata import version
 import click
 
 from cli.backtest_command import backtest
+from cli.promotion_commands import promote, retrain, rollback
 from cli.scorecard_command import scorecard
 from cli.scoring_commands import line, score
 from cli.setup_commands import demo, init, serve, ui
-from cli.training_commands import check, promote, retrain, rollback, train
+from cli.training_commands import check, train
 
 __all__ = ["main"]
 

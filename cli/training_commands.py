@@ -1,4 +1,4 @@
-"""``kizashi check``, ``train``, ``retrain``, ``promote`` and ``rollback``."""
+"""``kizashi check`` and ``train``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ from cli.check import run_check, show_check, show_excluded
 from cli.options import ATTENTION, DONE, REFUSED, as_of_option, command_options, open_workspace, parse_moment
 from cli.output import TerminalProgress, print_entry, print_json, print_paragraph, print_table
 from cli.scoring_commands import show_line
-from crm.config import Workspace
-from models.champions import promote_version, roll_back
 from models.intervals import Interval
-from models.registry import saved_line
 from training.train import TrainResult
 from training.train import train as run_training
 
-__all__ = ["check", "promote", "retrain", "rollback", "show_result", "train"]
+__all__ = ["check", "show_result", "train"]
 
 
 @click.command()
@@ -98,89 +95,3 @@ def show_result(result: TrainResult) -> None:
     print_paragraph(f"\nRegistered as version {result.model_version}, {state}.")
     for reason in result.verdict.reasons:
         print_entry("Gate", f"not champion, because {reason}.")
-
-
-@click.command()
-@click.option("--auto", is_flag=True, help="Promote the new version when it passes the gate.")
-@as_of_option
-@command_options
-def retrain(folder: Path, as_json: bool, auto: bool, as_of: str | None) -> int:
-    """Check, train and put the new version to the gate; exit code 3 when a person must look.
-
-    Sources of files and databases are read as they are; there is nothing to pull.
-    """
-    workspace = open_workspace(folder)
-    now = datetime.now(UTC)
-    progress = TerminalProgress(quiet=as_json)
-    moment = parse_moment(as_of, workspace)
-    found = run_check(workspace, moment, now, progress)
-    if found.refusals:
-        if as_json:
-            print_json({"check": found.to_json(), "trained": False})
-        else:
-            show_check(found)
-        return REFUSED
-    result = run_training(workspace, as_of=moment, now=now, progress=progress)
-    verdict, promoted = result.verdict, result.is_champion
-    if not promoted and auto and verdict.passed:
-        outcome = promote_version(workspace, result.model_version, force_reason=None, now=now)
-        verdict, promoted = outcome.verdict, outcome.promoted
-    if as_json:
-        print_json({**result.to_json(), "promoted": promoted, "reasons": list(verdict.reasons)})
-    else:
-        show_result(result)
-        if promoted:
-            _say_which_line(workspace, result.model_version)
-        else:
-            why = (
-                "; ".join(verdict.reasons) or "promotion waits for a person: 'kizashi promote', or retrain with --auto"
-            )
-            print_paragraph(f"Not promoted: {why}.")
-    return DONE if promoted else ATTENTION
-
-
-def _say_which_line(workspace: Workspace, version: str) -> None:
-    """Say so where a line that was saved by hand belongs to another version: values of two models do not compare."""
-    if workspace.line_path.is_file() and saved_line(workspace, version) is None:
-        print_paragraph(
-            f"The line saved by 'kizashi line --save' was set for another version. Version {version} has its own line, "
-            "from [value]; to keep the agreed capacity, run 'kizashi line --capacity N --save' again."
-        )
-
-
-@click.command()
-@click.argument("version", default="challenger")
-@click.option("--force", is_flag=True, help="Promote although the gate objects; needs --reason.")
-@click.option("--reason", help="Why the gate is overruled; kept in the registry.")
-@command_options
-def promote(folder: Path, as_json: bool, version: str, force: bool, reason: str | None) -> int:
-    """Make a version champion (default: the challenger), if the gate lets it."""
-    if force and not reason:
-        raise click.UsageError("--force needs --reason, which is kept in the registry.")
-    workspace = open_workspace(folder)
-    outcome = promote_version(workspace, version, force_reason=reason if force else None, now=datetime.now(UTC))
-    if as_json:
-        print_json({"version": outcome.version, "promoted": outcome.promoted, "reasons": list(outcome.verdict.reasons)})
-    elif outcome.promoted:
-        print_paragraph(
-            f"Version {outcome.version} is champion."
-            + (f" It replaces version {outcome.replaced}." if outcome.replaced else "")
-        )
-        _say_which_line(workspace, outcome.version)
-    else:
-        print_paragraph(f"Version {outcome.version} was not promoted: {'; '.join(outcome.verdict.reasons)}.")
-    return DONE if outcome.promoted else REFUSED
-
-
-@click.command()
-@command_options
-def rollback(folder: Path, as_json: bool) -> int:
-    """Make the champion before this one champion again."""
-    workspace = open_workspace(folder)
-    version, left = roll_back(workspace, datetime.now(UTC))
-    if as_json:
-        print_json({"version": version, "left": left})
-    else:
-        print_paragraph(f"Version {version} is champion again; version {left} stays in the registry.")
-        _say_which_line(workspace, version)
-    return DONE

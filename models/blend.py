@@ -73,10 +73,21 @@ class Endpoint:
         """Return the calibrated probability, shape (n,)."""
         return self.calibrator.probability(self.g(matrix))
 
-    def probability_within(self, matrix: Matrix, days: float) -> Matrix:
-        """Return the probability of an outcome within so many days, shape (n,); NaN beyond what was observed."""
-        offset = self.timing.at(np.array([days]))[0]
-        return expit(self.calibrator.logit(self.g(matrix)) + offset)
+    def logit(self, matrix: Matrix) -> Matrix:
+        """Return the calibrated logit for the horizon, shape (n,)."""
+        return self.calibrator.logit(self.g(matrix))
+
+    def probability_within(self, logit: Matrix, days: float) -> Matrix:
+        """Return the probability of an outcome within so many days, shape (n,); NaN beyond what was observed.
+
+        Parameters
+        ----------
+        logit
+            What :meth:`logit` said, shape (n,).
+        days
+            Above 0.
+        """
+        return expit(logit + self.timing.at(np.array([days]))[0])
 
     def split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
         """Return each feature's part of ``g``, shape (n, n_features), and the base, shape (n,); they sum to ``g``."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from crm.config import Workspace
 from crm.errors import RegistryError
-from models.gate import Verdict, decide_next
-from models.registry import MODEL, ModelVersion, find_version, list_versions, open_store, require_registry, set_alias
+from models.registry import MODEL, find_version, list_versions, open_store, require_registry, set_alias
+from models.verdict import Verdict
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,7 +32,9 @@ class Promotion:
     verdict: Verdict
 
 
-def promote_version(workspace: Workspace, name: str, *, force_reason: str | None, now: datetime) -> Promotion:
+def promote_version(
+    workspace: Workspace, name: str, verdict: Verdict, *, force_reason: str | None, now: datetime
+) -> Promotion:
     """Make a version champion if the gate lets it, or if a person overrules the gate with a reason.
 
     Parameters
@@ -41,6 +43,8 @@ def promote_version(workspace: Workspace, name: str, *, force_reason: str | None
         Whose registry.
     name
         Version number or alias.
+    verdict
+        What the gate says of it.
     force_reason
         Why the gate is overruled; None to obey it.
     now
@@ -56,7 +60,6 @@ def promote_version(workspace: Workspace, name: str, *, force_reason: str | None
         challenger = find_version(client, name)
         champion = next((item for item in list_versions(client) if "champion" in item.aliases), None)
         same = champion is not None and champion.version == challenger.version
-        verdict = decide_next(_gate_numbers(challenger), {} if champion is None or same else _gate_numbers(champion))
         if not verdict.passed and force_reason is None:
             return Promotion(challenger.version, False, None, verdict)
         set_alias(client, "champion", challenger.version)
@@ -114,7 +117,3 @@ def note_champion(client: MlflowClient, version: str, now: datetime, reason: str
 
 def _history(client: MlflowClient) -> list[dict[str, Any]]:
     return json.loads(dict(client.get_registered_model(MODEL).tags).get(HISTORY, "[]"))
-
-
-def _gate_numbers(version: ModelVersion) -> Mapping[str, Any]:
-    return json.loads(version.tags.get("kizashi.gate", "{}"))

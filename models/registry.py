@@ -35,6 +35,7 @@ __all__ = [
     "model_folder",
     "open_store",
     "require_registry",
+    "run_folder",
     "saved_line",
     "set_alias",
     "tag_hashes",
@@ -199,6 +200,21 @@ def model_folder(client: MlflowClient, workspace: Workspace, version: str) -> Pa
             fix="restore mlruns/artifacts, roll back, or train again (a moved workspace must be trained again)",
         )
     return folder
+
+
+def run_folder(client: MlflowClient, run_id: str) -> Path:
+    """Return the folder of a run's artifacts on this machine.
+
+    MLflow's own calls remember where a run's artifacts once lay, and would write there after the workspace was moved.
+    """
+    location = urlparse(str(client.get_run(run_id).info.artifact_uri))
+    if location.scheme not in ("", "file"):
+        raise RegistryError(
+            found=f"a run whose artifacts are stored at a {location.scheme} address",
+            expected="a folder below mlruns/artifacts",
+            fix="train in this workspace, whose artifacts lie beside it",
+        )
+    return Path(unquote(location.path))
 
 
 def _recorded_hashes(version: ModelVersion, environ: Mapping[str, str]) -> dict[str, str]:

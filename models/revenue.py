@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from models.amount import AmountModel
 from models.intervals import Interval
 
-__all__ = ["revenue_sum", "revenue_variance"]
+__all__ = ["revenue_sum", "revenue_sum_of", "revenue_variance"]
 
 Matrix = NDArray[np.float64]
 DRAWS = 2000
@@ -60,7 +60,11 @@ def revenue_sum(model: AmountModel, p_won: Matrix, matrix: Matrix, *, seed: int,
     >>> found.value, 8000 < found.low < 9000, 11000 < found.high < 12000
     (10000.0, True, True)
     """
-    expected = model.expected(matrix)
+    return revenue_sum_of(model, p_won, model.expected(matrix), seed=seed, draws=draws)
+
+
+def revenue_sum_of(model: AmountModel, p_won: Matrix, expected: Matrix, *, seed: int, draws: int = DRAWS) -> Interval:
+    """Return the same as :func:`revenue_sum` for leads whose expected amounts of a win are given, shape (n,)."""
     rng = np.random.default_rng(seed)
     sums = np.empty(draws)
     for number in range(draws):

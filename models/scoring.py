@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from crm.known import from_micros
 from features.feature import Language
@@ -19,12 +19,16 @@ from models.reasons import describe_signals
 
 __all__ = [
     "CENTRE",
+    "HORIZONS_DAYS",
     "POINTS_PER_DOUBLING",
     "LoadedModel",
     "Scores",
     "answers",
+    "from_logits",
     "points_per_logit",
+    "probabilities",
     "score_matrix",
+    "within",
     "worth_of",
 ]
 
@@ -33,6 +37,8 @@ Matrix = NDArray[np.float64]
 POINTS_PER_DOUBLING = 5.0
 CENTRE = 50.0
 G50_PROBABILITY = 0.01
+HORIZONS_DAYS = (30.0, 90.0, 180.0, 365.0)
+"""Besides each endpoint's own horizon, answers say what comes within so many days (methods 2)."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,8 @@ class Scores:
         Shape (n, n_features), points; summed by signal they are ``points``.
     matrix
         The features, shape (n, n_features).
+    p_sql_within, p_won_within
+        Chances within each of :data:`HORIZONS_DAYS`, shape (n, 4); NaN where no history was watched for so long.
     """
 
     score: Matrix
@@ -106,6 +114,8 @@ class Scores:
     base: Matrix
     parts: Matrix
     matrix: Matrix
+    p_sql_within: Matrix
+    p_won_within: Matrix
 
 
 def points_per_logit() -> float:
@@ -114,15 +124,36 @@ def points_per_logit() -> float:
 
 
 def probabilities(bundle: Bundle, matrix: Matrix) -> tuple[Matrix, Matrix]:
-    """Return p_sql and p_won, each of shape (n,); a win passes through SQL, so p_won is never above it."""
-    return capped(bundle, bundle.sql.probability(matrix), bundle.won.probability(matrix))
+    """Return p_sql and p_won, each of shape (n,), inside their horizons; p_won is never above an SQL by then."""
+    return from_logits(bundle, bundle.sql.logit(matrix), bundle.won.logit(matrix))
 
 
-def capped(bundle: Bundle, p_sql: Matrix, p_won: Matrix) -> tuple[Matrix, Matrix]:
-    """Return both probabilities with p_won at most p_sql, where the SQL horizon reaches as far; shapes (n,)."""
-    if bundle.sql.horizon_days >= bundle.won.horizon_days:
-        p_won = np.minimum(p_won, p_sql)
-    return p_sql, p_won
+def from_logits(bundle: Bundle, sql: Matrix, won: Matrix) -> tuple[Matrix, Matrix]:
+    """Return p_sql and p_won inside their horizons from calibrated logits, all of shape (n,)."""
+    return expit(sql), within(bundle, sql, won, bundle.won.horizon_days)[1]
+
+
+def within(bundle: Bundle, sql: Matrix, won: Matrix, days: float) -> tuple[Matrix, Matrix]:
+    """Return the chance of an SQL and of a win within so many days.
+
+    A win passes through SQL, so its chance is never above that of an SQL by the same day.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    sql, won
+        Calibrated logits of both endpoints, shape (n,).
+    days
+        Above 0.
+
+    Returns
+    -------
+    p_sql, p_won
+        Shape (n,); NaN where no history was watched for so long.
+    """
+    p_sql, p_won = bundle.sql.probability_within(sql, days), bundle.won.probability_within(won, days)
+    return p_sql, np.where(np.isnan(p_won), p_won, np.fmin(p_won, p_sql))
 
 
 @dataclass(frozen=True)
@@ -180,7 +211,8 @@ def score_matrix(bundle: Bundle, line: Line, matrix: Matrix) -> Scores:
     matrix
         Features in the bundle's order, shape (n, n_features), NaN where missing.
     """
-    p_sql, p_won = probabilities(bundle, matrix)
+    sql, won = bundle.sql.logit(matrix), bundle.won.logit(matrix)
+    p_sql, p_won = from_logits(bundle, sql, won)
     parts, base = bundle.score_endpoint.split(matrix)
     unit = points_per_logit()
     parts = parts * unit
@@ -211,6 +243,7 @@ def score_matrix(bundle: Bundle, line: Line, matrix: Matrix) -> Scores:
         start,
         parts,
         matrix,
+        *(np.stack(part, axis=1) for part in zip(*(within(bundle, sql, won, d) for d in HORIZONS_DAYS), strict=True)),
     )
 
 
@@ -252,6 +285,7 @@ def answers(
                 "if_worked_points": _known(scores.if_worked_points[i]),
                 "hand_off_propensity": _known(scores.propensity[i]),
                 "value_basis": "if_worked" if scores.is_if_worked[i] else "as_run",
+                "horizons": _horizons(scores, i),
                 "expected_revenue": float(scores.expected_revenue[i]),
                 "expected_value": float(scores.expected_value[i]),
                 "currency": model.bundle.currency,
@@ -272,8 +306,16 @@ def answers(
     return found
 
 
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+def _horizons(scores: Scores, row: int) -> list[dict[str, float | None]]:
+    """Return the chances of one lead by days; null where no history was watched for so long."""
+    return [
+        {"days": days, "p_sql": _known(p_sql), "p_won": _known(p_won)}
+        for days, p_sql, p_won in zip(HORIZONS_DAYS, scores.p_sql_within[row], scores.p_won_within[row], strict=True)
+    ]
+
+
+def _known(probability: float) -> float | None:
+    return None if np.isnan(probability) else float(probability)
 
 
 def top_reasons(points: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -116,7 +116,7 @@ def _knots(waits: Matrix, horizon_days: float, longest: float) -> Matrix:
 def fit_timing(logit_of: Matrix, days: Matrix, follow_up: Matrix, horizon_days: float) -> Timing:
     """Fit the curve beside a model, so that its mean at every day is the share that had the outcome by then.
 
-    Each knot looks at the rows that were watched for so many days. The horizon's own level is the model's.
+    From knot to knot, starting at the horizon, whose own level is the model's, on the rows that were watched for both.
 
     Parameters
     ----------
@@ -131,17 +131,28 @@ def fit_timing(logit_of: Matrix, days: Matrix, follow_up: Matrix, horizon_days: 
     if waits.size == 0:
         return Timing.plain(horizon_days)
     knots = _knots(waits, horizon_days, longest)
-    offsets = np.zeros(len(knots))
-    for number, knot in enumerate(knots):
-        watched = follow_up >= knot
-        share = float((days[watched] < knot).mean()) if watched.any() else 0.0
-        if knot != horizon_days and 0.0 < share < 1.0:
-            offsets[number] = _level(logit_of[watched], share)
-        elif knot != horizon_days:
-            offsets[number] = -np.inf if knot < horizon_days else 0.0
-    offsets = np.maximum.accumulate(np.where(knots < horizon_days, np.minimum(offsets, 0.0), np.maximum(offsets, 0.0)))
+    at, offsets = int(np.searchsorted(knots, horizon_days)), np.zeros(len(knots))
+    for later in (*range(at + 1, len(knots)), *range(at, 0, -1)):
+        grown = _growth(logit_of, days, follow_up, (float(knots[later - 1]), float(knots[later])))
+        if later > at:
+            offsets[later] = offsets[later - 1] + grown
+        else:
+            offsets[later - 1] = offsets[later] - grown
     known = np.isfinite(offsets)
     return Timing(knots[known], offsets[known])
+
+
+def _growth(logit_of: Matrix, days: Matrix, follow_up: Matrix, between: tuple[float, float]) -> float:
+    """Return by how much the level grows between two days, in log-odds, on the rows that were watched for both.
+
+    One set of rows for both days: leads of long ago had another level than those of late, and that is no growth.
+    """
+    watched = follow_up >= between[1]
+    z = logit_of[watched]
+    shares = [float((days[watched] < day).mean()) if len(z) else 0.0 for day in between]
+    if not 0.0 < shares[0] <= shares[1] < 1.0:
+        return np.inf if 0.0 == shares[0] < shares[1] else 0.0
+    return _level(z, shares[1]) - _level(z, shares[0])
 
 
 def _level(logit_of: Matrix, share: float) -> float:

@@ -5,12 +5,34 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from pages.words import Words
 
-__all__ = ["Formats"]
+__all__ = ["Formats", "Shown"]
 
 _WHOLE_UNITS = frozenset({"JPY", "KRW", "VND", "CLP"})
+
+
+class Shown(str):
+    """A number, or both ends of an interval, as written for a reader, which remembers what was written.
+
+    A table of the page and the CSV file beside it are made from the same cells, so they cannot differ.
+
+    Examples
+    --------
+    >>> shown = Shown("3.1%", 0.031)
+    >>> shown == "3.1%", shown.values
+    (True, (0.031,))
+    """
+
+    values: tuple[float | None, ...]
+
+    def __new__(cls, text: str, *values: float | None) -> Self:
+        """Return the text; numbers that are none become None."""
+        shown = super().__new__(cls, text)
+        shown.values = tuple(None if v is None or not math.isfinite(v) else float(v) for v in values)
+        return shown
 
 
 @dataclass(frozen=True)
@@ -44,8 +66,8 @@ class Formats:
     def number(self, value: float | None, digits: int = 0) -> str:
         """Return a number with thousands separators; None and NaN are said to be unavailable."""
         if value is None or not math.isfinite(value):
-            return self.words("common.none")
-        return _signed(f"{abs(value):,.{digits}f}", value)
+            return Shown(self.words("common.none"), None)
+        return Shown(_signed(f"{abs(value):,.{digits}f}", value), value)
 
     def count(self, value: float | None) -> str:
         """Return a number that is whole, or else with one decimal."""
@@ -55,32 +77,32 @@ class Formats:
     def percent(self, share: float | None) -> str:
         """Return a share in percent with two significant digits, so that rare events keep their size."""
         if share is None or not math.isfinite(share):
-            return self.words("common.none")
-        return self.words("common.percent", n=self.number(100 * share, _digits(abs(100 * share))))
+            return Shown(self.words("common.none"), None)
+        return Shown(self.words("common.percent", n=self.number(100 * share, _digits(abs(100 * share)))), share)
 
     def round_percent(self, share: float) -> str:
         """Return a round share in percent without final zeros, for ticks and headings."""
-        return self.words("common.percent", n=_trimmed(f"{100 * share:.6f}"))
+        return Shown(self.words("common.percent", n=_trimmed(f"{100 * share:.6f}")), share)
 
     def percentage_points(self, share: float | None) -> str:
         """Return a difference of shares in percentage points."""
         if share is None or not math.isfinite(share):
-            return self.words("common.none")
-        return self.words("common.percentage_points", n=self.number(100 * share, 2))
+            return Shown(self.words("common.none"), None)
+        return Shown(self.words("common.percentage_points", n=self.number(100 * share, 2)), share)
 
     def times(self, value: float | None) -> str:
         """Return a factor with one decimal, as in 3.4×."""
         if value is None or not math.isfinite(value):
-            return self.words("common.none")
-        return self.words("common.times", n=self.number(value, 1 if abs(value) < 99.95 else 0))
+            return Shown(self.words("common.none"), None)
+        return Shown(self.words("common.times", n=self.number(value, 1 if abs(value) < 99.95 else 0)), value)
 
     def money(self, amount: float | None) -> str:
         """Return an amount in workspace currency, in full."""
         if amount is None or not math.isfinite(amount):
-            return self.words("common.none")
+            return Shown(self.words("common.none"), None)
         has_cents = self.currency not in _WHOLE_UNITS and abs(amount) < 100 and round(amount, 2) != round(amount)
         cents = 2 if has_cents else 0
-        return _signed(self._with_currency(f"{abs(amount):,.{cents}f}"), round(amount, cents))
+        return Shown(_signed(self._with_currency(f"{abs(amount):,.{cents}f}"), round(amount, cents)), amount)
 
     def compact_money(self, amount: float) -> str:
         """Return an amount in workspace currency with three significant digits, for charts."""
@@ -94,7 +116,8 @@ class Formats:
 
     def interval(self, low: str, high: str) -> str:
         """Return two ends, already written, as an interval."""
-        return self.words("common.interval", low=low, high=high)
+        ends = (end.values[0] if isinstance(end, Shown) and end.values else None for end in (low, high))
+        return Shown(self.words("common.interval", low=low, high=high), *ends)
 
     def moment(self, iso: str | None) -> str:
         """Return an ISO 8601 time as a date, with the time of day where it has one; other text stays."""

@@ -32,6 +32,7 @@ def data_tables(context: Context) -> tuple[tuple[Table, ...], tuple[str, ...]]:
                 words("data.reasons_caption"),
                 columns(words, "data", "table", "reason:w", "rows:n"),
                 [(table, phrase(why), context.formats.number(rows)) for table, why, rows in report.quarantine_reasons],
+                name="quarantine",
             ),
             words("data.quarantine_none"),
         ),
@@ -40,6 +41,7 @@ def data_tables(context: Context) -> tuple[tuple[Table, ...], tuple[str, ...]]:
                 words("data.refused_caption"),
                 columns(words, "data", "column", "reason:w"),
                 [(column, phrase(why)) for column, why in report.refused_columns],
+                name="refused_columns",
             ),
             words("data.refused_none"),
         ),
@@ -48,6 +50,7 @@ def data_tables(context: Context) -> tuple[tuple[Table, ...], tuple[str, ...]]:
                 words("data.dropped_caption"),
                 columns(words, "data", "feature", "reason:w"),
                 [(feature, phrase(why)) for feature, why in report.dropped_features],
+                name="dropped_features",
             ),
             words("data.dropped_none"),
         ),
@@ -68,7 +71,7 @@ def missing_table(context: Context) -> Table:
     """Return what could not be computed, with the table that would allow it."""
     words = context.words
     rows = [(words.phrase(what), words.phrase(table)) for what, table in context.report.not_computed]
-    return make_table(words("missing.caption"), columns(words, "missing", "what:w", "table"), rows)
+    return make_table(words("missing.caption"), columns(words, "missing", "what:w", "table"), rows, name="not_computed")
 
 
 def limit_sentences(context: Context) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -91,7 +94,7 @@ def versions_table(context: Context) -> Table:
         (words("versions.digest"), report.data_digest),
     ]
     heads = columns(words, "versions", "item", "value:w")
-    return make_table(words("versions.caption"), heads, rows)
+    return make_table(words("versions.caption"), heads, rows, name="versions")
 
 
 def _rows_table(context: Context) -> Table:
@@ -108,7 +111,7 @@ def _rows_table(context: Context) -> Table:
         number(sum(row.quarantined for row in context.report.tables)),
     )
     heads = columns(words, "data", "table", "read:n", "kept:n", "identical:n", "quarantined:n")
-    return Table(words("data.tables_caption"), heads, (*rows, total), has_total=True)
+    return Table(words("data.tables_caption"), heads, (*rows, total), has_total=True, name="tables")
 
 
 def _excluded_table(context: Context) -> Table:
@@ -125,7 +128,7 @@ def _excluded_table(context: Context) -> Table:
         for row in context.report.excluded
     ]
     heads = columns(words, "data", "rule", "excluded_leads:n", "excluded_sql:n", "excluded_reads:w")
-    return make_table(words("data.excluded_caption"), heads, rows)
+    return make_table(words("data.excluded_caption"), heads, rows, name="excluded")
 
 
 def _dates_table(context: Context) -> Table:
@@ -141,7 +144,7 @@ def _dates_table(context: Context) -> Table:
         until = moment(_mature_until(report.observed_until, endpoint.horizon_days))
         rows.append((words("data.mature", name=name), until, words("data.mature_meaning", days=days)))
     heads = columns(words, "data", "date", "value:d", "meaning:w")
-    return make_table(words("data.dates_caption"), heads, rows, stacks=True)
+    return make_table(words("data.dates_caption"), heads, rows, stacks=True, name="dates")
 
 
 def _mature_until(observed_until: str, horizon_days: float) -> str | None:
@@ -168,7 +171,7 @@ def _model_part(endpoint: EndpointReport, context: Context) -> ModelPart:
     heads = columns(words, "model", "member", "weight:n", "log_loss:n")
     calibrator = words("model.calibrator", name=words.known(f"calibrator.{endpoint.calibrator}", endpoint.calibrator))
     return ModelPart(
-        make_table(words("model.members_caption", name=name), heads, rows),
+        make_table(words("model.members_caption", name=name), heads, rows, name=f"{endpoint.outcome}_members"),
         calibrator,
         words("model.folds", name=name),
         tuple(words.phrase(fold) for fold in endpoint.folds),

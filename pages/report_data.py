@@ -6,7 +6,10 @@ Training fills it, :mod:`pages.model_report` turns it into a page. Everything he
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from pages.estimate import Estimate
+from pages.report_evidence import Evidence
 
 __all__ = [
     "AmountReport",
@@ -20,15 +23,6 @@ __all__ = [
     "SignalRow",
     "TableRow",
 ]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 90% interval (account-cluster bootstrap); the ends are None where no interval was computed."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -229,3 +223,4 @@ class ModelReport:
     kizashi_version: str
     data_digest: str
     excluded: tuple[ExcludedRow, ...] = ()
+    evidence: Evidence = field(default_factory=Evidence)

@@ -76,7 +76,9 @@ def _metrics_table(endpoint: EndpointReport, context: Context) -> Table:
         verdict = Badge(*verdict_of(name, endpoint, words))
         rows.append((title, value, interval, verdict, meaning))
     heads = columns(words, "endpoint", "metric", "value:n", "interval:n", "verdict", "meaning:w")
-    return make_table(words("endpoint.metrics_caption", **named), heads, rows, stacks=True)
+    return make_table(
+        words("endpoint.metrics_caption", **named), heads, rows, stacks=True, name=f"{endpoint.outcome}_metrics"
+    )
 
 
 def _lift_figure(endpoint: EndpointReport, context: Context) -> Figure | None:
@@ -94,7 +96,7 @@ def _lift_figure(endpoint: EndpointReport, context: Context) -> Figure | None:
         for row in endpoint.deciles
     ]
     heads = columns(words, "lift", "decile", "leads:n", "outcomes:n", "rate:n", "lift:n")
-    numbers = make_table(words("lift.table", **named), heads, rows)
+    numbers = make_table(words("lift.table", **named), heads, rows, name=f"{endpoint.outcome}_lift")
     return Figure(words("lift.title", **named), lift_chart(endpoint, formats), words("lift.caption"), numbers)
 
 
@@ -115,7 +117,7 @@ def _calibration_figure(endpoint: EndpointReport, context: Context) -> Figure | 
     ]
     heads = columns(words, "calibration", "group", "leads:n", "predicted:n", "observed:n")
     heads = (*heads, *columns(words, "endpoint", "interval:n"))
-    numbers = make_table(words("calibration.table", **named), heads, rows)
+    numbers = make_table(words("calibration.table", **named), heads, rows, name=f"{endpoint.outcome}_calibration")
     counted = {"bins": str(len(bins)), "inside": str(interval_hits(bins))}
     caption = words("calibration.caption_one" if len(bins) == 1 else "calibration.caption", **counted)
     return Figure(words("calibration.title", **named), calibration_chart(endpoint, formats), caption, numbers)
@@ -134,7 +136,7 @@ def _gains_figure(endpoint: EndpointReport, context: Context) -> Figure | None:
         for share in WORKED
     ]
     heads = columns(words, "gains", "worked:n", "found:n", "found_random:n")
-    numbers = make_table(words("gains.table", **named), heads, rows)
+    numbers = make_table(words("gains.table", **named), heads, rows, name=f"{endpoint.outcome}_gains")
     return Figure(
         words("gains.title", **named),
         gains_chart(endpoint, formats),

@@ -59,7 +59,7 @@ def amount_table(context: Context) -> tuple[str, Table]:
     if amount.rescaling is not None:
         rows.append((words("amount.rescaling"), formats.number(amount.rescaling, 2), ""))
     heads = (*columns(words, "amount", "measure", "value:n"), *columns(words, "endpoint", "interval:n"))
-    return sentence, make_table(words("amount.caption"), heads, rows, stacks=True)
+    return sentence, make_table(words("amount.caption"), heads, rows, stacks=True, name="amounts")
 
 
 def signals_figure(context: Context) -> Figure | None:
@@ -82,7 +82,7 @@ def signals_figure(context: Context) -> Figure | None:
     caption = words("signals.caption")
     if more > 0:
         caption = f"{caption} {words('signals.more', n=str(more))}"
-    numbers = make_table(words("signals.table"), heads, rows)
+    numbers = make_table(words("signals.table"), heads, rows, name="signals")
     return Figure(words("signals.title"), signals_chart(signals, formats), caption, numbers)
 
 
@@ -103,7 +103,7 @@ def examples_table(context: Context) -> Table | None:
         "reasons:w",
     )
     rows = [_example_row(example, context) for example in examples]
-    return make_table(context.words("examples.caption"), heads, rows, stacks=True)
+    return make_table(context.words("examples.caption"), heads, rows, stacks=True, name="examples")
 
 
 def _example_row(example: Mapping[str, object], context: Context) -> tuple[Cell, ...]:
@@ -151,14 +151,18 @@ def _curve_figure(context: Context) -> Figure:
     words, formats, line = context.words, context.formats, context.report.line
     step = max(1, len(line.curve) // 25)
     rows = [(formats.money(price), formats.number(count, 1)) for price, count in line.curve[::step]]
-    numbers = make_table(words("line.curve_table"), columns(words, "line", "price:n", "crossings:n"), rows)
+    numbers = make_table(
+        words("line.curve_table"), columns(words, "line", "price:n", "crossings:n"), rows, name="line_curve"
+    )
     return Figure(words("line.curve_title"), price_chart(line, formats), words("line.curve_caption"), numbers)
 
 
 def _weekly_figure(context: Context) -> Figure:
     words, formats, line = context.words, context.formats, context.report.line
     rows = [(formats.moment(start), formats.count(count)) for start, count in line.weekly]
-    numbers = make_table(words("line.weekly_table"), columns(words, "line", "week", "crossings:n"), rows)
+    numbers = make_table(
+        words("line.weekly_table"), columns(words, "line", "week", "crossings:n"), rows, name="line_weeks"
+    )
     return Figure(words("line.weekly_title"), weekly_chart(line, formats), words("line.weekly_caption"), numbers)
 
 
@@ -192,7 +196,7 @@ def _rules_table(context: Context, rules: RulesReport) -> Table:
         until=formats.moment(rules.until),
         weeks=str(rules.weeks),
     )
-    return make_table(caption, heads, rows, stacks=True)
+    return make_table(caption, heads, rows, stacks=True, name="rules")
 
 
 def _between(estimate: Estimate, shown: Callable[[float | None], str], formats: Formats) -> str:
@@ -228,7 +232,7 @@ def _grades_table(context: Context) -> Table:
         for grade, leads in sorted(grades.items())
     ]
     heads = columns(words, "line", "grade", "grade_leads:n", "grade_share:n", "grade_meaning:w")
-    return make_table(words("line.grades_caption"), heads, rows, stacks=True)
+    return make_table(words("line.grades_caption"), heads, rows, stacks=True, name="grades")
 
 
 def _values_table(context: Context) -> Table:
@@ -241,4 +245,6 @@ def _values_table(context: Context) -> Table:
         )
         for at in QUANTILES_SHOWN
     ]
-    return make_table(words("line.values_caption"), columns(words, "line", "values_position", "values_value:n"), rows)
+    return make_table(
+        words("line.values_caption"), columns(words, "line", "values_position", "values_value:n"), rows, name="values"
+    )

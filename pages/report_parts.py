@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pages.formats import Formats
 from pages.report_data import EndpointReport, ModelReport
 from pages.words import Words
 
-__all__ = ["Badge", "Cell", "Column", "Context", "Figure", "Table", "Tile", "columns", "make_table"]
+__all__ = [
+    "Badge",
+    "Block",
+    "Cell",
+    "Column",
+    "Context",
+    "Figure",
+    "Figures",
+    "Folded",
+    "Heading",
+    "Items",
+    "Section",
+    "Slider",
+    "Table",
+    "Tile",
+    "columns",
+    "make_table",
+]
 
 
 @dataclass(frozen=True)
@@ -47,10 +65,11 @@ class Context:
 
 @dataclass(frozen=True)
 class Column:
-    """Head of a column; ``kind`` is ``text``, ``number``, ``date`` or ``wide``."""
+    """Head of a column; ``kind`` is ``text``, ``number``, ``date`` or ``wide``, ``key`` its name in a CSV file."""
 
     text: str
     kind: str = "text"
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,7 +77,7 @@ class Table:
     """A table: caption, columns, rows of cells (a tuple is a list inside a cell).
 
     ``stacks`` turns each row into a card on a phone; other tables scroll sideways there. ``has_total`` marks
-    the last row.
+    the last row. ``name`` is that of its CSV file, the same in every run; without one there is no file.
     """
 
     caption: str
@@ -66,6 +85,14 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     stacks: bool = False
     has_total: bool = False
+    name: str = ""
+
+    kind: ClassVar[str] = "table"
+
+    @property
+    def file(self) -> str:
+        """Path of the CSV file among the run's artifacts; empty where there is none."""
+        return f"tables/{self.name}.csv" if self.name else ""
 
     @property
     def is_wide(self) -> bool:
@@ -80,7 +107,72 @@ class Figure:
     title: str
     svg: str
     caption: str
-    numbers: Table
+    numbers: Table | None
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading inside a section."""
+
+    text: str
+
+    kind: ClassVar[str] = "heading"
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list of sentences."""
+
+    sentences: tuple[str, ...]
+
+    kind: ClassVar[str] = "items"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures side by side; ``is_small`` for many small ones without a table each."""
+
+    figures: tuple[Figure, ...]
+    is_small: bool = False
+
+    kind: ClassVar[str] = "figures"
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A table that a reader opens; printed in full nowhere, as its CSV file is."""
+
+    summary: str
+    table: Table
+
+    kind: ClassVar[str] = "folded"
+
+
+@dataclass(frozen=True)
+class Slider:
+    """Steps of the slider as JSON, and where it stands at first.
+
+    ``steps`` is a list of [capacity, price, first crossings a week, expected value a week], as written for the reader.
+    """
+
+    steps: str
+    count: int
+    start: int
+
+    kind: ClassVar[str] = "slider"
+
+
+Block = str | Slider | Heading | Items | Table | Figures | Folded
+"""What a section is made of; a plain text is a paragraph."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of a page: where links lead, heading, and blocks in reading order."""
+
+    anchor: str
+    heading: str
+    blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True)
@@ -98,9 +190,11 @@ def columns(words: Words, section: str, *names: str) -> tuple[Column, ...]:
     """Return column heads by their keys in a section; ``:n`` marks a number, ``:d`` a date, ``:w`` a text."""
     kinds = {"n": "number", "w": "wide", "d": "date", "": "text"}
     parts = (name.partition(":") for name in names)
-    return tuple(Column(words(f"{section}.{name}"), kinds[kind]) for name, _, kind in parts)
+    return tuple(Column(words(f"{section}.{name}"), kinds[kind], name) for name, _, kind in parts)
 
 
-def make_table(caption: str, heads: Sequence[Column], rows: Iterable[Sequence[Cell]], *, stacks: bool = False) -> Table:
-    """Return a table of these rows."""
-    return Table(caption, tuple(heads), tuple(tuple(row) for row in rows), stacks)
+def make_table(
+    caption: str, heads: Sequence[Column], rows: Iterable[Sequence[Cell]], *, stacks: bool = False, name: str = ""
+) -> Table:
+    """Return a table of these rows; with a name it is a CSV file too."""
+    return Table(caption, tuple(heads), tuple(tuple(row) for row in rows), stacks, name=name)

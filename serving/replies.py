@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["BatchReply", "FieldReply", "PointReply", "ProblemReply", "ScoreReply"]
+__all__ = ["BatchReply", "FieldReply", "HorizonReply", "PointReply", "ProblemReply", "ScoreReply"]
 
 
 class _Reply(BaseModel):
@@ -22,6 +22,14 @@ class PointReply(_Reply):
     words: str
 
 
+class HorizonReply(_Reply):
+    """What comes within so many days."""
+
+    days: float
+    p_sql: float | None = Field(description="Null where no history was watched for so long.")
+    p_won: float | None = Field(description="Never above p_sql of the same days.")
+
+
 class FieldReply(_Reply):
     """A message about one field."""
 
@@ -35,8 +43,9 @@ class ScoreReply(_Reply):
     lead_id: str
     as_of: str
     score: float = Field(description="0 to 100; 50 is a chance of 1%, and 5 more points double the odds.")
-    p_sql: float
-    p_won: float
+    p_sql: float = Field(description="Within the model's horizon for SQL.")
+    p_won: float = Field(description="Within the model's horizon for won.")
+    horizons: list[HorizonReply]
     p_sql_if_worked: float | None = Field(description="If handed off now; null where the model cannot tell.")
     p_won_if_worked: float | None
     p_sql_if_left: float | None = Field(description="If never handed off; null where the model cannot tell.")

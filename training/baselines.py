@@ -36,7 +36,7 @@ from features.spec import FeatureSet
 from features.touch_features import Recency
 from models.odoo_bayes import Categories, Field, fit_odoo_bayes
 
-__all__ = ["Asked", "Baseline", "Past", "Said", "ask", "baselines_of", "quantile_codes"]
+__all__ = ["Asked", "Baseline", "Past", "Said", "ask", "baselines_of", "plain_logistic", "quantile_codes"]
 
 Matrix = NDArray[np.float64]
 PENALTIES = tuple(10.0 ** np.arange(-4.0, 3.0))
@@ -189,10 +189,28 @@ def _logistic(past: Past, asked: Asked) -> Said:
         # chosen.
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", LinAlgWarning)
-        columns = _columns().fit(past.matrix)
-        model = _regression(_penalty(past)).fit(columns.transform(past.matrix), past.happened)
-        probability = np.asarray(model.predict_proba(columns.transform(asked.matrix))[:, 1])
+        probability = plain_logistic(past.matrix, past.happened, asked.matrix, _penalty(past))
     return Said(probability, probability)
+
+
+def plain_logistic(past: Matrix, happened: NDArray[np.bool_], asked: Matrix, penalty: float = 1.0) -> Matrix:
+    """Return what plain L2 logistic regression says of rows, shape (n_asked,), learned from labels of both kinds.
+
+    Parameters
+    ----------
+    past, happened
+        Training rows in features, NaN where missing, and their labels.
+    asked
+        Rows to predict, in the same features.
+    penalty
+        C of scikit-learn; 1 is its default.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", LinAlgWarning)
+        columns = _columns().fit(past)
+        model = _regression(penalty).fit(columns.transform(past), happened)
+        return np.asarray(model.predict_proba(columns.transform(asked))[:, 1])
 
 
 def _columns() -> Pipeline:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +15,19 @@ import pandas as pd
 from features.feature import Language
 from models.bundle import file_hashes, write_bundle
 from models.champions import note_champion
-from models.gate import Verdict, ranking
+from models.gate import ranking
 from models.line import Line
 from models.registry import EXPERIMENT, MODEL, list_versions, model_folder, open_store, set_alias, tag_hashes
 from models.scoring import score_matrix
-from pages.model_report import render_model_report
-from training.report import ReportParts, build_report, data_digest
+from models.verdict import Verdict
+from pages.model_report import model_page
+from pages.report_evidence import Evidence
+from pages.report_tables import write_tables
+from training.gate_record import record_for_gate
+from training.report.backtest_run import newest_backtest
+from training.report.build import build_report
+from training.report.evidence import gather_evidence
+from training.report.parts import ReportParts, data_digest
 from training.versions import code_commit
 
 if TYPE_CHECKING:
@@ -78,7 +84,8 @@ def log_run(
                 mlflow.log_dict(dict(parts.follow_up.to_rows()), "follow_up.json")
             _log_data(parts)
             version = _register(client, parts, verdict, folder / "bundle", run.info.run_id)
-            _log_report(parts, version, run.info.run_id, folder)
+            record_for_gate(client, parts, (verdict, parts.leaks), version, folder)
+            _log_report(client, parts, version, run.info.run_id, folder)
         had_champion = any("champion" in item.aliases for item in list_versions(client))
         set_alias(client, "challenger", version)
         is_champion = verdict.passed and not had_champion
@@ -190,20 +197,7 @@ def _register(client: MlflowClient, parts: ReportParts, verdict: Verdict, bundle
     hashes = file_hashes(model_folder(client, parts.workspace, version))
     for name, value in tag_hashes(hashes, parts.data.features.fingerprint, os.environ).items():
         client.set_model_version_tag(MODEL, version, name, value)
-    client.set_model_version_tag(MODEL, version, "kizashi.gate", json.dumps(_gate_numbers(parts, verdict)))
     return version
-
-
-def _gate_numbers(parts: ReportParts, verdict: Verdict) -> Mapping[str, float | str]:
-    metrics = parts.judged[parts.bundle.score_outcome].metrics
-    auc = metrics["auc"]
-    return {
-        "outcome": parts.bundle.score_outcome,
-        "auc": auc.value,
-        "auc_low": auc.low,
-        "auc_low_95": ranking(metrics).low_95,
-        "gate_passed": float(verdict.passed),
-    }
 
 
 def _description(parts: ReportParts, verdict: Verdict) -> str:
@@ -230,19 +224,43 @@ def _description(parts: ReportParts, verdict: Verdict) -> str:
         f"| on unseen periods | value | 90% interval |\n|---|---|---|\n{rows}\n\n"
         f"MQL line: expected value above **{line.threshold:,.2f} {currency}** "
         f"({line.crossings_per_week:.1f} first crossings a week over {line.weeks} weeks).\n\n"
-        f"Gate: {gate}.\n\nThe report is among the run's artifacts: `report.en.html`, `report.ja.html`."
+        f"Gate: {gate}.\n\nThe report is among the run's artifacts: `report.en.html`, `report.ja.html`, "
+        "and its tables in `tables/`."
     )
 
 
-def _log_report(parts: ReportParts, version: str, run_id: str, folder: Path) -> None:
+def _log_report(client: MlflowClient, parts: ReportParts, version: str, run_id: str, folder: Path) -> None:
+    """Log the page in every language, its numbers, and its tables as CSV files."""
     import mlflow
 
+    evidence = gather_evidence(parts, newest_backtest(client))
     for language in LANGUAGES:
-        report = build_report(parts, version, run_id, language)
+        report = build_report(parts, version, run_id, language, evidence)
+        page = model_page(report, language)
         path = folder / f"report.{language}.html"
-        path.write_text(render_model_report(report, language), encoding="utf-8")
+        path.write_text(page.html, encoding="utf-8")
         mlflow.log_artifact(str(path))
         if language == "en":
             numbers = folder / "report.json"
             numbers.write_text(json.dumps(asdict(report), ensure_ascii=False, default=str), encoding="utf-8")
             mlflow.log_artifact(str(numbers))
+            write_tables(page.tables, folder / "tables")
+            mlflow.log_artifacts(str(folder / "tables"), "tables")
+    mlflow.log_metrics(_evidence_metrics(evidence))
+
+
+def _evidence_metrics(evidence: Evidence) -> dict[str, float]:
+    """Name what runs are compared by, the same in every run."""
+    found = {f"{one.outcome}.miscalibration": one.miscalibration for one in evidence.reliability}
+    for row in evidence.pooled:
+        if row.log_loss_gain is not None:
+            found[f"{row.outcome}.log_loss_gain.{row.method}"] = row.log_loss_gain.value
+    if evidence.revenue is not None:
+        for name, estimate in (("ratio", evidence.revenue.ratio), ("gini", evidence.revenue.gini)):
+            found[f"revenue.{name}"] = estimate.value
+            found |= {
+                f"revenue.{name}.{end}": value
+                for end, value in (("low", estimate.low), ("high", estimate.high))
+                if value is not None
+            }
+    return {name: value for name, value in found.items() if np.isfinite(value)}

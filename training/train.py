@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy.special import expit
 
 from crm.config import Workspace
 from crm.intake import take_in
@@ -24,9 +23,10 @@ from crm.scores import append_scores
 from crm.sources import open_source
 from crm.store import Tables
 from models.bundle import Bundle
-from models.gate import Verdict, decide_first
+from models.gate import decide_first
 from models.line import Line
-from models.scoring import CENTRE, LoadedModel, capped, points_per_logit
+from models.scoring import CENTRE, LoadedModel, points_per_logit
+from models.verdict import Verdict
 from training.follow_up import learn_follow_up
 from training.gain import compare
 from training.judge import Judged, judge
@@ -34,9 +34,10 @@ from training.leaks import find_suspects, refuse_leaks
 from training.learn import amounts_out_of_fold, learn, make_bundle
 from training.prepare import TrainingData, prepare
 from training.replay import draw_line, replay_weeks
-from training.report import ReportParts
-from training.sentinel.run import refuse_traces, table_traces
+from training.report.parts import ReportParts
+from training.sentinel.run import refuse_traces, table_verdicts, traces_of
 from training.tracking import log_run
+from training.unseen import unseen_probabilities
 from training.versions import library_versions
 
 __all__ = ["TrainResult", "open_tables", "train"]
@@ -138,8 +139,10 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
     with open_tables(workspace, now, progress) as tables:
         data = prepare(tables, workspace.config, as_of, progress)
         with progress.step("Looking for leaks"):
-            refuse_leaks(find_suspects(data))
-            refuse_traces(table_traces(tables, data.seen))
+            suspects = find_suspects(data)
+            refuse_leaks(suspects)
+            leaks = table_verdicts(tables, workspace.config, data.seen, suspects)
+            refuse_traces(traces_of(leaks))
         learned = learn(data, workspace.config, progress)
         bundle = make_bundle(data, learned, workspace.config, library_versions())
         found = learn_follow_up(tables, data, learned, progress, decides=workspace.config.value.basis == "if_worked")
@@ -154,7 +157,9 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
                 "sql": judge(data, learned.sql, data.sql),
                 "won": judge(data, learned.won, data.won),
             }
-        parts = ReportParts(workspace, tables, data, learned, judged, bundle, weeks, drawn, comparison, now, found)
+        parts = ReportParts(
+            workspace, tables, data, learned, judged, bundle, weeks, drawn, comparison, now, leaks, found
+        )
         return _register(parts, progress)
 
 
@@ -184,15 +189,13 @@ def _out_of_fold_rows(parts: ReportParts, model: LoadedModel) -> pa.Table:
     """Give each unseen row the score that a model of its past would have issued."""
     data, learned, bundle = parts.data, parts.learned, parts.bundle
     fitted = learned.won if bundle.score_outcome == "won" else learned.sql
-    logit_by_row = {name: np.full(len(data.snapshots.as_of_us), np.nan) for name in ("sql", "won")}
-    logit_by_row["sql"][learned.sql.rows] = learned.sql.logit
-    logit_by_row["won"][learned.won.rows] = learned.won.logit
-    rows = np.sort(fitted.rows)
-    p_sql, p_won = capped(bundle, *(expit(logit_by_row[name][rows]) for name in ("sql", "won")))
+    order = np.argsort(fitted.rows, kind="stable")
+    rows = fitted.rows[order]
+    p_sql, p_won = (every[rows] for every in unseen_probabilities(data, learned, bundle))
     revenue = p_won * amounts_out_of_fold(data, learned, parts.workspace.config)[rows]
     value = model.line.expected_value(revenue)
     # On the bundle's own scale: the same probability has the same score.
-    g = bundle.score_endpoint.calibrator.g_of(logit_by_row[bundle.score_outcome][rows])
+    g = bundle.score_endpoint.calibrator.g_of(fitted.logit[order])
     score = np.clip(CENTRE + points_per_logit() * (g - bundle.g50), 0.0, 100.0)
     moments = data.snapshots.moments.take(pa.array(rows))
     count = len(rows)

@@ -484,7 +484,7 @@ def test_versions_come_and_go(copied: Path) -> None:
     only = kizashi("rollback", cwd=copied)
     assert only.code == 1
     assert_one_paragraph(only)
-    ran = kizashi("retrain", "--as-of", "2026-05-31", "--json", cwd=copied)
+    ran = kizashi("retrain", "--as-of", "2026-05-31", "--no-backtest", "--json", cwd=copied)
     assert (ran.code, ran.err) == (3, "")
     assert (ran.json["model_version"], ran.json["is_champion"], ran.json["promoted"]) == ("2", False, False)
     (copied / "leads.csv").write_text("lead_id,as_of\nL000100,2026-06-01\n", encoding="utf-8")
@@ -492,6 +492,14 @@ def test_versions_come_and_go(copied: Path) -> None:
     assert kizashi(*score, cwd=copied).json["scores"][0]["model_version"] == "1"
     challenger = kizashi(*score, "--model", "challenger", cwd=copied)
     assert challenger.json["scores"][0]["model_version"] == "2"
+    looked = kizashi("promote", "--dry-run", "--json", cwd=copied)
+    assert (looked.code, looked.json["promoted"], looked.json["champion"]) == (3, False, "1")
+    asked = {item["name"]: item for item in looked.json["gate"]["conditions"]}
+    assert {"leaks", "enough rows", "log-loss", "overlap"} <= set(asked)
+    assert all(item["found"] and item["limit"] for item in asked.values())
+    assert looked.json["gate"]["basis"]["is_refresh"]
+    moved = rows_of(Path(looked.json["migration_file"]))
+    assert len(moved) == looked.json["migration"]["up"] + looked.json["migration"]["down"]
     ran = kizashi("promote", "2", "--force", "--reason", "a test of promotion", "--json", cwd=copied)
     assert (ran.code, ran.json["version"], ran.json["promoted"]) == (0, "2", True)
     assert kizashi(*score, cwd=copied).json["scores"][0]["model_version"] == "2"

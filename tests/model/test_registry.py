@@ -10,14 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from crm.errors import BundleError, RegistryError
+from crm.progress import Silent
 from models import registry
 from models.bundle import file_hashes
 from models.champions import note_champion, promote_version, roll_back
-from models.registry import find_version, list_versions, load_model, open_store, set_alias
+from models.registry import find_version, list_versions, load_model, open_store, run_folder, set_alias
+from models.unseen import read_unseen
+from models.verdict import Verdict
 from tests.model.conftest import KEY, Copy, Trained
+from training.promotion import Asked, ask_gate, carry_out
 
 NOW = datetime(2026, 9, 2, tzinfo=UTC)
 pytestmark = pytest.mark.slow  # all of them need the trained workspace
@@ -191,24 +197,18 @@ def test_a_line_set_by_hand_holds_for_its_own_version_alone(copy: Copy) -> None:
 # Champions.
 
 
-def add_versions(copy: Copy, *gates: dict[str, float | str]) -> None:
-    """Register more versions of the same files, with these numbers at the gate."""
+def add_versions(copy: Copy, count: int, **tags: str) -> None:
+    """Register more versions of the same files, with the tags of the first and these."""
     with open_store(copy.workspace) as client:
         first = client.get_model_version("kizashi", "1")
-        for gate in gates:
+        for _ in range(count):
             created = client.create_model_version("kizashi", first.source, run_id=first.run_id)
-            client.set_model_version_tag("kizashi", str(created.version), "kizashi.gate", json.dumps(gate))
+            for name, value in {**first.tags, **tags}.items():
+                client.set_model_version_tag("kizashi", str(created.version), name, value)
 
 
-GOOD: dict[str, float | str] = {"outcome": "sql", "auc": 0.99, "auc_low": 0.98, "auc_low_95": 0.97, "gate_passed": 1.0}
-WORSE: dict[str, float | str] = {
-    "outcome": "sql",
-    "auc": 0.51,
-    "auc_low": 0.505,
-    "auc_low_95": 0.501,
-    "gate_passed": 1.0,
-}
-NOISE: dict[str, float | str] = {"outcome": "sql", "auc": 0.5, "auc_low": 0.45, "auc_low_95": 0.44, "gate_passed": 0.0}
+PASSED = Verdict(True, ())
+REFUSED = Verdict(False, ("log-loss: 0.2 nats against 0.1; the limit is P(better) at least 0.9",))
 
 
 def champion(copy: Copy) -> str:
@@ -221,36 +221,83 @@ def history(copy: Copy) -> list[dict[str, str]]:
         return json.loads(client.get_registered_model("kizashi").tags["kizashi.champions"])
 
 
-def test_a_better_version_is_promoted_and_the_history_says_so(copy: Copy) -> None:
-    add_versions(copy, GOOD)
-    found = promote_version(copy.workspace, "2", force_reason=None, now=NOW)
+def test_a_version_that_passes_is_promoted_and_the_history_says_so(copy: Copy) -> None:
+    add_versions(copy, 1)
+    found = promote_version(copy.workspace, "2", PASSED, force_reason=None, now=NOW)
     assert (found.promoted, found.version, found.replaced) == (True, "2", "1")
     assert champion(copy) == "2"
     assert [item["version"] for item in history(copy)] == ["1", "2"]
     assert history(copy)[-1] == {"version": "2", "at": "2026-09-02T00:00:00+00:00", "reason": "passed the gate"}
 
 
-OTHER: dict[str, float | str] = {**GOOD, "outcome": "won"}
-
-
-@pytest.mark.parametrize(("gate", "word"), [(NOISE, "0.5"), (WORSE, "champion"), (OTHER, "cannot"), ({}, "0.5")])
-def test_a_worse_version_is_not_promoted_unless_a_person_says_why(
-    copy: Copy, gate: dict[str, float | str], word: str
-) -> None:
-    add_versions(copy, gate)
-    found = promote_version(copy.workspace, "2", force_reason=None, now=NOW)
+def test_one_that_does_not_pass_is_not_promoted_unless_a_person_says_why(copy: Copy) -> None:
+    add_versions(copy, 1)
+    found = promote_version(copy.workspace, "2", REFUSED, force_reason=None, now=NOW)
     assert not found.promoted
-    assert any(word in reason for reason in found.verdict.reasons)
     assert champion(copy) == "1"
     assert len(history(copy)) == 1
-    forced = promote_version(copy.workspace, "2", force_reason="a trial week", now=NOW)
+    forced = promote_version(copy.workspace, "2", REFUSED, force_reason="a trial week", now=NOW)
     assert forced.promoted
     assert history(copy)[-1]["reason"] == "a trial week"
 
 
+def ask(copy: Copy) -> Asked:
+    return ask_gate(copy.workspace, "2", as_of=None, now=NOW, progress=Silent())
+
+
+def test_the_same_model_again_moves_nobody_and_is_no_worse(copy: Copy) -> None:
+    add_versions(copy, 1)
+    asked = ask(copy)
+    found = {item.name: item for item in asked.verdict.conditions}
+    assert asked.champion == "1"
+    assert asked.verdict.basis is not None
+    assert asked.verdict.basis.is_refresh
+    assert asked.verdict.basis.rows > 500
+    assert found["log-loss"].figures["champion"] == found["log-loss"].figures["challenger"]
+    assert found["overlap"].figures == {"overlap": 1.0, "spearman": pytest.approx(1.0), "median_move": 0.0}
+    assert {name for name, item in found.items() if item.status == "failed"} <= {"enough rows"}
+    assert asked.migration is not None
+    assert (asked.migration.up, asked.migration.down, asked.migration.moved) == (0, 0, ())
+    assert asked.migration.leads == sum(map(sum, asked.migration.grades))
+    assert history(copy)[-1]["version"] == "1"  # asking changes nothing
+
+
+def test_another_recipe_must_be_better_and_a_failed_check_is_named(copy: Copy) -> None:
+    add_versions(copy, 1, **{"kizashi.recipe": "another", "kizashi.leaks": '{"L8": "failed"}'})
+    asked = ask(copy)
+    assert {"log-loss", "leaks"} <= {item.name for item in asked.verdict.conditions if item.status == "failed"}
+    assert any("L8" in reason for reason in asked.verdict.reasons)
+    found = carry_out(copy.workspace, asked, force_reason="a trial week", now=NOW)
+    assert found.promoted
+    with open_store(copy.workspace) as client:
+        version = find_version(client, "2")
+        told = json.loads(version.tags["kizashi.gate_report"])
+        folder = run_folder(client, version.run_id) / "gate"
+    assert told["conditions"]["leaks"] == "failed"
+    assert json.loads((folder / "verdict.json").read_text(encoding="utf-8"))["forced"] == "a trial week"
+    assert json.loads((folder / "migration.json").read_text(encoding="utf-8"))["moved"] == []
+
+
+def test_kept_predictions_name_no_lead_and_are_refused_once_changed(copy: Copy) -> None:
+    add_versions(copy, 1)
+    file = next(copy.workspace.artifacts_folder.rglob("unseen.parquet"))
+    rows = pq.read_table(file)
+    with open_store(copy.workspace) as client:
+        tags = find_version(client, "2").tags
+    artifacts = file.parent.parent
+    assert rows.num_rows > 500
+    assert not [field for field in rows.schema if field.type == pa.string()]
+    assert read_unseen(artifacts, tags, SIGNED) is not None
+    with pytest.raises(BundleError, match="signature"):
+        read_unseen(artifacts, tags, {"KIZASHI_SIGNING_KEY": "another key"})
+    append(file)
+    with pytest.raises(BundleError, match="other content"):
+        ask(copy)
+
+
 def test_promoting_an_unknown_version_is_refused(copy: Copy) -> None:
     with pytest.raises(RegistryError):
-        promote_version(copy.workspace, "9", force_reason="anyway", now=NOW)
+        promote_version(copy.workspace, "9", PASSED, force_reason="anyway", now=NOW)
 
 
 def test_the_only_champion_cannot_be_rolled_back(copy: Copy) -> None:
@@ -259,9 +306,9 @@ def test_the_only_champion_cannot_be_rolled_back(copy: Copy) -> None:
 
 
 def test_rolling_back_leads_to_the_champion_before_and_again_to_the_one_before_that(copy: Copy) -> None:
-    add_versions(copy, GOOD, GOOD)
+    add_versions(copy, 2)
     for name in ("2", "3"):
-        assert promote_version(copy.workspace, name, force_reason=None, now=NOW).promoted
+        assert promote_version(copy.workspace, name, PASSED, force_reason=None, now=NOW).promoted
     assert roll_back(copy.workspace, NOW) == ("2", "3")
     assert champion(copy) == "2"
     assert roll_back(copy.workspace, NOW) == ("1", "2")
@@ -269,7 +316,7 @@ def test_rolling_back_leads_to_the_champion_before_and_again_to_the_one_before_t
     with pytest.raises(RegistryError, match="only champion"):
         roll_back(copy.workspace, NOW)
     assert [item["version"] for item in history(copy)] == ["1", "2", "3", "2", "1"]
-    assert promote_version(copy.workspace, "3", force_reason=None, now=NOW).promoted
+    assert promote_version(copy.workspace, "3", PASSED, force_reason=None, now=NOW).promoted
     assert roll_back(copy.workspace, NOW) == ("1", "3")
 
 
@@ -282,7 +329,7 @@ def test_the_history_keeps_the_newest_forty_champions(copy: Copy) -> None:
 
 
 def test_versions_are_listed_newest_first_with_their_aliases(copy: Copy) -> None:
-    add_versions(copy, *([GOOD] * 10))
+    add_versions(copy, 10)
     with open_store(copy.workspace) as client:
         set_alias(client, "challenger", "10")
         found = list_versions(client)

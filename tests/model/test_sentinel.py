@@ -26,7 +26,7 @@ from training.prepare import TrainingData, prepare, settle_observation
 from training.sentinel.facts import Facts, gather_facts
 from training.sentinel.readiness import Readiness, read_readiness
 from training.sentinel.replay import check_replay
-from training.sentinel.run import Subject, refuse_traces, run_sentinel, table_traces
+from training.sentinel.run import Subject, refuse_traces, run_sentinel, table_verdicts, traces_of
 from training.sentinel.verdict import SentinelReport
 
 LEADS, SEED = 3_000, 6
@@ -114,7 +114,7 @@ def test_an_honest_crm_is_let_through(crm: Crm, plant: Plant) -> None:
     """No check fails, none asks for a look, and training would start."""
     with look(plant(crm, np.random.default_rng(SEED)), with_features=plant in WITH_MODEL) as looked:
         assert said(looked.report) == []
-        assert table_traces(looked.tables, looked.facts.seen) == ()
+        assert traces_of(table_verdicts(looked.tables, looked.config, looked.facts.seen, ())) == ()
         if plant in WITH_MODEL and plant is not planted.few_outcomes:
             assert all(looked.report.verdict(check).status == "passed" for check in MODEL_CHECKS)
 
@@ -125,7 +125,7 @@ def test_an_honest_crm_is_let_through(crm: Crm, plant: Plant) -> None:
 )
 def test_training_refuses_what_is_certain(crm: Crm, plant: Plant) -> None:
     with look(plant(crm, np.random.default_rng(SEED))) as looked, pytest.raises(LeakError, match="expected rows"):
-        refuse_traces(table_traces(looked.tables, looked.facts.seen))
+        refuse_traces(traces_of(table_verdicts(looked.tables, looked.config, looked.facts.seen, ())))
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from training.sentinel.trial import take_trial
 from training.sentinel.trials import check_trials
 from training.sentinel.verdict import LeakVerdict, SentinelReport, Trace
 
-__all__ = ["Subject", "refuse_traces", "run_sentinel", "table_traces"]
+__all__ = ["Subject", "refuse_traces", "run_sentinel", "table_verdicts", "traces_of"]
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,18 @@ def _table_checks(tables: Tables, facts: Facts) -> tuple[LeakVerdict, ...]:
     )
 
 
-def table_traces(tables: Tables, seen: Observation) -> tuple[Trace, ...]:
-    """Return the traces in the tables for which training is refused: certain, and in the model's sight."""
+def table_verdicts(
+    tables: Tables, config: WorkspaceConfig, seen: Observation, suspects: Sequence[Suspect]
+) -> tuple[LeakVerdict, ...]:
+    """Ask what the tables alone can answer, without a model: every training run does."""
     facts = gather_facts(tables, seen)
-    verdicts = (check_signals(facts, ()), *_table_checks(tables, facts))
-    return SentinelReport(verdicts).refusing
+    names = check_names(facts, tables.attributes, config.columns.known_at_creation)
+    return (check_signals(facts, suspects), names, *_table_checks(tables, facts))
+
+
+def traces_of(verdicts: Sequence[LeakVerdict]) -> tuple[Trace, ...]:
+    """Return the traces for which training is refused: certain, and in the model's sight."""
+    return SentinelReport(tuple(verdicts)).refusing
 
 
 def refuse_traces(traces: Sequence[Trace]) -> None:

@@ -181,6 +181,21 @@ def test_p_won_never_exceeds_p_sql_over_the_same_days() -> None:
     assert (longer.p_won > longer.p_sql).all()  # ninety days may well hold more than thirty
 
 
+@QUICK
+@given(ROWS)
+def test_chances_grow_with_the_days_and_a_win_never_leads_its_sql(matrix: Matrix) -> None:
+    low = bundle_of(SQL, replace(WON, calibrator=Calibrator("platt", 1.0, 1.0, -1.0)))
+    found = score_matrix(low, LINE, matrix)
+    sql, won = found.p_sql_within, found.p_won_within
+    known = ~np.isnan(sql)
+    assert known[:, 0].all()  # the horizon itself is 30 days
+    np.testing.assert_array_equal(sql[:, 0], found.p_sql)
+    np.testing.assert_array_equal(won[:, 1], found.p_won)
+    assert (won[known] <= sql[known]).all()
+    assert (np.isnan(won[:, 2:])).all()  # nobody was watched for longer than ninety days
+    assert (won[:, 1] >= won[:, 0]).all()
+
+
 def test_value_and_line_follow_from_the_probability() -> None:
     found = score_matrix(BUNDLE, LINE, MATRIX)
     np.testing.assert_allclose(found.expected_revenue, found.p_won * 1000.0)

@@ -8,7 +8,7 @@ import pytest
 
 from crm.attributes import NO_HISTORY
 from pages.words import load_words
-from training.report import OPTIONAL
+from training.report.notes import OPTIONAL
 
 PAGES = Path(__file__).parents[3] / "pages"
 JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")

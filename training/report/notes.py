@@ -1,0 +1,66 @@
+"""What a reader has to know of a run: notes, quarantine, tables that are not there."""
+
+# pyarrow publishes no types.
+# pyright: reportAttributeAccessIssue=false
+from __future__ import annotations
+
+import pyarrow.compute as pc
+
+from crm.store import Tables
+from training.exclusions import exclusion_notes
+from training.report.parts import ReportParts
+
+__all__ = ["absent_tables", "quarantine_reasons", "run_notes"]
+
+OPTIONAL = {
+    "touches": "behaviour: windows, recency, decay",
+    "opportunities": "amounts of wins from the data",
+    "stages": "funnel stages, the old MQL rule",
+    "hand_offs": "when leads left marketing, follow-up",
+    "lead_changes": "attributes that change over time",
+    "content": "which content helps a deal",
+    "expectations": "campaign expectations against results",
+}
+
+
+def absent_tables(tables: Tables) -> tuple[tuple[str, str], ...]:
+    """Return what could not be computed, each with the table that would allow it."""
+    return tuple((what, name) for name, what in OPTIONAL.items() if not tables.has(name))
+
+
+def quarantine_reasons(tables: Tables) -> tuple[tuple[str, str, int], ...]:
+    """Return table, kind of reason and number of rows in quarantine."""
+    rows = tables.quarantine()
+    if rows.num_rows == 0:
+        return ()
+    # Reasons end in the offending value; the report counts kinds and shows no values.
+    kinds = pc.replace_substring_regex(rows.column("reason"), ":.*$", "")
+    counted = rows.append_column("kind", kinds).group_by(["table", "kind"]).aggregate([("row", "count")]).to_pylist()
+    return tuple(sorted((str(c["table"]), str(c["kind"]), int(c["row_count"])) for c in counted))
+
+
+def run_notes(parts: ReportParts) -> tuple[str, ...]:
+    """Return what holds for this run alone, in sentences."""
+    notes = exclusion_notes(parts.data.excluded)
+    if parts.learned.won_from_sql:
+        notes.append("Fewer than 50 wins are mature: wins are ranked as SQLs, at the level of the wins so far.")
+    if parts.bundle.score_outcome == "sql":
+        notes.append("Fewer than 100 wins are mature: the score speaks of SQL.")
+    if parts.learned.amount.method == "configured":
+        notes.append("No win has an amount: every win counts as [value] default_amount.")
+    if parts.drawn[0].capacity_per_week is None:
+        notes.append("No [value] capacity_per_week is set: every lead with a positive expected value is an MQL.")
+    return (*parts.tables.notes, *notes, *_level_notes(parts))
+
+
+def _level_notes(parts: ReportParts) -> list[str]:
+    """Say where the level follows the newest leads, and by how much."""
+    found: list[str] = []
+    for name, fitted in (("SQL", parts.learned.sql), ("won", parts.learned.won)):
+        update, seen = fitted.update, fitted.update.recent.seen
+        if update.factor != 1.0:
+            found.append(
+                f"The level of {name} follows the newest leads: {seen.observed:,.0f} outcomes so far where "
+                f"{seen.expected:,.0f} were expected, so the odds are multiplied by {update.factor:.2f}."
+            )
+    return found
