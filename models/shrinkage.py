@@ -41,7 +41,7 @@ def shrink_ratios(observed: Matrix, expected: Matrix) -> Shrunk:
     --------
     >>> found = shrink_ratios(np.array([52.0, 49.0, 2.0]), np.array([50.0, 50.0, 4.0]))
     >>> found.value.round(2).tolist()
-    [1.01, 0.99, 0.98]
+    [1.01, 0.99, 0.97]
     """
     mean = (float(observed.sum()) + 0.5) / (float(expected.sum()) + 0.5)
     # The prior may know no more than all groups together do.

@@ -35,6 +35,8 @@ stages = "SELECT * FROM 'stages.csv'"
 """
 SOME_LEADS = ("L000100", "L000200", "L000300", "L000400")
 
+CHANCES = [f"{name}_{days}d" for days in (30, 90, 180, 365) for name in ("p_sql", "p_won")]
+
 
 def assert_one_paragraph(ran: Ran) -> None:
     """An error says what was found, what was expected and what to do, and nothing on standard output."""
@@ -352,11 +354,11 @@ class TestScore:
         assert f"12 scores written to {out}" in ran.out
         if ending == "csv":
             written = rows_of(out)
-            assert list(written[0]) == list(COLUMNS)
+            assert list(written[0]) == [*COLUMNS, *CHANCES]
             moments = [row["as_of"] for row in written]
         else:
             table = pq.read_table(out)
-            assert table.column_names == list(COLUMNS)
+            assert table.column_names == [*COLUMNS, *CHANCES]
             assert table.schema.field("as_of").type == pa.timestamp("us", "UTC")
             written = table.to_pylist()
             moments = [row["as_of"].isoformat() for row in written]

@@ -30,6 +30,12 @@ ROWS = {
 # Of the model, only the end of its training is read before rows are scored.
 MODEL: Any = SimpleNamespace(bundle=SimpleNamespace(trained_until="2025-01-01T00:00:00Z"))
 RECORD: dict[str, Any] = {
+    "horizons": [
+        {"days": 30.0, "p_sql": 0.1, "p_won": 0.02},
+        {"days": 90.0, "p_sql": 0.2, "p_won": 0.05},
+        {"days": 180.0, "p_sql": 0.25, "p_won": None},
+        {"days": 365.0, "p_sql": None, "p_won": None},
+    ],
     "lead_id": "=cmd()",
     "as_of": "2026-06-01T00:00:00+00:00",
     "score": 61.5,
@@ -114,12 +120,17 @@ class TestRejection:
         assert {row["origin"] for row in rows} == {"batch"}
 
 
+CHANCES = {f"{name}_{days}d": None for days in (30, 90, 180, 365) for name in ("p_sql", "p_won")}
+CHANCES |= {"p_sql_30d": 0.1, "p_won_30d": 0.02, "p_sql_90d": 0.2, "p_won_90d": 0.05, "p_sql_180d": 0.25}
+
+
 class TestWrite:
     def test_csv_has_the_columns_of_the_contract_and_runs_nothing(self, tmp_path: Path) -> None:
         write_scores(tmp_path / "s.CSV", [RECORD])
         with (tmp_path / "s.CSV").open(encoding="utf-8-sig", newline="") as file:
             (row,) = list(csv.DictReader(file))
-        assert list(row) == list(COLUMNS)
+        assert list(row) == [*COLUMNS, *CHANCES]
+        assert (row["p_won_90d"], row["p_won_180d"]) == ("0.05", "")
         assert row["lead_id"] == "'=cmd()"
         assert row["reasons"] == "'+2 visits (+1.0) | 国: 日本 (-0.6)"
         assert (row["expected_value"], row["is_mql"], row["score"]) == ("-3.5", "False", "61.5")
@@ -128,13 +139,14 @@ class TestWrite:
     def test_parquet_keeps_types(self, tmp_path: Path, name: str) -> None:
         write_scores(tmp_path / name, [RECORD])
         table = pq.read_table(tmp_path / name)
-        assert table.column_names == list(COLUMNS)
+        assert table.column_names == [*COLUMNS, *CHANCES]
+        assert table.schema.field("p_sql_365d").type == pa.float64()
         assert table.schema.field("as_of").type == pa.timestamp("us", "UTC")
         (row,) = table.to_pylist()
         assert row["as_of"] == datetime(2026, 6, 1, tzinfo=UTC)
         assert {key: row[key] for key in row if key != "as_of"} == {
             key: RECORD[key] for key in COLUMNS if key != "as_of"
-        }
+        } | CHANCES
 
     def test_no_scores_make_an_empty_file(self, tmp_path: Path) -> None:
         for name in ("s.csv", "s.parquet"):
