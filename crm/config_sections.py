@@ -207,6 +207,9 @@ class ValueConfig(Section):
         Amount of a win where the data has none.
     hours_per_lead
         Hours of sales that working one lead takes, so that reports can speak of hours.
+    basis
+        What the expected value speaks of: ``as_run``, what comes of a lead as things are run, or ``if_worked``, what
+        working it adds to that of leaving it alone, where hand-offs tell it.
     """
 
     margin: Annotated[Real, Field(gt=0, le=1)] = 1.0
@@ -214,6 +217,7 @@ class ValueConfig(Section):
     capacity_per_week: Capacity = None
     default_amount: Annotated[Real, Field(gt=0)] | None = None
     hours_per_lead: Annotated[Real, Field(gt=0, le=1_000)] | None = None
+    basis: Literal["as_run", "if_worked"] = "as_run"
 
     @property
     def weekly_capacity(self) -> float | None:

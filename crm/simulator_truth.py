@@ -34,7 +34,15 @@ from crm.simulator_funnel import Plan, delay_effect_of, last_sql_at
 from crm.simulator_people import Bools, Floats, Ints
 from crm.simulator_world import World, draw_world
 
-__all__ = ["content_effects", "delay_effect", "truth"]
+__all__ = [
+    "content_effects",
+    "days_of",
+    "delay_effect",
+    "p_sql_of_plan",
+    "p_won_of_plan",
+    "positions_of",
+    "truth",
+]
 
 _NODES = 48
 _BLOCK = 50_000
@@ -89,10 +97,10 @@ def truth(
     p_sql = np.full(len(lead), np.nan)
     p_won = np.full(len(lead), np.nan)
     rows = np.flatnonzero(at_risk)
-    p_sql[rows] = _p_sql(world.plan, lead[rows], days[rows], sql_horizon_days)
+    p_sql[rows] = p_sql_of_plan(world.plan, lead[rows], days[rows], sql_horizon_days)
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
-        p_won[block] = _p_won(world.plan, lead[block], days[block], won_horizon_days)
+        p_won[block] = p_won_of_plan(world.plan, lead[block], days[block], won_horizon_days)
     amount = np.exp(world.plan.amount_log_mean + 0.5 * DIFFICULTY.amount_log_sd**2)
     answered = pd.DataFrame(
         {
@@ -170,8 +178,7 @@ def _moments(world: World, as_of: datetime | None, snapshots: pa.Table | pd.Data
     if snapshots is not None:
         frame = snapshots if isinstance(snapshots, pd.DataFrame) else snapshots.to_pandas()
         names = [str(name) for name in frame["lead_id"]]
-        moments = pd.to_datetime(frame["as_of"], utc=True).dt.tz_localize(None).to_numpy("datetime64[us]")
-        return _positions(names, people.count), to_days(moments.astype(np.int64))
+        return positions_of(names, people.count), days_of(frame["as_of"])
     if as_of is None:
         return np.arange(people.count), people.created
     moment = _micros_of(as_of)
@@ -183,7 +190,14 @@ def _micros_of(moment: datetime) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
-def _positions(names: list[str], count: int) -> Ints:
+def days_of(as_of: pd.Series) -> Floats:
+    """Return moments (UTC) as days since the start of the world, shape (n,)."""
+    moments = pd.to_datetime(as_of, utc=True).dt.tz_localize(None).to_numpy("datetime64[us]")
+    return to_days(moments.astype(np.int64))
+
+
+def positions_of(names: list[str], count: int) -> Ints:
+    """Return the positions of leads by their names; ``KeyError`` for one that this world does not have."""
     lead = np.array([int(name[1:]) if name[:1] == "L" and name[1:].isdigit() else -1 for name in names], np.int64)
     unknown = np.flatnonzero((lead < 0) | (lead >= count))
     if len(unknown):
@@ -212,13 +226,15 @@ def _window(plan: Plan, lead: Ints, days: Floats, horizon: float) -> tuple[Float
     return _sql_within(plan, lead, days), _sql_within(plan, lead, end)
 
 
-def _p_sql(plan: Plan, lead: Ints, days: Floats, horizon: float) -> Floats:
+def p_sql_of_plan(plan: Plan, lead: Ints, days: Floats, horizon: float) -> Floats:
+    """Return the chance of an SQL in ``[days, days + horizon)`` of undecided leads, given the plan; shape (n,)."""
     before, after = _window(plan, lead, days, horizon)
     p = plan.p_sql[lead]
     return p * (after - before) / (1.0 - p * before)
 
 
-def _p_won(plan: Plan, lead: Ints, days: Floats, horizon: float) -> Floats:
+def p_won_of_plan(plan: Plan, lead: Ints, days: Floats, horizon: float) -> Floats:
+    """Return the chance of a win in ``[days, days + horizon)`` of undecided leads, given the plan; shape (n,)."""
     before, after = _window(plan, lead, days, horizon)
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     share = before[:, None] + (after - before)[:, None] * (nodes + 1.0) / 2.0

@@ -20,13 +20,14 @@ from models.amount import AmountModel
 from models.blend import Endpoint
 from models.boosted import FreeMember, ShallowMember, StumpsMember
 from models.calibration import Calibrator
+from models.follow_up import FollowUp
 from models.line import Line
 from models.logistic import LogisticMember
 from models.timing import Timing
 
 __all__ = ["Bundle", "file_hashes", "parse_bundle", "signature", "verify_files", "write_bundle"]
 
-FORMAT = 3
+FORMAT = 4
 DOCUMENT = "model.json"
 LINE = "line.json"
 MAX_FILE_BYTES = 200_000_000
@@ -54,6 +55,8 @@ class Bundle:
         Training window, ISO 8601 UTC.
     versions
         Versions of kizashi and of the libraries that made it.
+    follow_up
+        What a hand-off does; None where the data could not tell.
     """
 
     features: FeatureSet
@@ -66,6 +69,7 @@ class Bundle:
     trained_from: str
     trained_until: str
     versions: Mapping[str, str]
+    follow_up: FollowUp | None = None
 
     @property
     def score_endpoint(self) -> Endpoint:
@@ -90,6 +94,7 @@ def write_bundle(bundle: Bundle, line: Line, folder: Path) -> None:
         "trained_from": bundle.trained_from,
         "trained_until": bundle.trained_until,
         "versions": dict(bundle.versions),
+        "follow_up": None if bundle.follow_up is None else bundle.follow_up.to_json(),
     }
     text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
     (folder / DOCUMENT).write_text(text + "\n", encoding="utf-8")
@@ -229,6 +234,7 @@ def parse_bundle(contents: Mapping[str, bytes], *, fingerprint: str, prefix: str
             str(document["trained_from"]),
             str(document["trained_until"]),
             document["versions"],
+            None if document["follow_up"] is None else FollowUp.from_json(document["follow_up"]),
         )
         line = Line.model_validate_json(contents[prefix + LINE])
     except (KeyError, TypeError, ValueError) as error:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from crm.known import from_micros
 from features.feature import Language
 from models.bundle import Bundle
+from models.follow_up import IfWorked
 from models.line import Line
 from models.reasons import describe_signals
 
@@ -28,6 +29,7 @@ __all__ = [
     "probabilities",
     "score_matrix",
     "within",
+    "worth_of",
 ]
 
 Matrix = NDArray[np.float64]
@@ -67,7 +69,15 @@ class Scores:
     score, score_unclipped
         0 to 100, and before clipping: ``50 + 5 / ln 2 * (g - g50)``.
     p_sql, p_won
-        Probabilities inside their horizons.
+        Probabilities inside their horizons, as things are run.
+    p_sql_if_worked, p_won_if_worked, p_sql_if_left, p_won_if_left
+        The same if the lead is handed off now, and if never; NaN where the model cannot tell.
+    propensity
+        Chance of a hand-off inside the SQL horizon, as things were run; NaN where the model cannot tell.
+    is_if_worked
+        The expected value is that of working the lead, not that of the lead as things are run.
+    if_worked_points
+        What ``score_unclipped`` would gain if the lead were handed off now; NaN where the model cannot tell.
     expected_revenue, expected_value
         Workspace currency.
     is_mql, grade, percentile
@@ -88,6 +98,13 @@ class Scores:
     score_unclipped: Matrix
     p_sql: Matrix
     p_won: Matrix
+    p_sql_if_worked: Matrix
+    p_won_if_worked: Matrix
+    p_sql_if_left: Matrix
+    p_won_if_left: Matrix
+    propensity: Matrix
+    is_if_worked: NDArray[np.bool_]
+    if_worked_points: Matrix
     expected_revenue: Matrix
     expected_value: Matrix
     is_mql: NDArray[np.bool_]
@@ -139,6 +156,49 @@ def within(bundle: Bundle, sql: Matrix, won: Matrix, days: float) -> tuple[Matri
     return p_sql, np.where(np.isnan(p_won), p_won, np.fmin(p_won, p_sql))
 
 
+@dataclass(frozen=True)
+class Worth:
+    """What working leads brings before margin and cost; every array has shape (n,).
+
+    Parameters
+    ----------
+    revenue
+        Expected revenue that decides, workspace currency: what a hand-off adds where the model says so, else that of
+        the lead as things are run. All leads have the same of the two, since the two cannot be ranked together.
+    amount
+        Expected amount of a win, workspace currency.
+    is_if_worked
+        Which of the two it is.
+    if_worked
+        Chances by course of action; None where the model cannot tell.
+    """
+
+    revenue: Matrix
+    amount: Matrix
+    is_if_worked: NDArray[np.bool_]
+    if_worked: IfWorked | None
+
+
+def worth_of(bundle: Bundle, matrix: Matrix, p_won: Matrix) -> Worth:
+    """Return what leads are worth to work; ``p_won`` as :func:`probabilities` gives it, shape (n,)."""
+    amount = bundle.amount.expected(matrix)
+    term = bundle.follow_up
+    if term is None:
+        return Worth(p_won * amount, amount, np.zeros(len(p_won), dtype=bool), None)
+    found = term.if_worked(bundle.features, bundle.sql, bundle.won, matrix)
+    revenue = (found.gain_won if term.decides else p_won) * amount
+    return Worth(revenue, amount, np.full(len(p_won), term.decides), found)
+
+
+def _if_worked_points(bundle: Bundle, worth: Worth, p_sql: Matrix, p_won: Matrix) -> Matrix:
+    """Return the log-odds between "if worked" and "as run" of the score's outcome, as points, shape (n,)."""
+    found = worth.if_worked
+    if found is None:
+        return np.full(len(p_won), np.nan)
+    worked, as_run = (found.p_won, p_won) if bundle.score_outcome == "won" else (found.p_sql, p_sql)
+    return points_per_logit() * (logit(worked) - logit(as_run))
+
+
 def score_matrix(bundle: Bundle, line: Line, matrix: Matrix) -> Scores:
     """Score features.
 
@@ -160,15 +220,21 @@ def score_matrix(bundle: Bundle, line: Line, matrix: Matrix) -> Scores:
     signals = bundle.features.signal_of
     points = np.zeros((matrix.shape[0], len(bundle.features.signals)))
     np.add.at(points.T, signals, parts.T)
+    unknown = np.full(matrix.shape[0], np.nan)
     unclipped = start + points.sum(axis=1)
-    revenue = p_won * bundle.amount.expected(matrix)
-    value = line.expected_value(revenue)
+    worth = worth_of(bundle, matrix, p_won)
+    value = line.expected_value(worth.revenue)
     return Scores(
         np.clip(unclipped, 0.0, 100.0),
         unclipped,
         p_sql,
         p_won,
-        revenue,
+        *((worth.if_worked.p_sql, worth.if_worked.p_won) if worth.if_worked else (unknown, unknown)),
+        *((worth.if_worked.p_sql_if_left, worth.if_worked.p_won_if_left) if worth.if_worked else (unknown, unknown)),
+        worth.if_worked.propensity if worth.if_worked else unknown,
+        worth.is_if_worked,
+        _if_worked_points(bundle, worth, p_sql, p_won) if worth.if_worked else unknown,
+        p_won * worth.amount,
         value,
         value > line.threshold,
         line.grades(value),
@@ -212,6 +278,13 @@ def answers(
                 "score": float(scores.score[i]),
                 "p_sql": float(scores.p_sql[i]),
                 "p_won": float(scores.p_won[i]),
+                "p_sql_if_worked": _known(scores.p_sql_if_worked[i]),
+                "p_won_if_worked": _known(scores.p_won_if_worked[i]),
+                "p_sql_if_left": _known(scores.p_sql_if_left[i]),
+                "p_won_if_left": _known(scores.p_won_if_left[i]),
+                "if_worked_points": _known(scores.if_worked_points[i]),
+                "hand_off_propensity": _known(scores.propensity[i]),
+                "value_basis": "if_worked" if scores.is_if_worked[i] else "as_run",
                 "horizons": _horizons(scores, i),
                 "expected_revenue": float(scores.expected_revenue[i]),
                 "expected_value": float(scores.expected_value[i]),

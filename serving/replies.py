@@ -46,6 +46,17 @@ class ScoreReply(_Reply):
     p_sql: float = Field(description="Within the model's horizon for SQL.")
     p_won: float = Field(description="Within the model's horizon for won.")
     horizons: list[HorizonReply]
+    p_sql_if_worked: float | None = Field(description="If handed off now; null where the model cannot tell.")
+    p_won_if_worked: float | None
+    p_sql_if_left: float | None = Field(description="If never handed off; null where the model cannot tell.")
+    p_won_if_left: float | None
+    if_worked_points: float | None = Field(description="What score_unclipped would gain if the lead were handed off.")
+    hand_off_propensity: float | None = Field(
+        description="Chance of a hand-off as things were run; below 0.02 the figures if worked are an extrapolation."
+    )
+    value_basis: Literal["if_worked", "as_run"] = Field(
+        description="Whether expected_value is that of working the lead or of the lead as things are run."
+    )
     expected_revenue: float
     expected_value: float = Field(description="expected_revenue x margin - touch_cost")
     currency: str

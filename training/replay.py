@@ -17,7 +17,7 @@ from features.build import build_features
 from models.bundle import Bundle
 from models.line import Line, Replay, crossings, set_price
 from models.line_terms import Band
-from models.scoring import CENTRE, points_per_logit, probabilities
+from models.scoring import CENTRE, points_per_logit, probabilities, worth_of
 from training.equivalents import equivalents
 from training.snapshots import WEEK_US, Snapshots, moments_at_end, scoring_moments
 
@@ -88,7 +88,7 @@ def _scored(tables: Tables, moments: Snapshots, bundle: Bundle) -> tuple[Matrix,
         return np.zeros(0), np.zeros(0), np.zeros(0)
     matrix = build_features(tables, moments.moments, bundle.features)
     p_won = probabilities(bundle, matrix)[1]
-    return p_won, p_won * bundle.amount.expected(matrix), bundle.score_endpoint.g(matrix)
+    return p_won, worth_of(bundle, matrix, p_won).revenue, bundle.score_endpoint.g(matrix)
 
 
 def draw_line(

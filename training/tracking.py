@@ -85,6 +85,8 @@ def log_run(
             folds = {outcome: [fold.sentence for fold in found] for outcome, found in parts.learned.folds.items()}
             mlflow.log_dict(folds, "folds.json")
             mlflow.log_dict({name: found.to_json() for name, found in parts.learned.choices.items()}, "choice.json")
+            if parts.follow_up is not None:
+                mlflow.log_dict(dict(parts.follow_up.to_rows()), "follow_up.json")
             _log_data(parts)
             version = _register(client, parts, verdict, folder / "bundle", run.info.run_id)
             record_for_gate(client, parts, (verdict, parts.leaks), version, folder)
@@ -139,6 +141,8 @@ def _metrics(parts: ReportParts, line: Line, verdict: Verdict) -> dict[str, floa
     }
     if line.gain is not None:
         found |= {f"line.gain{end}": getattr(line.gain, at) for end, at in _GAIN_ENDS}
+    if parts.follow_up is not None:
+        found |= parts.follow_up.to_metrics()
     for outcome, judged in parts.judged.items():
         for name, interval in judged.metrics.items():
             found[f"{outcome}.{name}"] = interval.value

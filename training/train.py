@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from models.scoring import CENTRE, LoadedModel, points_per_logit
 from models.verdict import Verdict
 from training.choice import Choice
 from training.crossed import RulesCompared, score_crossings, signal_gaps
+from training.follow_up import learn_follow_up
 from training.gain import compare, replay_unseen
 from training.judge import Judged, judge
 from training.leaks import find_suspects, refuse_leaks
@@ -153,6 +154,8 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
         learned = learn(data, workspace.config, progress)
         bundle = make_bundle(data, learned, workspace.config, library_versions())
         config = workspace.config
+        found = learn_follow_up(tables, data, learned, progress, decides=config.value.basis == "if_worked")
+        bundle = replace(bundle, follow_up=found.term)
         weeks = replay_weeks(tables, bundle, config, data.seen, progress)
         drawn = draw_line(weeks, bundle, config, data.seen.observed_until)
         unseen = replay_unseen(tables, data, learned, config, progress)
@@ -168,7 +171,7 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
                 "sql": judge(data, learned.sql, data.sql),
                 "won": judge(data, learned.won, data.won),
             }
-        parts = ReportParts(workspace, tables, data, learned, judged, bundle, weeks, drawn, rules, now, leaks)
+        parts = ReportParts(workspace, tables, data, learned, judged, bundle, weeks, drawn, rules, now, leaks, found)
         return _register(parts, progress)
 
 

@@ -20,7 +20,7 @@ from crm.simulator import OBSERVED_UNTIL, SimulatorSettings, simulate
 from crm.simulator_content import CONTENT
 from crm.simulator_difficulty import DIFFICULTY, WORLD_START
 from crm.simulator_funnel import ACTIONS, draw_outcomes, last_sql_at
-from crm.simulator_truth import _p_sql, _p_won, content_effects, delay_effect, truth
+from crm.simulator_truth import content_effects, delay_effect, p_sql_of_plan, p_won_of_plan, truth
 from crm.simulator_world import World, draw_world
 
 SEEDS = (1, 2, 3, 4, 5, 6)
@@ -176,7 +176,9 @@ def _truth_of_all(world: World, settings: SimulatorSettings, days: float) -> NDA
 
     lead = np.arange(settings.leads)
     at = world.people.created + days
-    return np.column_stack((_p_sql(world.plan, lead, at, SQL_DAYS), _p_won(world.plan, lead, at, WON_DAYS)))
+    return np.column_stack(
+        (p_sql_of_plan(world.plan, lead, at, SQL_DAYS), p_won_of_plan(world.plan, lead, at, WON_DAYS))
+    )
 
 
 class TestDifficulty:

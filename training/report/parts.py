@@ -16,6 +16,7 @@ from models.intervals import Interval
 from models.line import Line
 from pages.report_data import Estimate
 from training.crossed import RulesCompared
+from training.follow_up import FollowUpFound
 from training.judge import Judged
 from training.learn import Learned
 from training.prepare import TrainingData
@@ -40,6 +41,7 @@ class ReportParts:
     rules: RulesCompared | None
     now: datetime
     leaks: tuple[LeakVerdict, ...] = ()
+    follow_up: FollowUpFound | None = None
 
 
 def data_digest(data: TrainingData) -> str:

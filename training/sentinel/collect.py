@@ -23,7 +23,7 @@ ALLOWS = {
     "touches": "signals of what leads do; without it attributes alone rank them",
     "stages": "SQLs, and the moment at which sales decides",
     "opportunities": "amounts, expected revenue and an MQL line in money",
-    "hand_offs": "the end of marketing's time, follow-up and its SLA, capacity by team",
+    "hand_offs": "the end of marketing's time, what working a lead adds, follow-up and its SLA, capacity by team",
     "lead_changes": "attributes that change, each as known at its moment",
     "lead_merges": "duplicates as one lead, from the moment at which they were merged",
     "campaigns": "cost by campaign, and what a campaign brings",

@@ -9,7 +9,7 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from features.lead_features import AttributeNumber, LeadAge
 from features.spec import FeatureSet
@@ -19,6 +19,7 @@ from models.blend import Endpoint
 from models.boosted import BoosterPlan, ShallowMember, booster_parameters, stumps_from_booster
 from models.bundle import Bundle
 from models.calibration import Calibrator
+from models.follow_up import Arm, FollowUp
 from models.line import Line
 from models.logistic import fit_logistic
 from models.scoring import LoadedModel, Scores, answers, score_matrix
@@ -84,6 +85,18 @@ def bundle_of(sql: Endpoint = SQL, won: Endpoint = WON, outcome: str = "won") ->
 
 
 BUNDLE = bundle_of()
+PROPENSITY = fit_logistic(MATRIX, np.arange(len(MATRIX)) % 40 == 0, SHAPES, penalty=1.0)
+FOLLOW_UP = FollowUp(
+    Arm(0.5, (1.0, 0.8, 0.1)),
+    Arm(-0.5, (1.0, 1.1, 1.0)),
+    (Arm(0.4, (1.0, 0.9, 0.2)), Arm(1.0, (1.2, 0.7, 0.4))),
+    (Arm(-2.0, (1.0, 1.0, 1.0)), Arm(-0.3, (0.9, 1.1, 1.0))),
+    PROPENSITY,
+    hand_offs=500,
+    sqls=80,
+    wins=60,
+    decides=False,
+)
 
 
 @QUICK
@@ -100,13 +113,41 @@ def test_points_and_base_sum_to_the_score(matrix: Matrix) -> None:
 
 @QUICK
 @given(ROWS)
+def test_points_if_worked_lead_from_the_chance_as_run_to_the_chance_if_worked(matrix: Matrix) -> None:
+    for outcome in ("won", "sql"):
+        found = score_matrix(replace(bundle_of(outcome=outcome), follow_up=FOLLOW_UP), LINE, matrix)
+        as_run, worked = (
+            (found.p_won, found.p_won_if_worked) if outcome == "won" else (found.p_sql, found.p_sql_if_worked)
+        )
+        points = found.if_worked_points * np.log(2) / 5
+        np.testing.assert_allclose(expit(logit(as_run) + points), worked, rtol=1e-9)
+
+
+@QUICK
+@given(ROWS)
+def test_the_value_is_that_of_working_where_it_decides(matrix: Matrix) -> None:
+    plain = score_matrix(BUNDLE, LINE, matrix)
+    silent = score_matrix(replace(BUNDLE, follow_up=FOLLOW_UP), LINE, matrix)
+    decided = score_matrix(replace(BUNDLE, follow_up=replace(FOLLOW_UP, decides=True)), LINE, matrix)
+    for name in ("score", "p_sql", "p_won", "expected_revenue", "points"):
+        np.testing.assert_array_equal(getattr(plain, name), getattr(decided, name))
+    np.testing.assert_array_equal(plain.expected_value, silent.expected_value)
+    assert not plain.is_if_worked.any()
+    assert np.isnan(plain.p_won_if_worked).all()
+    assert decided.is_if_worked.all()
+    gain = np.maximum(decided.p_won_if_worked - decided.p_won_if_left, 0.0) * 1000.0
+    np.testing.assert_allclose(decided.expected_value, LINE.expected_value(gain), rtol=0, atol=1e-9)
+
+
+@QUICK
+@given(ROWS)
 def test_a_lead_alone_scores_as_in_a_batch(matrix: Matrix) -> None:
-    batch = score_matrix(BUNDLE, LINE, matrix)
+    batch = score_matrix(replace(BUNDLE, follow_up=FOLLOW_UP), LINE, matrix)
     for number in range(len(matrix)):
-        alone = score_matrix(BUNDLE, LINE, matrix[number : number + 1])
+        alone = score_matrix(replace(BUNDLE, follow_up=FOLLOW_UP), LINE, matrix[number : number + 1])
         for field in fields(Scores):
             one, many = getattr(alone, field.name)[0], getattr(batch, field.name)[number]
-            if field.name in ("is_mql", "grade"):
+            if field.name in ("is_mql", "grade", "is_if_worked"):
                 assert one == many
             else:
                 np.testing.assert_allclose(one, many, rtol=1e-12, atol=1e-12)

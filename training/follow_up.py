@@ -1,0 +1,261 @@
+"""Learning the follow-up term: what became of leads that were handed over, and of leads that were left alone.
+
+Each row is a moment at which a decision was open (a sequential target trial, Hernan and Robins 2016). Handed off: the
+moment of a hand-off, features as known just then. Left alone: snapshots of leads that nobody handed over before their
+outcome or the end of the horizon. A later hand-off never makes a row one of handed-off leads (immortal time): such a
+row is left out. The endpoints' sums come from fold models that had not learned from the row's account.
+"""
+
+# Ibis gives every column of a table the type Column, which has no operators.
+# pyright: reportOperatorIssue=false
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import expit
+
+from crm.known import to_micros
+from crm.outcomes import Labels, label_moments, outcome_events
+from crm.progress import Progress
+from crm.store import Tables
+from features.build import build_features
+from features.known import DAY_US
+from models.follow_up import MIN_PROPENSITY, Arm, FollowUp, fit_arm, group_sums
+from models.logistic import fit_logistic
+from training.learn import Learned
+from training.prepare import TrainingData
+
+__all__ = ["MIN_SQLS", "MIN_WINS", "FollowUpFound", "learn_follow_up"]
+
+Matrix = NDArray[np.float64]
+Rows = NDArray[np.int64]
+MIN_SQLS = 50
+MIN_WINS = 30
+MIN_LEFT = 200
+PROPENSITY_PENALTY = 0.01
+REACH = 40.0
+
+
+@dataclass(frozen=True)
+class FollowUpFound:
+    """What the hand-offs told.
+
+    Parameters
+    ----------
+    term
+        None where they tell too little.
+    hand_offs, sqls, wins
+        Hand-offs whose SQL label is settled, with an SQL, and with a win inside its horizon.
+    overlap
+        Share of the snapshots whose chance of a hand-off is at least 2%; NaN without a term.
+    missing
+        Why there is no term, a sentence; empty where there is one.
+    """
+
+    term: FollowUp | None
+    hand_offs: int
+    sqls: int
+    wins: int
+    overlap: float
+    missing: str
+
+    def to_metrics(self) -> dict[str, float]:
+        """Return what the run's record compares across versions."""
+        found = {"hand_offs": self.hand_offs, "sqls": self.sqls, "wins": self.wins}
+        found |= {} if np.isnan(self.overlap) else {"overlap": self.overlap}
+        return {f"follow_up.{name}": float(value) for name, value in found.items()}
+
+    def to_rows(self) -> list[tuple[str, str]]:
+        """Return names and values for a report."""
+        rows = [("hand-offs with a settled outcome", f"{self.hand_offs:,}")]
+        rows += [("of them SQL", f"{self.sqls:,}"), ("of them won", f"{self.wins:,}")]
+        if self.term is None:
+            return [*rows, ("no follow-up term", self.missing)]
+        slopes = ", ".join(f"{slope:.2f}" for slope in self.term.sql.slopes)
+        return [
+            *rows,
+            ("slopes if handed off (fit, engagement, freshness)", slopes),
+            ("slopes if left alone", ", ".join(f"{slope:.2f}" for slope in self.term.sql_left.slopes)),
+            ("snapshots with a chance of a hand-off of at least 2%", f"{self.overlap:.0%}"),
+        ]
+
+
+@dataclass(frozen=True)
+class _HandedOff:
+    """Hand-offs at their moments, one a lead: features, account and labels."""
+
+    matrix: Matrix
+    group: Rows
+    sql: Labels
+    won: Labels
+
+
+def learn_follow_up(
+    tables: Tables, data: TrainingData, learned: Learned, progress: Progress, *, decides: bool
+) -> FollowUpFound:
+    """Learn the follow-up term, where there are hand-offs with 50 SQLs and 30 wins among them.
+
+    Parameters
+    ----------
+    tables
+        The workspace's tables.
+    data, learned
+        What the run learned from, and what it learned.
+    progress
+        Where to report.
+    decides
+        Whether the expected value shall be that of working the lead.
+    """
+    with progress.step("Learning what a hand-off does") as step:
+        handed = _hand_offs(tables, data)
+        if handed is None:
+            step.note("no hand-offs are recorded")
+            return FollowUpFound(None, 0, 0, 0, np.nan, "no hand-offs are recorded")
+        counts = int(handed.sql.is_mature.sum()), _count(handed.sql), _count(handed.won)
+        ended = _days_to_hand_off(tables, data)
+        missing = _too_few(counts, [len(_left_alone(data, labels, ended)) for labels in (data.sql, data.won)])
+        if missing:
+            step.note(missing)
+            return FollowUpFound(None, *counts, np.nan, missing)
+        term = replace(_fit(data, learned, handed, ended), decides=decides)
+        overlap = float((expit(term.propensity.logit(data.matrix)) >= MIN_PROPENSITY).mean())
+        step.note(f"{counts[0]:,} hand-offs, {counts[1]:,} SQLs; {overlap:.0%} of the snapshots were open to one")
+    return FollowUpFound(term, *counts, overlap, "")
+
+
+def _count(labels: Labels) -> int:
+    return int((labels.happened & labels.is_mature).sum())
+
+
+def _too_few(counts: tuple[int, int, int], left: Sequence[int]) -> str:
+    _, sqls, wins = counts
+    if sqls < MIN_SQLS or wins < MIN_WINS:
+        return f"{sqls} SQLs and {wins} wins after hand-offs; {MIN_SQLS} and {MIN_WINS} are needed"
+    if min(left) < MIN_LEFT:
+        return f"{min(left)} moments of leads that were left alone; {MIN_LEFT} are needed"
+    return ""
+
+
+def _hand_offs(tables: Tables, data: TrainingData) -> _HandedOff | None:
+    """Return the first hand-off of each lead of the training rows inside the observed span."""
+    if not tables.has("hand_offs"):
+        return None
+    known = pd.Series(data.snapshots.group, index=data.snapshots.moments.column("lead_id").to_pylist())
+    known = known[~known.index.duplicated()]
+    first = _first_hand_offs(tables, data)
+    until = to_micros(data.seen.observed_until)
+    since = 0 if data.seen.observed_from is None else to_micros(data.seen.observed_from)
+    inside = first["as_of_us"].between(since, until) & first["lead_id"].isin(known.index)
+    first = first[inside].reset_index(drop=True)
+    if first.empty:
+        return None
+    moments = pa.table(
+        {
+            "row_id": pa.array(np.arange(len(first)), pa.int64()),
+            "lead_id": pa.array(first["lead_id"], pa.string()),
+            "as_of_us": pa.array(first["as_of_us"], pa.int64()),
+        }
+    )
+    events = outcome_events(tables, data.seen.as_of)
+    sql, won = (
+        label_moments(tables, moments, events, data.seen, outcome=one.outcome, horizon_days=one.horizon_days)
+        for one in (data.sql, data.won)
+    )
+    group = known.reindex(first["lead_id"]).to_numpy(dtype=np.int64)
+    return _HandedOff(build_features(tables, moments, data.features), group, sql, won)
+
+
+def _first_hand_offs(tables: Tables, data: TrainingData) -> pd.DataFrame:
+    """List each lead's first hand-off as recorded by the run's moment: lead_id, as_of_us, in order of leads."""
+    table = tables.table("hand_offs")
+    table = table.filter(table["recorded_us"] <= to_micros(data.seen.as_of))
+    rows = table.select("lead_id", as_of_us=table["handed_off_us"]).to_pyarrow().to_pandas()
+    return rows.astype({"lead_id": str}).groupby("lead_id", as_index=False)["as_of_us"].min()
+
+
+def _days_to_hand_off(tables: Tables, data: TrainingData) -> Matrix:
+    """Return the days from each snapshot to the lead's next hand-off, infinite without one, shape (n,)."""
+    table = tables.table("hand_offs")
+    table = table.filter(table["recorded_us"] <= to_micros(data.seen.as_of))
+    rows = table.select("lead_id", at_us=table["handed_off_us"]).to_pyarrow().to_pandas().drop_duplicates()
+    rows = rows.astype({"lead_id": str, "at_us": "int64"}).sort_values("at_us", kind="stable")
+    asked = pd.DataFrame(
+        {"lead_id": data.snapshots.moments.column("lead_id").to_pylist(), "at_us": data.snapshots.as_of_us}
+    ).astype({"lead_id": str})
+    rows = rows.assign(next_us=rows["at_us"].astype(np.float64))
+    found = pd.merge_asof(asked, rows, on="at_us", by="lead_id", direction="forward")  # snapshots are in time order
+    days = (found["next_us"].to_numpy(dtype=np.float64) - data.snapshots.as_of_us) / DAY_US
+    return np.where(np.isnan(days), np.inf, days)
+
+
+def _left_alone(data: TrainingData, labels: Labels, ended: Matrix) -> Rows:
+    """Return the settled snapshots without a hand-off before the outcome or the end of the horizon."""
+    return np.flatnonzero(labels.is_mature & (ended > np.minimum(labels.days, labels.horizon_days)))
+
+
+def _fit(data: TrainingData, learned: Learned, handed: _HandedOff, ended: Matrix) -> FollowUp:
+    worked = _Sums.of(data, learned, handed.matrix, handed.group)
+    as_run = _Sums.of(data, learned, data.matrix, data.snapshots.group)
+    sql, won = (_arms(worked, labels, np.flatnonzero(labels.is_mature)) for labels in (handed.sql, handed.won))
+    sql_left, won_left = (_arms(as_run, labels, _left_alone(data, labels, ended)) for labels in (data.sql, data.won))
+    reached = data.follow_up_days >= data.sql.horizon_days
+    propensity = fit_logistic(
+        data.matrix[reached],
+        (ended < data.sql.horizon_days)[reached],
+        tuple(feature.shape for feature in data.features.features),
+        penalty=PROPENSITY_PENALTY,
+    )
+    counts = int(handed.sql.is_mature.sum()), _count(handed.sql), _count(handed.won)
+    return FollowUp(sql[0], sql_left[0], won, won_left, propensity, *counts, decides=False)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Group sums of rows by the SQL and the won endpoint: by fold models that did not know the account, and final."""
+
+    unseen: tuple[Matrix, Matrix]
+    final: tuple[Matrix, Matrix]
+
+    @classmethod
+    def of(cls, data: TrainingData, learned: Learned, matrix: Matrix, group: Rows) -> _Sums:
+        unseen: list[Matrix] = []
+        final: list[Matrix] = []
+        for fitted, folds in ((learned.sql, learned.folds["sql"]), (learned.won, learned.folds["won"])):
+            sums = np.full((len(matrix), 3), np.nan)
+            for endpoint, fold in zip(fitted.by_fold, folds, strict=False):
+                taught = np.unique(data.snapshots.group[np.concatenate([fold.train, fold.open])])
+                rows = np.flatnonzero(~np.isin(group, taught))  # later folds, who know more, come last and stay
+                same_scale = replace(endpoint, scale=fitted.endpoint.scale)
+                sums[rows] = group_sums(data.features, same_scale, matrix[rows])
+            unseen.append(sums)
+            final.append(group_sums(data.features, fitted.endpoint, matrix))
+        return cls((unseen[0], unseen[1]), (final[0], final[1]))
+
+
+def _arms(sums: _Sums, labels: Labels, rows: Rows) -> tuple[Arm, Arm]:
+    """Fit the slopes on unseen sums; set the level so that the final endpoint's mean is the share that happened."""
+    arms: list[Arm] = []
+    for unseen in sums.unseen:
+        known = rows[~np.isnan(unseen[rows, 0])]
+        arms.append(fit_arm(unseen[known], labels.happened[known]))
+    logits = [arm.logit(final[rows]) for arm, final in zip(arms, sums.final, strict=True)]
+    # Half an outcome is added, as no share is nought for certain.
+    share = (labels.happened[rows].sum() + 0.5) / (len(rows) + 1.0)
+    together = _level(0.5 * (logits[0] + logits[1]), share)
+    if labels.outcome == "sql":
+        alone = _level(logits[0], share)
+        return arms[0].moved(alone), arms[1].moved(2.0 * together - alone)
+    return arms[0].moved(together), arms[1].moved(together)
+
+
+def _level(logit: Matrix, share: float) -> float:
+    def excess(by: float) -> float:
+        return float(expit(logit + by).mean()) - share
+
+    return float(brentq(excess, -REACH, REACH))  # pyright: ignore[reportArgumentType]
