@@ -47,7 +47,7 @@ LINE = Line(
 def narrow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Make both streams terminals of 40 columns: by their class, as ``capsys`` makes them anew for the test's call."""
     del capsys
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((40, 20)))
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_, **__: os.terminal_size((40, 20)))  # pytest asks too
     monkeypatch.setattr(type(sys.stdout), "isatty", lambda _: True)
 
 
