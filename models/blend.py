@@ -67,8 +67,12 @@ class Endpoint:
 
     def g(self, matrix: Matrix) -> Matrix:
         """Return the blended logit, shape (n,)."""
-        logits = np.stack([member.logit(matrix) for member in self.members], axis=1)
-        return self.scale * (logits @ np.asarray(self.weights))
+        found = np.zeros(matrix.shape[0])
+        for trees, weight in self._trees():
+            found += weight * trees.own_logit(matrix)
+        for logistic, weight in self._logistic():
+            found += weight * logistic.logit(matrix)
+        return self.scale * found
 
     def probability(self, matrix: Matrix) -> Matrix:
         """Return the calibrated probability, shape (n,)."""
@@ -94,11 +98,32 @@ class Endpoint:
         """Return each feature's part of ``g``, shape (n, n_features), and the base, shape (n,); they sum to ``g``."""
         parts = np.zeros(matrix.shape)
         base = np.zeros(matrix.shape[0])
-        for member, weight in zip(self.members, self.weights, strict=True):
-            member_parts, member_base = member.split(matrix)
-            parts += weight * member_parts
-            base += weight * member_base
+        for trees, weight in self._trees():
+            own_parts, own_base = trees.own_split(matrix)
+            parts += weight * own_parts
+            base += weight * own_base
+        for logistic, weight in self._logistic():
+            parts += weight * logistic.contributions(matrix)
+            base += weight * logistic.base
         return self.scale * parts, self.scale * base
+
+    def _trees(self) -> list[tuple[StumpsMember | ShallowMember, float]]:
+        pairs = zip(self.members, self.weights, strict=True)
+        return [(member, weight) for member, weight in pairs if not isinstance(member, LogisticMember)]
+
+    def _logistic(self) -> list[tuple[LogisticMember, float]]:
+        """Return each regression once, with the weights of all that is made of it: trees often stand upon the first."""
+        found: list[tuple[LogisticMember, float]] = []
+        for member, weight in zip(self.members, self.weights, strict=True):
+            logistic = member if isinstance(member, LogisticMember) else member.offset
+            if logistic is None:
+                continue
+            known = next((number for number, (other, _) in enumerate(found) if other is logistic), None)
+            if known is None:
+                found.append((logistic, weight))
+            else:
+                found[known] = logistic, found[known][1] + weight
+        return found
 
 
 def log_loss_of_logit(z: Matrix, happened: NDArray[np.bool_]) -> float:

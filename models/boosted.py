@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -152,15 +152,25 @@ class StumpsMember:
 
     def split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
         """Return each feature's part of the logit, shape (n, n_features), and the base, shape (n,)."""
+        return _add_offset(self.offset, matrix, *self.own_split(matrix))
+
+    def own_split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
+        """Return what :meth:`split` returns, without what the trees were grown upon."""
         parts = np.zeros((matrix.shape[0], self.features))
         for number, step in self.steps.items():
             parts[:, number] = step(matrix[:, number])
-        return _add_offset(self.offset, matrix, parts, np.full(matrix.shape[0], self.constant))
+        return parts, np.full(matrix.shape[0], self.constant)
+
+    def own_logit(self, matrix: Matrix) -> Matrix:
+        """Return the logit without what the trees were grown upon, shape (n,)."""
+        found = np.full(matrix.shape[0], self.constant)
+        for number, step in self.steps.items():
+            found += step(matrix[:, number])
+        return found
 
     def logit(self, matrix: Matrix) -> Matrix:
         """Return the logit, shape (n,)."""
-        parts, base = self.split(matrix)
-        return base + parts.sum(axis=1)
+        return self.own_logit(matrix) + (0.0 if self.offset is None else self.offset.logit(matrix))
 
     def to_json(self) -> dict[str, Any]:
         """Return the member as plain JSON."""
@@ -182,8 +192,12 @@ class StumpsMember:
         }
 
     @classmethod
-    def from_json(cls, item: Mapping[str, Any]) -> Self:
-        """Read what :meth:`to_json` wrote."""
+    def from_json(
+        cls,
+        item: Mapping[str, Any],
+        read_offset: Callable[[Mapping[str, Any]], LogisticMember] = LogisticMember.from_json,
+    ) -> Self:
+        """Read what :meth:`to_json` wrote; ``read_offset`` reads what the trees were grown upon."""
         steps = {
             int(number): StepFunction(
                 np.asarray(step["thresholds"], dtype=np.float64),
@@ -192,7 +206,7 @@ class StumpsMember:
             )
             for number, step in item["steps"].items()
         }
-        offset = None if item["offset"] is None else LogisticMember.from_json(item["offset"])
+        offset = None if item["offset"] is None else read_offset(item["offset"])
         return cls(steps, float(item["constant"]), int(item["features"]), int(item["rounds"]), offset)
 
 
@@ -284,13 +298,20 @@ class ShallowMember:
 
     def split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
         """Return each feature's part of the logit, shape (n, n_features), and the base, shape (n,)."""
+        return _add_offset(self.offset, matrix, *self.own_split(matrix))
+
+    def own_split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
+        """Return what :meth:`split` returns, without what the trees were grown upon."""
         parts = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=1))
-        return _add_offset(self.offset, matrix, parts[:, :-1], parts[:, -1])
+        return parts[:, :-1], parts[:, -1]
+
+    def own_logit(self, matrix: Matrix) -> Matrix:
+        """Return the logit without what the trees were grown upon, shape (n,)."""
+        return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=1))
 
     def logit(self, matrix: Matrix) -> Matrix:
         """Return the logit, shape (n,)."""
-        trees = np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=1))
-        return trees if self.offset is None else trees + self.offset.logit(matrix)
+        return self.own_logit(matrix) + (0.0 if self.offset is None else self.offset.logit(matrix))
 
 
 class FreeMember(ShallowMember):

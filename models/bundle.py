@@ -262,14 +262,20 @@ def _members(
     items: Sequence[Mapping[str, Any]], contents: Mapping[str, bytes], prefix: str
 ) -> list[LogisticMember | StumpsMember | ShallowMember]:
     members: list[LogisticMember | StumpsMember | ShallowMember] = []
+    known: dict[str, LogisticMember] = {}
+
+    def logistic(item: Mapping[str, Any]) -> LogisticMember:
+        """Read a regression, or return the one that says the same: what trees stand upon is computed once."""
+        return known.setdefault(json.dumps(item, sort_keys=True), LogisticMember.from_json(item))
+
     for item in items:
         if item["member"] in (ShallowMember.name, FreeMember.name):
             kind = FreeMember if item["member"] == FreeMember.name else ShallowMember
             text = contents[prefix + item["file"]].decode()
-            offset = None if item["offset"] is None else LogisticMember.from_json(item["offset"])
+            offset = None if item["offset"] is None else logistic(item["offset"])
             members.append(kind(text, int(item["features"]), int(item["rounds"]), offset))
         elif item["member"] == StumpsMember.name:
-            members.append(StumpsMember.from_json(item))
+            members.append(StumpsMember.from_json(item, logistic))
         else:
-            members.append(LogisticMember.from_json(item))
+            members.append(logistic(item))
     return members

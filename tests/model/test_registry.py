@@ -23,6 +23,7 @@ from models.bundle import file_hashes
 from models.champions import note_champion, promote_version, roll_back
 from models.gain import compare_rules
 from models.gain_file import read_gain_moments
+from models.logistic import LogisticMember
 from models.registry import find_version, list_versions, load_gain, load_model, open_store, run_folder, set_alias
 from models.unseen import read_unseen
 from models.verdict import Verdict
@@ -121,6 +122,13 @@ def test_a_good_version_loads_by_alias_and_number(copy: Copy) -> None:
         assert found.version == "1"
         assert found.line.model_version == "1"
     assert load_model(copy.workspace, environ={}).version == "1"  # without the key the hashes suffice
+
+
+def test_trees_of_a_loaded_version_share_what_they_stand_upon(copy: Copy) -> None:
+    """It is most of the time that a score takes."""
+    for endpoint in (load_model(copy.workspace).bundle.sql, load_model(copy.workspace).bundle.won):
+        logistic = next(member for member in endpoint.members if isinstance(member, LogisticMember))
+        assert all(getattr(member, "offset", logistic) is logistic for member in endpoint.members)
 
 
 @pytest.mark.usefixtures("never_parsed")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import lightgbm as lgb
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from models.blend import Endpoint
 from models.boosted import (
     BoosterPlan,
     ShallowMember,
@@ -17,7 +19,9 @@ from models.boosted import (
     booster_parameters,
     stumps_from_booster,
 )
+from models.calibration import Calibrator
 from models.logistic import LogisticMember, fit_logistic
+from models.timing import Timing
 from tests.unit.models.members import ROWS, SHAPES, Matrix, rows
 
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)
@@ -103,6 +107,18 @@ def test_what_trees_were_grown_upon_is_added_to_them() -> None:
     bare = ShallowMember(SHALLOW_UPON.text, 5, ROUNDS)
     np.testing.assert_allclose(SHALLOW_UPON.logit(MATRIX), bare.logit(MATRIX) + OFFSET.logit(MATRIX), atol=1e-9)
     assert SHALLOW_UPON.split(MATRIX)[1][0] == pytest.approx(bare.split(MATRIX)[1][0] + OFFSET.base)
+
+
+@QUICK
+@given(ROWS)
+def test_a_blend_weighs_what_its_trees_stand_upon_as_often_as_they_do(matrix: Matrix) -> None:
+    alike = LogisticMember.from_json(OFFSET.to_json())
+    members, weights = (OFFSET, UPON, replace(SHALLOW_UPON, offset=alike), STUMPS), (0.1, 0.2, 0.3, 0.4)
+    blend = Endpoint("sql", 30.0, members, weights, Calibrator("intercept", 1.0, 1.0, 0.0), Timing.plain(30.0))
+    expected = sum(weight * member.logit(matrix) for member, weight in zip(members, weights, strict=True))
+    np.testing.assert_allclose(blend.g(matrix), expected, rtol=0, atol=1e-9)
+    parts, base = blend.split(matrix)
+    np.testing.assert_allclose(parts.sum(axis=1) + base, expected, rtol=0, atol=1e-9)
 
 
 @QUICK
