@@ -42,6 +42,7 @@ COMMON: Mapping[str, Any] = {
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
     "max_bin": 63,
+    "feature_pre_filter": False,  # rows in LightGBM's form are shared by trees with other smallest leaves
 }
 
 
@@ -64,8 +65,17 @@ class BoosterPlan:
     rows: int
 
 
-def booster_parameters(plan: BoosterPlan) -> dict[str, Any]:
-    """Return LightGBM's parameters for a plan (methods 6 and 7)."""
+def booster_parameters(plan: BoosterPlan, kept: float = 1.0) -> dict[str, Any]:
+    """Return LightGBM's parameters for a plan (methods 6 and 7).
+
+    Parameters
+    ----------
+    plan
+        What to grow.
+    kept
+        Share of the rows that trees are grown on, where the others were left out and the kept ones weigh more: a leaf
+        of so many rows holds fewer of them.
+    """
     parameters = dict(COMMON)
     if plan.kind == "stumps":
         parameters |= {
@@ -89,7 +99,7 @@ def booster_parameters(plan: BoosterPlan) -> dict[str, Any]:
             "num_leaves": 8,
             "max_depth": 4,
             "learning_rate": 0.05 if plan.rows < MANY_ROWS else 0.12,
-            "min_data_in_leaf": max(30, plan.rows // 400),
+            "min_data_in_leaf": max(30, round(plan.rows * kept) // 400),
             "min_sum_hessian_in_leaf": 3.0,
             "lambda_l2": 10.0,
             "feature_fraction": 0.5,

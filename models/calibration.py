@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, cast
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize
 from scipy.special import expit, log_expit
+
+from models.level import shift_to
 
 __all__ = ["Calibrator", "fit_calibrator"]
 
@@ -55,7 +57,7 @@ class Calibrator:
     def inverse(self, probability: float) -> float:
         """Return the ``g`` whose probability this is."""
         wanted = float(np.log(probability) - np.log1p(-probability))
-        return _root(lambda g: float(self.logit(np.array([g]))[0]) - wanted, 1_000.0)
+        return float(cast(float, brentq(lambda g: float(self.logit(np.array([g]))[0]) - wanted, -1_000.0, 1_000.0)))
 
     def g_of(self, logit: Matrix) -> Matrix:
         """Return the ``g`` whose calibrated logit is given, shape of ``logit``."""
@@ -70,12 +72,7 @@ class Calibrator:
 
     def shifted_to(self, g: Matrix, mean: float) -> Calibrator:
         """Return the calibrator with its intercept moved until the mean probability over ``g`` is ``mean``."""
-        raw = self.logit(g) - self.intercept
-
-        def excess(intercept: float) -> float:
-            return float(expit(raw + intercept).mean()) - mean
-
-        return Calibrator(self.kind, self.slope, self.slope_high, _root(excess, LOGIT_RANGE))
+        return Calibrator(self.kind, self.slope, self.slope_high, shift_to(self.logit(g) - self.intercept, mean))
 
     def to_json(self) -> dict[str, Any]:
         """Return the calibrator as plain JSON."""
@@ -85,10 +82,6 @@ class Calibrator:
     def from_json(cls, item: Mapping[str, Any]) -> Self:
         """Read what :meth:`to_json` wrote."""
         return cls(item["kind"], float(item["slope"]), float(item["slope_high"]), float(item["intercept"]))
-
-
-def _root(function: Callable[[float], float], reach: float) -> float:
-    return float(cast(float, brentq(function, -reach, reach)))
 
 
 def fit_calibrator(g: Matrix, happened: NDArray[np.bool_], period: NDArray[np.int64] | None = None) -> Calibrator:

@@ -21,6 +21,8 @@ KNOTS = (0.2, 0.4, 0.6, 0.75, 0.85, 0.95)
 # Features that are free of the penalty are scaled up so far that it no longer holds their weights back.
 FREE_SCALE = 10.0
 MIN_HINGE_ROWS = 200
+PIECE = 4_096
+"""Rows that are worked on at a time: their columns stay in the processor's cache, which is three times as fast."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,17 @@ class Transform:
 
     def standard(self, matrix: Matrix) -> Matrix:
         """Return standardised values, shape of ``matrix``, mean 0, missing ones 0."""
-        logged = np.clip(_log_where(matrix, self.is_log), self.low, self.high)
-        return np.where(np.isnan(logged), 0.0, (logged - self.center) / self.scale)
+        return self._standard_of(self._inside(matrix))
+
+    def _inside(self, matrix: Matrix) -> Matrix:
+        """Return the (logged) values, kept inside the range seen in training, shape of ``matrix``."""
+        logged = _log_where(matrix, self.is_log)
+        return np.clip(logged, self.low, self.high, out=logged)
+
+    def _standard_of(self, inside: Matrix) -> Matrix:
+        found = (inside - self.center) / self.scale
+        found[np.isnan(found)] = 0.0
+        return found
 
     def flags(self, matrix: Matrix) -> Matrix:
         """Return centred missing flags, shape of ``matrix``, mean 0."""
@@ -92,11 +103,21 @@ class Transform:
 
     def hinges(self, matrix: Matrix) -> Matrix:
         """Return standardised hinges, shape (n, n_hinges), mean 0, missing ones 0."""
-        chosen = self.hinge_feature
-        columns = matrix[:, chosen]
-        logged = np.where(self.is_log[chosen], np.log1p(np.maximum(columns, 0.0)), columns)
-        above = np.maximum(np.clip(logged, self.low[chosen], self.high[chosen]) - self.hinge_knot, 0.0)
-        return np.where(np.isnan(logged), 0.0, (above - self.hinge_center) / self.hinge_scale)
+        return self._hinges_of(self._inside(matrix))
+
+    def _hinges_of(self, inside: Matrix) -> Matrix:
+        found = inside[:, self.hinge_feature]
+        found -= self.hinge_knot
+        np.maximum(found, 0.0, out=found)  # not a number stays none
+        found -= self.hinge_center
+        found /= self.hinge_scale
+        found[np.isnan(found)] = 0.0
+        return found
+
+    def columns(self, matrix: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+        """Return what :meth:`standard`, :meth:`flags` and :meth:`hinges` return."""
+        inside = self._inside(matrix)
+        return self._standard_of(inside), self.flags(matrix), self._hinges_of(inside)
 
     def to_json(self) -> dict[str, Any]:
         """Return the transform as plain JSON."""
@@ -133,8 +154,14 @@ def _is_logged(column: Matrix, shape: Shape) -> bool:
     return skew > SKEWED
 
 
+def _pieces(count: int) -> list[slice]:
+    return [slice(start, min(start + PIECE, count)) for start in range(0, max(count, 1), PIECE)]
+
+
 def _log_where(matrix: Matrix, is_log: NDArray[np.bool_]) -> Matrix:
-    return np.where(is_log, np.log1p(np.maximum(matrix, 0.0)), matrix)
+    found = matrix.astype(np.float64, copy=True)
+    found[:, is_log] = np.log1p(np.maximum(found[:, is_log], 0.0))
+    return found
 
 
 @dataclass(frozen=True)
@@ -171,12 +198,14 @@ class LogisticMember:
 
     def contributions(self, matrix: Matrix) -> Matrix:
         """Return each feature's part of the logit, shape (n, n_features); with :attr:`base` they sum to it."""
-        parts = self.transform.standard(matrix) * self.weights
-        if self.missing_weights.any():
-            parts += self.transform.flags(matrix) * self.missing_weights
-        bends = self.transform.hinges(matrix) * self.hinge_weights
-        for number, feature in enumerate(self.transform.hinge_feature):
-            parts[:, feature] += bends[:, number]
+        return np.concatenate([self._parts(matrix[rows]) for rows in _pieces(len(matrix))])
+
+    def _parts(self, matrix: Matrix) -> Matrix:
+        standard, flags, hinges = self.transform.columns(matrix)
+        parts = standard * self.weights + flags * self.missing_weights
+        bent, first = np.unique(self.transform.hinge_feature, return_index=True)  # hinges come feature by feature
+        if bent.size:
+            parts[:, bent] += np.add.reduceat(hinges * self.hinge_weights, first, axis=1)
         return parts
 
     def split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
@@ -185,7 +214,9 @@ class LogisticMember:
 
     def logit(self, matrix: Matrix) -> Matrix:
         """Return the logit, shape (n,)."""
-        return self.intercept + self.contributions(matrix).sum(axis=1)
+        # A sum by row, not a product of matrices: a lead's score does not depend on the leads beside it.
+        sums = [self._parts(matrix[rows]).sum(axis=1) for rows in _pieces(len(matrix))]
+        return self.intercept + np.concatenate(sums)
 
     def to_json(self) -> dict[str, Any]:
         """Return the member as plain JSON."""
@@ -259,12 +290,12 @@ class LogisticFitter:
 
     def columns(self, matrix: Matrix) -> Matrix:
         """Return the columns of other rows, shape (m, n_columns), for :meth:`logit`."""
-        found = [
-            self._transform.standard(matrix)[:, self._used],
-            self._transform.flags(matrix)[:, self._flagged],
-            self._transform.hinges(matrix)[:, self._bent],
-        ]
-        return np.hstack(found) * self._scale
+        found = np.empty((len(matrix), len(self._scale)))
+        for rows in _pieces(len(matrix)):
+            standard, flags, hinges = self._transform.columns(matrix[rows])
+            found[rows] = np.hstack([standard[:, self._used], flags[:, self._flagged], hinges[:, self._bent]])
+            found[rows] *= self._scale
+        return found
 
     def logit(self, columns: Matrix) -> Matrix:
         """Return what the regression that was fitted last says of rows, shape (m,)."""

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import expit, logit
+from scipy.special import logit
+
+from models.level import shift_to
 
 __all__ = ["Timing", "fit_timing", "learn_timing"]
 
@@ -152,13 +153,4 @@ def _growth(logit_of: Matrix, days: Matrix, follow_up: Matrix, between: tuple[fl
     shares = [float((days[watched] < day).mean()) if len(z) else 0.0 for day in between]
     if not 0.0 < shares[0] <= shares[1] < 1.0:
         return np.inf if 0.0 == shares[0] < shares[1] else 0.0
-    return _level(z, shares[1]) - _level(z, shares[0])
-
-
-def _level(logit_of: Matrix, share: float) -> float:
-    """Return the shift at which the mean probability is a share."""
-
-    def excess(shift: float) -> float:
-        return float(expit(logit_of + shift).mean()) - share
-
-    return float(cast(float, brentq(excess, -REACH, REACH, xtol=1e-6)))
+    return shift_to(z, shares[1]) - shift_to(z, shares[0])

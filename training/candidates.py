@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import lightgbm as lgb
 import numpy as np
@@ -31,6 +31,7 @@ PENALTIES = (0.0003, 0.0007, 0.0015, 0.003, 0.006, 0.012, 0.03, 0.1, 0.3, 1.0, 3
 ENOUGH_WORSE = 2
 AGES_PENALTY = 1.0
 MAX_GROWTH = 2.0
+BINNING = {"max_bin": 63, "verbosity": -1, "feature_pre_filter": False}
 MAX_ROUNDS = 1000
 PATIENCE, PATIENCE_OF_FREE, PATIENCE_OF_MANY = 150, 50, 30
 MIN_ERRORS = 0.5
@@ -87,6 +88,13 @@ class Upon:
     members: Mapping[int, LogisticMember | None]
     by_fold: Mapping[int, Sample]
     said: Mapping[int, FoldLogits]
+    _binned: dict[int | None, lgb.Dataset] = field(default_factory=dict[int | None, lgb.Dataset])
+
+    def binned(self, data: EndpointData, number: int | None) -> lgb.Dataset:
+        """Return the rows of a fold, or all of them, in LightGBM's form, which every kind of trees shares."""
+        if number not in self._binned:
+            self._binned[number] = _dataset(data, self.sample if number is None else self.by_fold[number])
+        return self._binned[number]
 
 
 Predictor = Callable[[Matrix], Matrix]
@@ -220,11 +228,11 @@ def fit_boosted(data: EndpointData, upon: Upon, kind: TreeKind) -> Candidate:
     evidence = _signs_evidence(data, upon, found) if signed else {}
     for number in range(len(data.folds)):
         if number not in boosters:
-            boosters[number] = _grow_on(data, upon.by_fold[number], plan, chosen)
+            boosters[number] = _grow_on(data, upon, number, plan, chosen)
     grown = _logits_of(data, {number: _predictor(booster, chosen) for number, booster in boosters.items()})
     folds = tuple(trees + upon.said[number] for number, trees in enumerate(grown))
     rounds = round(chosen * _growth(data))
-    booster = _grow_on(data, upon.sample, plan, rounds)
+    booster = _grow_on(data, upon, None, plan, rounds)
 
     def member_of(trees: lgb.Booster, sample: Sample, count: int, offset: LogisticMember | None) -> FittedMember:
         if kind == "stumps":
@@ -268,12 +276,17 @@ def _growth(data: EndpointData) -> float:
     return min(float(np.sqrt(data.settled / trained)), MAX_GROWTH)
 
 
-def fit_ages(data: EndpointData, rows: NDArray[np.int64]) -> LogisticMember | None:
-    """Fit what the ages alone say, where leads are scored at many: the bar for everything else."""
-    if data.ages.size == 0:
-        return None
-    matrix, happened = data.matrix[rows], data.happened[rows]
-    return fit_logistic(matrix, happened, data.shapes, penalty=AGES_PENALTY, only=data.ages, free=data.ages)
+def fit_ages(data: EndpointData, rows: NDArray[np.int64]) -> LogisticMember:
+    """Fit what the ages alone say, where leads are scored at many: the bar for everything else.
+
+    Returns
+    -------
+    LogisticMember
+        Of the columns :attr:`EndpointData.ages` alone.
+    """
+    shapes = [data.shapes[number] for number in data.ages]
+    ages = data.matrix[rows][:, data.ages]
+    return fit_logistic(ages, data.happened[rows], shapes, penalty=AGES_PENALTY, free=np.arange(len(shapes)))
 
 
 def _cross_validate(data: EndpointData, plan: BoosterPlan, upon: Upon) -> tuple[float, int, dict[int, lgb.Booster]]:
@@ -281,9 +294,9 @@ def _cross_validate(data: EndpointData, plan: BoosterPlan, upon: Upon) -> tuple[
     searched = _searched(data)
     boosters: dict[int, lgb.Booster] = {}
     for number, fold in searched:
-        seen = _dataset(data, upon.by_fold[number])
-        booster = lgb.Booster(booster_parameters(plan), seen)
-        future = Sample(fold.test, data.happened[fold.test], upon.said[number].test, None)
+        seen = upon.binned(data, number)
+        booster = lgb.Booster(booster_parameters(plan, upon.by_fold[number].kept), seen)
+        future = Sample(fold.test, data.happened[fold.test], upon.said[number].test, None, len(fold.test))
         booster.add_valid(_dataset(data, future, like=seen), "future")
         boosters[number] = booster
     sizes = np.array([len(fold.test) for _, fold in searched], dtype=np.float64)
@@ -305,8 +318,9 @@ def _grow(booster: lgb.Booster) -> float:
     return float(booster.eval_valid()[0][2])
 
 
-def _grow_on(data: EndpointData, sample: Sample, plan: BoosterPlan, rounds: int) -> lgb.Booster:
-    return lgb.train(booster_parameters(plan), _dataset(data, sample), num_boost_round=rounds)
+def _grow_on(data: EndpointData, upon: Upon, number: int | None, plan: BoosterPlan, rounds: int) -> lgb.Booster:
+    sample = upon.sample if number is None else upon.by_fold[number]
+    return lgb.train(booster_parameters(plan, sample.kept), upon.binned(data, number), num_boost_round=rounds)
 
 
 def _predictor(booster: lgb.Booster, rounds: int) -> Predictor:
@@ -323,5 +337,5 @@ def _dataset(data: EndpointData, sample: Sample, *, like: lgb.Dataset | None = N
         reference=like,
         weight=sample.weights,
         init_score=sample.offset if sample.offset.any() else None,
-        params={"max_bin": 63, "verbosity": -1},
+        params=BINNING,
     )

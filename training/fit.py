@@ -99,9 +99,12 @@ def fit_endpoint(data: EndpointData, progress: Progress, *, follows: LevelUpdate
         blended = [_blend([item.folds[n] for item in candidates], weights) for n in range(len(data.folds))]
         members = tuple(candidate.member for candidate in candidates)
         draft = Endpoint(data.outcome, data.horizon_days, members, weights, PLAIN, Timing.plain(data.horizon_days))
-        endpoint = _in_time(_calibrated(draft, [logits.test for logits in blended], data), data)
+        g = draft.g(data.matrix)
+        endpoint = _calibrated(draft, g, [logits.test for logits in blended], data)
+        z = endpoint.calibrator.logit(endpoint.scale * g)
+        endpoint = _in_time(endpoint, z, data)
         levels = _levels_forward(blended, data)
-        update = _follow_level(data, endpoint, blended, levels, follows)
+        update = _follow_level(data, (endpoint, z), blended, levels, follows)
         step.note(", ".join(f"{kind} {weight:.2f}" for kind, weight in zip(kept, weights, strict=True)))
     moved = [
         level.moved(float(np.log(update.factor_at(fold.start_us))))
@@ -130,8 +133,10 @@ def _blend(parts: Sequence[FoldLogits], weights: Sequence[float]) -> FoldLogits:
     )
 
 
-def _calibrated(draft: Endpoint, blended: Sequence[Matrix], data: EndpointData) -> Endpoint:
+def _calibrated(draft: Endpoint, g: Matrix, blended: Sequence[Matrix], data: EndpointData) -> Endpoint:
     """Calibrate: the slope comes from unseen periods; the level from every mature row, which has the most outcomes.
+
+    ``g`` is the draft's blended logit of every row, shape (n,).
 
     A straight slope becomes part of ``g``, so that 5 points double the odds in every version.
     """
@@ -144,25 +149,28 @@ def _calibrated(draft: Endpoint, blended: Sequence[Matrix], data: EndpointData) 
     happened = data.happened[data.is_mature]
     if not 0 < happened.sum() < len(happened):
         return endpoint
-    level = calibrator.shifted_to(endpoint.g(data.matrix[data.is_mature]), float(happened.mean()))
+    level = calibrator.shifted_to(scale * g[data.is_mature], float(happened.mean()))
     return replace(endpoint, calibrator=level)
 
 
-def _in_time(endpoint: Endpoint, data: EndpointData) -> Endpoint:
-    """Learn when outcomes come, from settled and open rows."""
-    z = endpoint.calibrator.logit(endpoint.g(data.matrix))
+def _in_time(endpoint: Endpoint, z: Matrix, data: EndpointData) -> Endpoint:
+    """Learn when outcomes come, from settled and open rows; ``z`` is the calibrated logit of every row, shape (n,)."""
     watched = data.watched_days(np.arange(len(z)), data.until_us)
     return replace(endpoint, timing=fit_timing(z, data.days, watched, data.horizon_days))
 
 
 def _follow_level(
     data: EndpointData,
-    endpoint: Endpoint,
+    fitted: tuple[Endpoint, Matrix],
     blended: Sequence[FoldLogits],
     levels: Sequence[Calibrator],
     follows: LevelUpdate | None,
 ) -> LevelUpdate:
-    """Replay the level update at the start of each test period, and look at the newest leads of all."""
+    """Replay the level update at the start of each test period, and look at the newest leads of all.
+
+    ``fitted`` is the endpoint and the calibrated logit of every row.
+    """
+    endpoint, z_of_all = fitted
     seen: dict[int, Seen] = {}
     tested: dict[int, list[tuple[NDArray[np.bool_], Matrix]]] = {}
     for fold, logits, level in zip(data.folds, blended, levels, strict=True):
@@ -183,9 +191,7 @@ def _follow_level(
         )
         for start in seen
     ]
-    every = np.arange(len(data.happened))
-    z = endpoint.calibrator.logit(endpoint.g(data.matrix))
-    newest = look_at_recent(data, every, z, endpoint.timing, data.until_us)
+    newest = look_at_recent(data, np.arange(len(data.happened)), z_of_all, endpoint.timing, data.until_us)
     return decide_update(Recent(newest, 1.0 if follows is None else follows.factor), origins)
 
 
@@ -231,6 +237,6 @@ def _age_logit(data: EndpointData) -> Matrix | None:
     """Return what a model of the ages alone says of each tested row."""
     if data.ages.size == 0:
         return None
-    models = [fit_ages(data, fold.train) for fold in data.folds]
-    parts = [m.logit(data.matrix[f.test]) for m, f in zip(models, data.folds, strict=True) if m is not None]
-    return np.concatenate(parts)
+    return np.concatenate(
+        [fit_ages(data, fold.train).logit(data.matrix[fold.test][:, data.ages]) for fold in data.folds]
+    )

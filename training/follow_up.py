@@ -17,7 +17,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import expit
 
 from crm.known import to_micros
@@ -27,6 +26,7 @@ from crm.store import Tables
 from features.build import build_features
 from features.known import DAY_US
 from models.follow_up import MIN_PROPENSITY, Arm, FollowUp, fit_arm, group_sums
+from models.level import shift_to
 from models.logistic import fit_logistic
 from training.learn import Learned
 from training.prepare import TrainingData
@@ -38,8 +38,9 @@ Rows = NDArray[np.int64]
 MIN_SQLS = 50
 MIN_WINS = 30
 MIN_LEFT = 200
+MOST_LEFT = 40_000
+"""Moments of leads that were left alone and had no outcome; four numbers are learned from them."""
 PROPENSITY_PENALTY = 0.01
-REACH = 40.0
 
 
 @dataclass(frozen=True)
@@ -200,10 +201,15 @@ def _left_alone(data: TrainingData, labels: Labels, ended: Matrix) -> Rows:
 
 
 def _fit(data: TrainingData, learned: Learned, handed: _HandedOff, ended: Matrix) -> FollowUp:
-    worked = _Sums.of(data, learned, handed.matrix, handed.group)
-    as_run = _Sums.of(data, learned, data.matrix, data.snapshots.group)
+    worked = _Sums.of(data, learned, (handed.matrix, handed.group), np.arange(len(handed.group)))
+    left = [_left_alone(data, labels, ended) for labels in (data.sql, data.won)]
+    drawn, weights = _drawn(data, np.union1d(*left))
+    as_run = _Sums.of(data, learned, (data.matrix, data.snapshots.group), drawn)
     sql, won = (_arms(worked, labels, np.flatnonzero(labels.is_mature)) for labels in (handed.sql, handed.won))
-    sql_left, won_left = (_arms(as_run, labels, _left_alone(data, labels, ended)) for labels in (data.sql, data.won))
+    sql_left, won_left = (
+        _arms(as_run, labels, np.intersect1d(rows, drawn), weights)
+        for labels, rows in zip((data.sql, data.won), left, strict=True)
+    )
     reached = data.follow_up_days >= data.sql.horizon_days
     propensity = fit_logistic(
         data.matrix[reached],
@@ -215,6 +221,23 @@ def _fit(data: TrainingData, learned: Learned, handed: _HandedOff, ended: Matrix
     return FollowUp(sql[0], sql_left[0], won, won_left, propensity, *counts, decides=False)
 
 
+def _drawn(data: TrainingData, rows: Rows) -> tuple[Rows, Matrix]:
+    """Keep every row with an outcome and of very many others a drawn part, which weigh as many as they stand for.
+
+    Returns
+    -------
+    rows, weights
+        Row numbers; weights of all rows of the data, shape (n,).
+    """
+    came = (data.sql.happened | data.won.happened)[rows]
+    share = min(MOST_LEFT / max(int((~came).sum()), 1), 1.0)
+    names = pd.util.hash_array(data.snapshots.as_of_us[rows]) ^ pd.util.hash_array(data.snapshots.lead[rows])
+    kept = rows[came | (pd.util.hash_array(names) / 2.0**64 < share)]
+    weights = np.full(len(data.sql.happened), 1.0 / share)
+    weights[rows[came]] = 1.0
+    return kept, weights
+
+
 @dataclass(frozen=True)
 class _Sums:
     """Group sums of rows by the SQL and the won endpoint: by fold models that did not know the account, and final."""
@@ -223,39 +246,36 @@ class _Sums:
     final: tuple[Matrix, Matrix]
 
     @classmethod
-    def of(cls, data: TrainingData, learned: Learned, matrix: Matrix, group: Rows) -> _Sums:
+    def of(cls, data: TrainingData, learned: Learned, moments: tuple[Matrix, Rows], asked: Rows) -> _Sums:
+        """Sum for the asked rows of ``moments``, features and accounts; the sums of the others are NaN."""
+        matrix, group = moments
         unseen: list[Matrix] = []
         final: list[Matrix] = []
         for fitted, folds in ((learned.sql, learned.folds["sql"]), (learned.won, learned.folds["won"])):
-            sums = np.full((len(matrix), 3), np.nan)
+            sums, whole = np.full((len(matrix), 3), np.nan), np.full((len(matrix), 3), np.nan)
             for endpoint, fold in zip(fitted.by_fold, folds, strict=False):
                 taught = np.unique(data.snapshots.group[np.concatenate([fold.train, fold.open])])
-                rows = np.flatnonzero(~np.isin(group, taught))  # later folds, who know more, come last and stay
+                rows = asked[~np.isin(group[asked], taught)]  # later folds, who know more, come last and stay
                 same_scale = replace(endpoint, scale=fitted.endpoint.scale)
                 sums[rows] = group_sums(data.features, same_scale, matrix[rows])
+            whole[asked] = group_sums(data.features, fitted.endpoint, matrix[asked])
             unseen.append(sums)
-            final.append(group_sums(data.features, fitted.endpoint, matrix))
+            final.append(whole)
         return cls((unseen[0], unseen[1]), (final[0], final[1]))
 
 
-def _arms(sums: _Sums, labels: Labels, rows: Rows) -> tuple[Arm, Arm]:
+def _arms(sums: _Sums, labels: Labels, rows: Rows, weights: Matrix | None = None) -> tuple[Arm, Arm]:
     """Fit the slopes on unseen sums; set the level so that the final endpoint's mean is the share that happened."""
     arms: list[Arm] = []
+    weight = np.ones(len(labels.happened)) if weights is None else weights
     for unseen in sums.unseen:
         known = rows[~np.isnan(unseen[rows, 0])]
-        arms.append(fit_arm(unseen[known], labels.happened[known]))
+        arms.append(fit_arm(unseen[known], labels.happened[known], weight[known]))
     logits = [arm.logit(final[rows]) for arm, final in zip(arms, sums.final, strict=True)]
     # Half an outcome is added, as no share is nought for certain.
-    share = (labels.happened[rows].sum() + 0.5) / (len(rows) + 1.0)
-    together = _level(0.5 * (logits[0] + logits[1]), share)
+    share = float(weight[rows] @ labels.happened[rows] + 0.5) / float(weight[rows].sum() + 1.0)
+    together = shift_to(0.5 * (logits[0] + logits[1]), share, weight[rows])
     if labels.outcome == "sql":
-        alone = _level(logits[0], share)
+        alone = shift_to(logits[0], share, weight[rows])
         return arms[0].moved(alone), arms[1].moved(2.0 * together - alone)
     return arms[0].moved(together), arms[1].moved(together)
-
-
-def _level(logit: Matrix, share: float) -> float:
-    def excess(by: float) -> float:
-        return float(expit(logit + by).mean()) - share
-
-    return float(brentq(excess, -REACH, REACH))  # pyright: ignore[reportArgumentType]

@@ -17,7 +17,7 @@ from features.build import build_features
 from models.bundle import Bundle
 from models.line import Line, Replay, crossings, set_price
 from models.line_terms import Band
-from models.scoring import CENTRE, points_per_logit, probabilities, worth_of
+from models.scoring import CENTRE, points_per_logit, probabilities, revenue_of
 from training.equivalents import equivalents
 from training.snapshots import WEEK_US, Snapshots, moments_at_end, scoring_moments
 
@@ -72,23 +72,25 @@ def replay_weeks(
         # own, that row may lie anywhere before.
         is_weekly = config.snapshots.is_default or config.snapshots.weekly
         moments = scoring_moments(tables, config.snapshots, seen, since_us=start - WEEK_US + 1 if is_weekly else 0)
-        revenue = _scored(tables, moments, bundle)[1]
+        revenue = _worth(tables, moments, bundle)[1]
         # Row times in (start + (w - 1) weeks, start + w weeks] belong to week w; week 0 is the state before.
         week = np.ceil((moments.as_of_us - start) / WEEK_US).clip(0, weeks).astype(np.int64)
         starts = tuple(from_micros(start + w * WEEK_US).date().isoformat() for w in range(weeks))
         step.note(f"{int((week > 0).sum()):,} scorings of {len(np.unique(moments.lead[week > 0])):,} leads")
         at_end = moments_at_end(tables, seen)
-        now, segments = _scored(tables, at_end, bundle), segments_of(tables, config, at_end.moments)
+        p_won, at_risk, matrix = _worth(tables, at_end, bundle)
+        now = p_won, at_risk, bundle.score_endpoint.g(matrix) if len(matrix) else np.zeros(0)
+        segments = segments_of(tables, config, at_end.moments)
     return ReplayedWeeks(Replay(moments.lead, week, revenue, starts), now, segments)
 
 
-def _scored(tables: Tables, moments: Snapshots, bundle: Bundle) -> tuple[Matrix, Matrix, Matrix]:
-    """Return chance to win, expected revenue and blended logit, each of shape (n,)."""
+def _worth(tables: Tables, moments: Snapshots, bundle: Bundle) -> tuple[Matrix, Matrix, Matrix]:
+    """Return chance to win and expected revenue, each of shape (n,), and the features, shape (n, n_features)."""
     if len(moments.as_of_us) == 0:
-        return np.zeros(0), np.zeros(0), np.zeros(0)
+        return np.zeros(0), np.zeros(0), np.zeros((0, len(bundle.features.features)))
     matrix = build_features(tables, moments.moments, bundle.features)
     p_won = probabilities(bundle, matrix)[1]
-    return p_won, worth_of(bundle, matrix, p_won).revenue, bundle.score_endpoint.g(matrix)
+    return p_won, revenue_of(bundle, matrix, p_won), matrix
 
 
 def draw_line(

@@ -8,8 +8,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from crm.errors import TooFewOutcomesError
@@ -23,6 +21,7 @@ from features.known import DAY_US
 from features.lead_features import AttributeIs, AttributeMissing, AttributeOther
 from features.learn import learn_features
 from features.spec import FeatureSet
+from models.level import shift_to
 from models.scorecard import Entry, LevelEntry, LevelGroup, RangeEntry, Scorecard, TableFacts
 from training.prepare import TrainingData
 from training.scorecard_trees import choose_rounds, fit_lookups
@@ -226,7 +225,7 @@ def fit_scorecard(
     )
     slope = _slope(data, [(number, rows, z) for number, (rows, z) in enumerate(tested)])
     scored = card.logit(_points(card, data, every))
-    level = slope * card.intercept + _level(slope * scored, float(data.happened.mean()))
+    level = slope * card.intercept + shift_to(slope * scored, float(data.happened.mean()))
     rows = np.concatenate([fold.test for fold in data.folds])
     card = replace(card, slope=slope, intercept=level)
     return CardFit(card, data.rows[rows], logit, plan.rounds, data.outcomes())
@@ -265,7 +264,7 @@ def _fit_card(plan: _Plan, rows: Rows) -> Scorecard:
     card = Scorecard(
         tuple(item.entry for item in found), plan.points_per_doubling, 0.0, 1.0, data.outcome, data.horizon_days
     )
-    return replace(card, intercept=_level(card.logit(_points(card, data, rows)), float(data.happened[rows].mean())))
+    return replace(card, intercept=shift_to(card.logit(_points(card, data, rows)), float(data.happened[rows].mean())))
 
 
 @dataclass(frozen=True)
@@ -372,16 +371,6 @@ def _slope(data: CardRows, tested: Sequence[Tested]) -> float:
     return slope if slope > 0 else 1.0
 
 
-def _level(z: Matrix, rate: float) -> float:
-    """Return the level at which the mean probability of log-odds is a rate."""
-
-    def excess(level: float) -> float:
-        return float(expit(z + level).mean()) - rate
-
-    reach = 60.0 + float(np.abs(z).max(initial=0.0))
-    return float(brentq(excess, -reach, reach)) if 0 < rate < 1 else 0.0  # pyright: ignore[reportArgumentType]
-
-
 def _forward(data: CardRows, fold: Fold, test: Matrix, train: Matrix, tested: Sequence[tuple[Rows, Matrix]]) -> Matrix:
     """Calibrate a fold as it would have been at the start of its test period.
 
@@ -394,4 +383,4 @@ def _forward(data: CardRows, fold: Fold, test: Matrix, train: Matrix, tested: Se
         if other.start_us < fold.start_us and data.happened[rows][settled].any():
             seen.append((number, rows[settled], z[settled]))
     slope = _slope(data, seen)
-    return slope * test + _level(slope * train, float(data.happened[fold.train].mean()))
+    return slope * test + shift_to(slope * train, float(data.happened[fold.train].mean()))

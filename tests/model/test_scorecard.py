@@ -76,7 +76,8 @@ def test_the_card_is_judged_on_every_lead_that_the_model_was_judged_on(made: Mad
     judged = of_4000.result.judged[made.card.outcome]
     assert made.agreement.leads == len(judged.happened)
     assert made.agreement.outcomes == int(judged.happened.sum())
-    assert made.agreement.metrics["model_auc"].value == pytest.approx(judged.metrics["auc"].value, abs=1e-6)
+    # Not quite the same: what is served holds the chance of a win at that of an SQL, the endpoint is judged before.
+    assert made.agreement.metrics["model_auc"].value == pytest.approx(judged.metrics["auc"].value, abs=2e-3)
 
 
 def test_the_line_in_points_takes_about_as_many_leads(made: MadeScorecard) -> None:

@@ -12,7 +12,7 @@ from scipy.stats import spearmanr
 
 from crm.progress import Silent
 from training import candidates
-from training.candidates import PENALTIES, fit_ages, fit_boosted, fit_logistic_member
+from training.candidates import PENALTIES, fit_boosted, fit_logistic_member
 from training.choice import saving
 from training.endpoint_data import EndpointData, Reading
 from training.fit import FittedEndpoint, fit_endpoint
@@ -90,7 +90,7 @@ def test_where_leads_have_one_age_trees_stand_on_nothing(world: tuple[EndpointDa
     _, upon = fit_logistic_member(data)
     assert upon.member is None
     assert not any(said.test.any() for said in upon.said.values())
-    assert fit_ages(data, data.folds[0].train) is None
+    assert fit_endpoint(data, Silent()).age_logit is None
 
 
 def test_a_penalty_is_found_on_either_side_of_the_list() -> None:
