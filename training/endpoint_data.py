@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from features.feature import Direction, Shape
 from features.known import DAY_US
 from models.timing import learn_timing
+from training.drawing import even_draw
 from training.splits import Fold
 
 __all__ = ["SETTLED", "EndpointData", "Reading", "Sample"]
@@ -197,9 +197,7 @@ class EndpointData:
         share = max(FEWEST_WITHOUT, WITHOUT_PER_OUTCOME * float(whole.happened.sum())) / max(without, 1)
         if share >= 1.0:
             return whole
-        # Drawn by lead and moment: a row is kept or left out whichever other rows there are.
-        names = pd.util.hash_array(self.as_of_us[whole.rows]) ^ pd.util.hash_array(self.lead[whole.rows])
-        drawn = pd.util.hash_array(names) / 2.0**64 < share
+        drawn = even_draw(self.lead[whole.rows], self.as_of_us[whole.rows]) < share
         kept = np.flatnonzero(whole.happened | drawn)
         weights = np.where(whole.happened, 1.0, 1.0 / share) * (1.0 if whole.weights is None else whole.weights)
         return Sample(whole.rows[kept], whole.happened[kept], whole.offset[kept], weights[kept], whole.population)

@@ -27,7 +27,8 @@ from features.build import build_features
 from features.known import DAY_US
 from models.follow_up import MIN_PROPENSITY, Arm, FollowUp, fit_arm, group_sums
 from models.level import shift_to
-from models.logistic import fit_logistic
+from models.logistic import LogisticFitter, LogisticMember
+from training.drawing import even_draw
 from training.learn import Learned
 from training.prepare import TrainingData
 
@@ -40,6 +41,8 @@ MIN_WINS = 30
 MIN_LEFT = 200
 MOST_LEFT = 40_000
 """Moments of leads that were left alone and had no outcome; four numbers are learned from them."""
+MOST_ASKED = 60_000
+"""Moments from which it is learned who is handed over."""
 PROPENSITY_PENALTY = 0.01
 
 
@@ -210,15 +213,27 @@ def _fit(data: TrainingData, learned: Learned, handed: _HandedOff, ended: Matrix
         _arms(as_run, labels, np.intersect1d(rows, drawn), weights)
         for labels, rows in zip((data.sql, data.won), left, strict=True)
     )
-    reached = data.follow_up_days >= data.sql.horizon_days
-    propensity = fit_logistic(
-        data.matrix[reached],
-        (ended < data.sql.horizon_days)[reached],
-        tuple(feature.shape for feature in data.features.features),
-        penalty=PROPENSITY_PENALTY,
-    )
+    propensity = _propensity(data, ended)
     counts = int(handed.sql.is_mature.sum()), _count(handed.sql), _count(handed.won)
     return FollowUp(sql[0], sql_left[0], won, won_left, propensity, *counts, decides=False)
+
+
+def _propensity(data: TrainingData, ended: Matrix) -> LogisticMember:
+    """Learn the chance of a hand-off within the SQL horizon from the snapshots that were watched for so long."""
+    reached = np.flatnonzero(data.follow_up_days >= data.sql.horizon_days)
+    share = min(MOST_ASKED / max(len(reached), 1), 1.0)
+    rows = reached[_draws(data, reached) < share]
+    fitter = LogisticFitter(
+        data.matrix[rows],
+        (ended < data.sql.horizon_days)[rows],
+        tuple(feature.shape for feature in data.features.features),
+        weights=np.full(len(rows), 1.0 / share),
+    )
+    return fitter.fit(PROPENSITY_PENALTY)[0]
+
+
+def _draws(data: TrainingData, rows: Rows) -> Matrix:
+    return even_draw(data.snapshots.lead[rows], data.snapshots.as_of_us[rows])
 
 
 def _drawn(data: TrainingData, rows: Rows) -> tuple[Rows, Matrix]:
@@ -231,8 +246,7 @@ def _drawn(data: TrainingData, rows: Rows) -> tuple[Rows, Matrix]:
     """
     came = (data.sql.happened | data.won.happened)[rows]
     share = min(MOST_LEFT / max(int((~came).sum()), 1), 1.0)
-    names = pd.util.hash_array(data.snapshots.as_of_us[rows]) ^ pd.util.hash_array(data.snapshots.lead[rows])
-    kept = rows[came | (pd.util.hash_array(names) / 2.0**64 < share)]
+    kept = rows[came | (_draws(data, rows) < share)]
     weights = np.full(len(data.sql.happened), 1.0 / share)
     weights[rows[came]] = 1.0
     return kept, weights
