@@ -87,8 +87,8 @@ def capacity_grid(
     found: list[GridRow] = []
     for capacity in capacities:
         price = set_price(replay, worth, capacity)[0]
-        count = float(crossings(replay, worth, price).mean())
-        value = float(worth[first_crossings(replay, worth, price)].sum()) / max(replay.weeks, 1)
+        count = replay.a_week(float(crossings(replay, worth, price).sum()))
+        value = replay.a_week(float(worth[first_crossings(replay, worth, price)].sum()))
         compared = None
         if unseen is not None:
             compared = compare_rules(unseen, margin=margin, touch_cost=touch_cost, capacity=capacity, draws=DRAWS)

@@ -35,13 +35,15 @@ def shift_to(logits: Matrix, share: float, weights: Matrix | None = None) -> flo
     Raises
     ------
     ValueError
-        When no shift gives that share.
+        When the share is none or all, which no shift gives.
 
     Examples
     --------
     >>> bool(np.isclose(shift_to(np.array([0.0, 0.0]), 0.8), np.log(4)))
     True
     """
+    if not 0.0 < share < 1.0:
+        raise ValueError(f"no shift gives a share of {share}")
     wanted, shift = float(logit(share)), 0.0
     for _ in range(STEPS):
         p = expit(logits + shift)

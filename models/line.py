@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from models.line_terms import Band, Equivalent, LineGain
 __all__ = ["Line", "LineGain", "Replay", "crossings", "first_crossings", "set_price"]
 
 Matrix = NDArray[np.float64]
+Amount = TypeVar("Amount", float, Matrix)
 QUANTILES = 101
 SHOWN_PRICES = 400
 # What a document without these says is what it said before there were any, and so is its version.
@@ -157,24 +158,31 @@ class Replay:
         Shape (n,), workspace currency.
     starts
         Start of each replayed week, ISO dates, length ``weeks``.
+    share
+        Share of the leads that are replayed; of very many, a part is enough.
     """
 
     lead: NDArray[np.int64]
     week: NDArray[np.int64]
     expected_revenue: Matrix
     starts: tuple[str, ...]
+    share: float = 1.0
 
     @property
     def weeks(self) -> int:
         """How many weeks were replayed."""
         return len(self.starts)
 
+    def a_week(self, total: Amount) -> Amount:
+        """Return what a total over the replayed weeks and leads is a week over all leads."""
+        return total / max(self.weeks, 1) / self.share
+
 
 def crossings(replay: Replay, value: Matrix, price: float) -> NDArray[np.int64]:
     """Count first crossings by week at a price, shape (weeks,).
 
-    A lead crosses in the first week in which its expected value is above ``max(price, 0)``; leads that were above
-    before the replay began do not cross again.
+    Leads that are replayed count, which may be a part of all. A lead crosses in the first week in which its expected
+    value is above ``max(price, 0)``; leads that were above before the replay began do not cross again.
 
     Parameters
     ----------
@@ -235,12 +243,12 @@ def set_price(replay: Replay, value: Matrix, capacity: float | None) -> tuple[fl
         return 0.0, ((0.0, 0.0),)
     grid = np.append(0.0, np.unique(np.quantile(above, np.linspace(0.0, 1.0, SHOWN_PRICES))))
     before, best = _heights(replay, value)
-    shown = tuple((float(c), float(_count(before, best, c)) / replay.weeks) for c in grid)
+    shown = tuple((float(c), replay.a_week(float(_count(before, best, c)))) for c in grid)
     if capacity is None:
         return 0.0, shown
     # At the highest value nobody crosses, so some price always fits.
     prices = np.unique(np.append(0.0, best))
-    return float(prices[_count(before, best, prices) / replay.weeks <= capacity][0]), shown
+    return float(prices[replay.a_week(_count(before, best, prices).astype(np.float64)) <= capacity][0]), shown
 
 
 def _heights(replay: Replay, value: Matrix) -> tuple[Matrix, Matrix]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["even_draw"]
+__all__ = ["draw_accounts", "even_draw"]
 
 
 def even_draw(lead: NDArray[np.int64], as_of_us: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -21,3 +21,18 @@ def even_draw(lead: NDArray[np.int64], as_of_us: NDArray[np.int64]) -> NDArray[n
     """
     names = pd.util.hash_array(as_of_us) ^ pd.util.hash_array(lead)
     return pd.util.hash_array(names) / 2.0**64
+
+
+def draw_accounts(group: NDArray[np.int64], most: int) -> NDArray[np.bool_]:
+    """Return which rows to keep, so that about ``most`` stay and every account stays or goes as a whole, shape (n,).
+
+    Parameters
+    ----------
+    group
+        Account number of each row, shape (n,).
+    most
+        Rows to keep; all of them where there are no more.
+    """
+    if len(group) <= most:
+        return np.ones(len(group), dtype=bool)
+    return pd.util.hash_array(group) / 2.0**64 < most / len(group)

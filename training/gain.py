@@ -26,6 +26,7 @@ from features.build import build_features
 from features.known import DAY_US
 from models.amount import AmountModel
 from models.gain import Comparison, GainRows, Picks, compare_rules, pick_leads
+from training.drawing import draw_accounts
 from training.learn import Learned, amount_before
 from training.prepare import TrainingData
 from training.replay import REPLAY_WEEKS
@@ -172,11 +173,9 @@ def _thin(
     moments: Snapshots, is_old: NDArray[np.bool_], of_fold: NDArray[np.int64]
 ) -> tuple[Snapshots, NDArray[np.bool_], NDArray[np.int64], float]:
     """Leave out leads that every fold had learned from, and of very many accounts all but a drawn share."""
-    unseen = of_fold >= 0
-    parts = max(int(np.ceil(unseen.sum() / MOST_ROWS)), 1)
-    keep = unseen & (pd.util.hash_array(moments.group) % parts == 0)
-    share = len(np.unique(moments.lead[keep])) / max(len(np.unique(moments.lead)), 1)
-    rows = np.flatnonzero(keep)
+    unseen = np.flatnonzero(of_fold >= 0)
+    rows = unseen[draw_accounts(moments.group[unseen], MOST_ROWS)]
+    share = len(np.unique(moments.lead[rows])) / max(len(np.unique(moments.lead)), 1)
     return moments.only(rows), is_old[rows], of_fold[rows], share
 
 

@@ -69,4 +69,4 @@ def line_values(parts: ReportParts) -> tuple[tuple[float, float, float], ...]:
 def _crossed(replay: Replay, worth: NDArray[np.float64], price: float) -> tuple[float, float]:
     """Return first crossings at a price and their expected value, each a week."""
     crossing = first_crossings(replay, worth, price)
-    return len(crossing) / replay.weeks, float(worth[crossing].sum()) / replay.weeks
+    return replay.a_week(float(len(crossing))), replay.a_week(float(worth[crossing].sum()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,16 @@ def test_the_smallest_price_is_found_among_many_values() -> None:
     assert crossings(replay, replay.expected_revenue, price).sum() == 21
     assert price in replay.expected_revenue
     assert len(curve) <= 500
+
+
+@QUICK
+@given(replays, st.sampled_from((0.25, 1.0, 2.0)))
+def test_half_of_the_leads_tell_what_all_of_them_do(rows: list[tuple[int, int, float]], capacity: float) -> None:
+    twice = replay_of([*rows, *((lead + 9, week, value) for lead, week, value in rows)])
+    half = replace(replay_of(rows), share=0.5)
+    found = [set_price(replay, replay.expected_revenue, capacity) for replay in (twice, half)]
+    assert found[0][0] == found[1][0]
+    np.testing.assert_allclose([count for _, count in found[0][1]][0], [count for _, count in found[1][1]][0])
 
 
 def test_no_capacity_or_enough_of_it_gives_a_price_of_zero() -> None:
