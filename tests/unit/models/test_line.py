@@ -112,7 +112,7 @@ def test_half_of_the_leads_tell_what_all_of_them_do(rows: list[tuple[int, int, f
     half = replace(replay_of(rows), share=0.5)
     found = [set_price(replay, replay.expected_revenue, capacity) for replay in (twice, half)]
     assert found[0][0] == found[1][0]
-    np.testing.assert_allclose([count for _, count in found[0][1]][0], [count for _, count in found[1][1]][0])
+    np.testing.assert_allclose(found[0][1][0][1], found[1][1][0][1])
 
 
 def test_no_capacity_or_enough_of_it_gives_a_price_of_zero() -> None:
