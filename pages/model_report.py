@@ -17,6 +17,7 @@ from pages.report_curves import curves_section
 from pages.report_data import ModelReport
 from pages.report_endpoint import endpoint_section
 from pages.report_facts import facts_of
+from pages.report_hand_offs import hand_offs_section
 from pages.report_line import amount_table, examples_table, line_section, signals_figure
 from pages.report_maturity import leaks_section, maturity_section
 from pages.report_origins import origins_section
@@ -32,7 +33,7 @@ __all__ = ["ModelPage", "model_page", "render_model_report"]
 
 MORE: Mapping[str, tuple[Callable[[Context], Section | None], ...]] = {
     "endpoints": (origins_section, calibration_section, weak_section, censored_section),
-    "line": (capacity_section, revenue_section),
+    "line": (capacity_section, revenue_section, hand_offs_section),
     "signals": (curves_section,),
     "data": (maturity_section, leaks_section),
 }

@@ -15,7 +15,9 @@ __all__ = [
     "CensoredRow",
     "Curve",
     "CurveBin",
+    "CutOffRow",
     "Evidence",
+    "HandOffReport",
     "LeakRow",
     "LevelRow",
     "LevelState",
@@ -230,6 +232,48 @@ class RevenueReport:
 
 
 @dataclass(frozen=True)
+class CutOffRow:
+    """Leads around the old rule's cut-off, inside one bandwidth in points.
+
+    ``handed`` and ``happened`` are by how much the shares of hand-offs and of SQLs jump at the cut-off, ``effect`` the
+    second over the first, ``bunching`` the logarithm of the density of leads above over that below.
+    """
+
+    bandwidth: float
+    below: int
+    above: int
+    handed: Estimate
+    happened: Estimate
+    effect: Estimate
+    bunching: Estimate
+
+
+@dataclass(frozen=True)
+class HandOffReport:
+    """What hand-offs tell: of how many, and what working a lead changes.
+
+    ``slopes`` and ``slopes_left`` are how much fit, engagement and freshness count if a lead is handed off and if it is
+    left alone, 1 being as much as things are run; empty without a term, for which ``missing`` gives the reason.
+    ``overlap`` is the share of snapshots with a chance of a hand-off of at least 2%. The ``cut_off`` rows compare leads
+    around so many ``points`` of the old rule, whose SQLs count for ``days`` from creation; ``cut_off_missing`` says why
+    there are none.
+    """
+
+    hand_offs: int
+    sqls: int
+    wins: int
+    decides: bool
+    missing: str
+    cut_off_missing: str
+    slopes: tuple[float, ...] = ()
+    slopes_left: tuple[float, ...] = ()
+    overlap: float | None = None
+    points: float | None = None
+    days: float | None = None
+    cut_off: tuple[CutOffRow, ...] = ()
+
+
+@dataclass(frozen=True)
 class LevelState:
     """Whether the level of an endpoint follows the newest leads, and by which factor of the odds."""
 
@@ -255,6 +299,7 @@ class Evidence:
     censored: tuple[CensoredRow, ...] = ()
     revenue: RevenueReport | None = None
     level_states: tuple[LevelState, ...] = ()
+    hand_offs: HandOffReport | None = None
     has_old_rule: bool = True
     line_values: tuple[tuple[float, float, float], ...] = field(default=())
     """Triples (price of the line, first crossings a week, expected value a week of those that cross)."""

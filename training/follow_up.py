@@ -32,7 +32,7 @@ from training.drawing import even_draw
 from training.learn import Learned
 from training.prepare import TrainingData
 
-__all__ = ["MIN_SQLS", "MIN_WINS", "FollowUpFound", "learn_follow_up"]
+__all__ = ["MIN_SQLS", "MIN_WINS", "FollowUpFound", "first_hand_offs", "learn_follow_up"]
 
 Matrix = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -152,7 +152,7 @@ def _hand_offs(tables: Tables, data: TrainingData) -> _HandedOff | None:
         return None
     known = pd.Series(data.snapshots.group, index=data.snapshots.moments.column("lead_id").to_pylist())
     known = known[~known.index.duplicated()]
-    first = _first_hand_offs(tables, data)
+    first = first_hand_offs(tables, data)
     until = to_micros(data.seen.observed_until)
     since = 0 if data.seen.observed_from is None else to_micros(data.seen.observed_from)
     inside = first["as_of_us"].between(since, until) & first["lead_id"].isin(known.index)
@@ -175,8 +175,16 @@ def _hand_offs(tables: Tables, data: TrainingData) -> _HandedOff | None:
     return _HandedOff(build_features(tables, moments, data.features), group, sql, won)
 
 
-def _first_hand_offs(tables: Tables, data: TrainingData) -> pd.DataFrame:
-    """List each lead's first hand-off as recorded by the run's moment: lead_id, as_of_us, in order of leads."""
+def first_hand_offs(tables: Tables, data: TrainingData) -> pd.DataFrame:
+    """List each lead's first hand-off as recorded by the run's moment: ``lead_id`` and ``as_of_us``, in order of leads.
+
+    Parameters
+    ----------
+    tables
+        The workspace's tables, with hand-offs.
+    data
+        Whose run's moment it is.
+    """
     table = tables.table("hand_offs")
     table = table.filter(table["recorded_us"] <= to_micros(data.seen.as_of))
     rows = table.select("lead_id", as_of_us=table["handed_off_us"]).to_pyarrow().to_pandas()

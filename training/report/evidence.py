@@ -6,6 +6,7 @@ from pages.report_evidence import BacktestRun, Evidence
 from training.report.calibration import level_rows, level_states, reliability_report
 from training.report.censoring import censored_row
 from training.report.curves import feature_curves
+from training.report.hand_offs import hand_off_report
 from training.report.leaks import leak_rows
 from training.report.line import line_values
 from training.report.maturity import month_rows
@@ -44,6 +45,7 @@ def gather_evidence(parts: ReportParts, backtest: BacktestRun | None = None) -> 
         censored=tuple(found for one in unseen if (found := censored_row(parts, one)) is not None),
         revenue=revenue_report(parts, won),
         level_states=level_states(parts),
+        hand_offs=hand_off_report(parts),
         has_old_rule=parts.rules is not None,
         line_values=line_values(parts),
     )

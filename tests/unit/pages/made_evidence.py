@@ -8,7 +8,9 @@ from pages.report_evidence import (
     CensoredRow,
     Curve,
     CurveBin,
+    CutOffRow,
     Evidence,
+    HandOffReport,
     LeakRow,
     LevelRow,
     LevelState,
@@ -104,6 +106,23 @@ def make_evidence(group: str = "enterprise") -> Evidence:
             Estimate(4.4e7, 3.1e7, 5.9e7),
             6_218,
             Estimate(-612.0, -1_900.0, 880.0),
+        ),
+        hand_offs=HandOffReport(
+            2_139,
+            353,
+            151,
+            False,
+            "",
+            "",
+            (0.91, 1.08, 0.12),
+            (1.02, 0.95, 0.9),
+            0.68,
+            95.0,
+            60.0,
+            tuple(
+                CutOffRow(width, 410, 380, *(Estimate(at, at - 0.1, at + 0.1) for at in (0.61, 0.09, 0.15, 0.02)))
+                for width in (20.0, 10.0, 40.0)
+            ),
         ),
         level_states=(LevelState("sql", 1.12, 6, True), LevelState("won", 1.0, 2, False)),
         has_old_rule=True,
