@@ -86,9 +86,12 @@ def _tenths(expected: Matrix, actual: Matrix, account: NDArray[np.int64]) -> tup
 
 
 def _now(parts: ReportParts) -> tuple[Estimate | None, Estimate | None, int]:
-    """Return what all leads at risk now bring together by chance, and the mean expected value of one of them."""
-    weeks, line = parts.weeks, parts.drawn[0]
-    if not weeks.p_won.size or not weeks.p_won.sum() > 0:
+    """Return what all leads at risk now bring together by chance, and the mean expected value of one of them.
+
+    Nothing where the line speaks of what working a lead adds: that is no revenue that wins as they are run could bring.
+    """
+    weeks, line, term = parts.weeks, parts.drawn[0], parts.bundle.follow_up
+    if not weeks.p_won.size or not weeks.p_won.sum() > 0 or (term is not None and term.decides):
         return None, None, 0
     mean = np.divide(weeks.revenue, weeks.p_won, out=np.zeros_like(weeks.revenue), where=weeks.p_won > 0)
     total = revenue_sum_of(parts.bundle.amount, weeks.p_won, mean, seed=SEED, draws=SUM_DRAWS)
