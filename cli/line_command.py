@@ -39,6 +39,14 @@ NOT_KEPT = (
     "Old rule and new line are not compared: the gain is not kept with version {version}, which was trained before it "
     "was, without an old rule, or on too short a history. To have it, train again."
 )
+OTHER_BASIS = (
+    "Old rule and new line are not compared: the line speaks of what working a lead adds, which outcomes as things "
+    "were run do not judge."
+)
+TOO_EARLY = (
+    "Old rule and new line are not compared: the weeks kept with the version hold outcomes recorded until {day}, which "
+    "were not known by then. To have it, give no --as-of, or a later one."
+)
 NO_LEADS = (
     "Which leads are gained and lost is not known here: '{path}' is missing or of another training. To have it, train "
     "again."
@@ -125,7 +133,7 @@ def line(folder: Path, as_json: bool, as_of: str | None, **given: Any) -> int:
     model = load_model(workspace, with_saved_line=False)
     is_asked = bool(asked) or given["save"] or as_of is not None
     in_force = None if is_asked else saved_line(workspace, model.version)
-    config = config if in_force is None else _changed(workspace.config, _terms_of(in_force))
+    config = config if in_force is None else _terms_of(workspace.config, in_force)
     now = datetime.now(UTC)
     with read_tables(workspace, now, progress) as tables:
         seen = settle_observation(tables, workspace.config, parse_moment(as_of, workspace))
@@ -162,11 +170,18 @@ class _Asked:
     language: Any
 
 
-def _terms_of(line: Line) -> dict[str, float]:
-    """Return the terms of a line as options."""
-    terms = {"touch_cost": line.touch_cost, "margin": line.margin, "hysteresis": line.hysteresis}
-    band = {} if line.band is None else {"band_share": line.band.share, "band_width": line.band.width}
-    return terms | band | ({} if line.capacity_per_week is None else {"capacity_per_week": line.capacity_per_week})
+def _terms_of(config: WorkspaceConfig, line: Line) -> WorkspaceConfig:
+    """Return the workspace's terms as they are in a line, those that it does without too."""
+    band = (None, None) if line.band is None else (line.band.share, line.band.width)
+    value = {
+        "touch_cost": line.touch_cost,
+        "margin": line.margin,
+        "capacity_per_week": line.capacity_per_week,
+        "hours_per_lead": line.hours_per_lead,
+    }
+    terms = {"hysteresis": line.hysteresis, "band_share": band[0], "band_width": band[1]}
+    changed = {"value": config.value.model_copy(update=value), "line": config.line.model_copy(update=terms)}
+    return config.model_copy(update=changed)
 
 
 def _check_files(given: Mapping[str, Any]) -> None:
@@ -214,10 +229,10 @@ def _draw(
             fix="give a later --as-of; nothing was changed",
         )
     drawn = asked.in_force or drawn.model_copy(update={"model_version": model.version})
-    rows = load_gain(workspace, alias=model.version)
+    why, rows = _weeks_to_compare(workspace, model, seen)
     if rows is None:
         grid = _grid(weeks, None, drawn, None) if asked.wants_grid else ()
-        return DrawnLine(drawn, weekly, None, (), None, grid, (NOT_KEPT.format(version=model.version),))
+        return DrawnLine(drawn, weekly, None, (), None, grid, (why,))
     with progress.step("Comparing with the old rule"):
         comparison, picks = compare(rows, config.value)
         if asked.in_force is None:
@@ -229,6 +244,16 @@ def _draw(
         grid = _grid(weeks, rows, drawn, comparison) if asked.wants_grid else ()
     notes = () if unseen is not None else (NO_LEADS.format(path=path),)
     return DrawnLine(drawn, weekly, comparison, gaps, crossed, grid, notes)
+
+
+def _weeks_to_compare(workspace: Workspace, model: LoadedModel, seen: Observation) -> tuple[str, GainRows | None]:
+    """Return the kept weeks on which old rule and line are compared; or why they are not, and None."""
+    if model.bundle.basis == "if_worked":
+        return OTHER_BASIS, None
+    trained = model.line.set_as_of
+    if seen.observed_until < trained:
+        return TOO_EARLY.format(day=f"{trained:%Y-%m-%d}"), None
+    return NOT_KEPT.format(version=model.version), load_gain(workspace, alias=model.version)
 
 
 def _explain(

@@ -96,6 +96,7 @@ def definition_page(
         weeks=line.weeks,
         sql_days=config.outcome.sql_horizon_days,
         won_days=config.outcome.won_horizon_days,
+        basis=line.basis,
         hysteresis=line.hysteresis,
         band=None if line.band is None else (line.band.share, line.band.width),
         equivalents=[equivalent_row(one) for one in line.equivalents],

@@ -14,6 +14,10 @@ from training.crossed import CrossedLead, SignalGap, largest_gaps
 
 __all__ = ["show_crossed", "show_grid", "show_line", "show_rules"]
 
+OFF_AT_ZERO = "the line is at 0, where hysteresis and band have no width: both are off"
+NOT_APPLIED = (
+    "'decision' in scores and answers follows the line alone; whoever carries decisions out has to apply these terms"
+)
 SHOWN_LEADS = 3
 SHOWN_REASONS = 3
 
@@ -32,10 +36,10 @@ def show_line(drawn: Line, *, in_full: bool = False) -> None:
         f"{drawn.crossings_per_week:.1f} leads a week cross it, by the last {drawn.weeks} weeks; "
         f"sales can start {weekly}",
     )
+    what = "chance to win" if drawn.basis == "as_run" else "what working the lead adds to its chance to win"
     print_entry(
         "  Value",
-        f"chance to win x amount x {drawn.margin:.0%} margin, less {_money(drawn.touch_cost)} {currency} "
-        "for working the lead",
+        f"{what} x amount x {drawn.margin:.0%} margin, less {_money(drawn.touch_cost)} {currency} for working the lead",
     )
     if drawn.gain is not None:
         print_entry(
@@ -65,8 +69,8 @@ def _show_terms(drawn: Line) -> None:
             f"from {_money(low)} to {_money(high)} {drawn.currency}, {drawn.band.share:.0%} of the leads get the "
             "other decision, by a draw",
         )
-    if (drawn.hysteresis > 0 or drawn.band is not None) and drawn.threshold == 0:
-        print_entry("  Note", "the line is at 0, where hysteresis and band have no width: both are off")
+    if drawn.hysteresis > 0 or drawn.band is not None:
+        print_entry("  Note", OFF_AT_ZERO if drawn.threshold == 0 else NOT_APPLIED)
 
 
 def _show_equivalents(found: Sequence[Equivalent], currency: str) -> None:

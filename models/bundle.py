@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from crm.errors import BundleError
 from features.spec import FeatureSet
@@ -70,6 +70,11 @@ class Bundle:
     trained_until: str
     versions: Mapping[str, str]
     follow_up: FollowUp | None = None
+
+    @property
+    def basis(self) -> Literal["as_run", "if_worked"]:
+        """What expected values speak of: leads as things are run, or what working one adds."""
+        return "if_worked" if self.follow_up is not None and self.follow_up.decides else "as_run"
 
     @property
     def score_endpoint(self) -> Endpoint:

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ Amount = TypeVar("Amount", float, Matrix)
 QUANTILES = 101
 SHOWN_PRICES = 400
 # What a document without these says is what it said before there were any, and so is its version.
-LATER_FIELDS = ("equivalents", "hysteresis", "band", "hours_per_lead")
+LATER_FIELDS = ("equivalents", "hysteresis", "band", "hours_per_lead", "basis")
 
 
 class Line(BaseModel):
@@ -62,6 +62,8 @@ class Line(BaseModel):
         Where decisions are drawn; None for nowhere.
     hours_per_lead
         Hours of sales that working one lead takes; None when not given.
+    basis
+        What expected values speak of: ``as_run``, leads as things are run, or ``if_worked``, what working one adds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -86,6 +88,7 @@ class Line(BaseModel):
     hysteresis: Annotated[float, Field(ge=0, lt=1)] = 0.0
     band: Band | None = None
     hours_per_lead: float | None = None
+    basis: Literal["as_run", "if_worked"] = "as_run"
 
     @model_validator(mode="after")
     def _band_holds_hysteresis(self) -> Self:

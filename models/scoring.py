@@ -193,7 +193,7 @@ def worth_of(bundle: Bundle, matrix: Matrix, p_won: Matrix) -> Worth:
 
 def revenue_of(bundle: Bundle, matrix: Matrix, p_won: Matrix) -> Matrix:
     """Return the revenue of :func:`worth_of` alone, which is quicker where no hand-off decides, shape (n,)."""
-    if bundle.follow_up is not None and bundle.follow_up.decides:
+    if bundle.basis == "if_worked":
         return worth_of(bundle, matrix, p_won).revenue
     return p_won * bundle.amount.expected(matrix)
 

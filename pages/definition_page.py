@@ -57,6 +57,8 @@ class DefinitionPage:
         First crossings a week, by so many replayed weeks.
     sql_days, won_days
         Horizons.
+    basis
+        What the expected value speaks of: ``as_run`` or ``if_worked``.
     hysteresis, band
         Share of the line; share and width of the band, None without one.
     equivalents
@@ -87,6 +89,7 @@ class DefinitionPage:
     weeks: int
     sql_days: float
     won_days: float
+    basis: str
     hysteresis: float
     band: tuple[float, float] | None
     equivalents: Sequence[EquivalentRow]
@@ -147,7 +150,7 @@ def _parts(page: DefinitionPage, language: Language) -> tuple[Words, Formats, tu
 def _rule(page: DefinitionPage, words: Words, formats: Formats) -> Iterator[str]:
     yield words("definition.rule", price=formats.money(page.threshold))
     yield words(
-        "definition.value",
+        "definition.value" if page.basis == "as_run" else "definition.value_if_worked",
         days=formats.count(page.won_days),
         margin=formats.percent(page.margin),
         touch_cost=formats.money(page.touch_cost),
@@ -180,6 +183,8 @@ def _memory(page: DefinitionPage, words: Words, formats: Formats) -> Iterator[st
             high=formats.money(page.threshold * (1 + width)),
             share=formats.percent(share),
         )
+    if page.hysteresis > 0 or page.band is not None:
+        yield words("definition.not_applied")
 
 
 def _meaning(page: DefinitionPage, words: Words, formats: Formats) -> _Section:

@@ -121,11 +121,13 @@ def _shift(feature: Feature, past: Matrix, newest: Matrix) -> str | None:
     before, now = past[~np.isnan(past)], newest[~np.isnan(newest)]
     if not before.size or now.size < MIN_NEWEST:
         return None
+    # A new level or kind is news to learn, not another scale; and days since something grow with every history.
+    has_scale = feature.shape not in ("days", "flag") and not bool(np.isin(before, (0.0, 1.0)).all())
     outside = float(((now < before.min()) | (now > before.max())).mean())
-    if outside > MAX_OUTSIDE:
+    if has_scale and outside > MAX_OUTSIDE:
         return f"lies outside its range of training in {outside:.0%} of the newest rows"
     # A level or a kind of touch may well have a pause; a number that everybody had does not become one value.
-    if isinstance(feature, AttributeNumber) and now.min() == now.max():
+    if has_scale and isinstance(feature, AttributeNumber) and now.min() == now.max():
         had = float((before == now[0]).mean())
         if had <= WAS_THERE:
             return f"has one value in all of the newest rows, which {had:.0%} of those before had"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from crm.config import SnapshotsConfig, ValueConfig, WorkspaceConfig
 from crm.known import from_micros, to_micros
 from crm.old_rule import first_crossings, has_old_rule
-from crm.outcomes import Observation, label_moments, outcome_events
+from crm.outcomes import Observation, label_moments, outcome_events, risk_spells
 from crm.progress import Progress
 from crm.store import Tables
 from features.build import build_features
@@ -39,6 +39,7 @@ MOST_WEEKS = 12
 FEWEST_WEEKS = 4
 MOST_ROWS = 200_000
 CHUNK = 50_000
+GRACE_US = DAY_US
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,11 +150,27 @@ def _moments(
     first = start - REPLAY_WEEKS * WEEK_US
     seen = Observation(data.seen.observed_from, from_micros(end), data.seen.as_of)
     weekly = scoring_moments(tables, SnapshotsConfig(weekly=True), seen, since_us=first - WEEK_US + 1)
-    old = first_crossings(tables, config, from_micros(first), from_micros(end))
+    old = _before_hand_off(tables, first_crossings(tables, config, from_micros(first), from_micros(end)), seen)
     both = with_moments(tables, weekly, old.rename(columns={"at_us": "as_of_us"}), seen)
     crossed = pd.MultiIndex.from_frame(old[["lead_id", "at_us"]])
     asked = pd.MultiIndex.from_arrays([both.moments.column("lead_id").to_pylist(), both.as_of_us])
     return both, np.asarray(asked.isin(crossed))
+
+
+def _before_hand_off(tables: Tables, old: pd.DataFrame, seen: Observation) -> pd.DataFrame:
+    """Date crossings back that were known up to a day after the lead's spell at risk had ended.
+
+    With dates alone, or a nightly sync, an MQL is known only after the hand-off that it brought about. It is the old
+    rule's all the same, and stands just before the end of the spell.
+    """
+    spells = risk_spells(tables, seen.as_of).astype({"lead_id": object}).sort_values("known_us", kind="stable")
+    spells = spells[["lead_id", "known_us", "end_us"]]
+    asked = old.astype({"lead_id": object, "at_us": "int64"}).sort_values("at_us", kind="stable")
+    joined = pd.merge_asof(asked, spells, left_on="at_us", right_on="known_us", by="lead_id", direction="backward")
+    late = (joined["end_us"] <= joined["at_us"]) & (joined["at_us"] - joined["end_us"] <= GRACE_US)
+    late &= joined["end_us"] > joined["known_us"]
+    at_us = joined["at_us"].where(~late, joined["end_us"] - 1).astype("int64")
+    return joined[["lead_id"]].assign(at_us=at_us)
 
 
 def _folds_of(data: TrainingData, learned: Learned, moments: Snapshots, start: int) -> NDArray[np.int64]:

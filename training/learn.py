@@ -162,7 +162,8 @@ def _won_from_sql(data: TrainingData, sql: FittedEndpoint, folds: tuple[Fold, ..
     endpoint = replace(sql.endpoint, outcome="won", horizon_days=horizon, calibrator=calibrator, timing=timing)
     keep = data.won.is_mature[sql.rows]
     # Out of fold, the level is that of the wins settled before each test period.
-    shift = np.concatenate([np.full(len(fold.test), _shift_to_wins(data, fold)) for fold in folds])
+    shifts = [_shift_to_wins(data, fold) for fold in folds]
+    shift = np.concatenate([np.full(len(fold.test), by) for fold, by in zip(folds, shifts, strict=True)])
     return replace(
         sql,
         endpoint=endpoint,
@@ -170,6 +171,10 @@ def _won_from_sql(data: TrainingData, sql: FittedEndpoint, folds: tuple[Fold, ..
         logit=(sql.logit + shift)[keep],
         member_logits=(sql.member_logits + shift[:, None])[keep],
         age_logit=None if sql.age_logit is None else (sql.age_logit + shift)[keep],
+        by_fold=tuple(
+            replace(one, outcome="won", horizon_days=horizon, calibrator=one.calibrator.moved(by))
+            for one, by in zip(sql.by_fold, shifts, strict=True)
+        ),
     )
 
 

@@ -34,7 +34,7 @@ from models.verdict import Condition, Verdict
 from training.gate_record import GATE_TAG, LEAKS_TAG, RECIPE_TAG
 from training.migration import Migration, migrate, write_migration
 from training.train import open_tables
-from training.unseen import issued_rows, pair_rows
+from training.unseen import issued_rows, known_by, pair_rows
 
 __all__ = ["Asked", "ask_gate", "carry_out"]
 
@@ -171,6 +171,8 @@ def _everything_said(workspace: Workspace, tables: Tables, side: _Side, as_of: d
     """Return what the folds said of the past, and what the version as it was shipped says of what came later."""
     kept = side.unseen
     assert kept is not None  # noqa: S101 - the caller looked
+    if as_of is not None:
+        kept = known_by(kept, workspace.config.outcome, to_micros(as_of))
     later = issued_rows(tables, workspace.config, side.model.bundle, (side.trained_us, as_of), row_key(workspace))
     return kept if later is None else pa.concat_tables([kept, later])
 

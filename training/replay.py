@@ -135,8 +135,11 @@ def draw_line(
         hysteresis=terms.hysteresis,
         band=None if terms.band_share is None else Band(share=terms.band_share, width=terms.band_width or 0.0),
         hours_per_lead=value.hours_per_lead,
+        basis=bundle.basis,
     )
-    found = equivalents(line, bundle, scores, (weeks.p_won, weeks.revenue), weeks.segments)
+    # A chance to win says nothing of what working a lead adds, so on that basis the line has no equivalent in it.
+    worth_of_wins = bundle.basis == "as_run"
+    found = equivalents(line, bundle, scores, (weeks.p_won, weeks.revenue), weeks.segments) if worth_of_wins else ()
     p_won = None if not found or found[0].b is None else found[0].b.p_won
     line = line.model_copy(update={"equivalents": found, "equivalent_p_won": p_won})
     return line, curve, tuple(round(float(count)) for count in weekly)

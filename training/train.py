@@ -158,7 +158,8 @@ def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progre
         bundle = replace(bundle, follow_up=found.term)
         weeks = replay_weeks(tables, bundle, config, data.seen, progress)
         drawn = draw_line(weeks, bundle, config, data.seen.observed_until)
-        unseen = replay_unseen(tables, data, learned, config, progress)
+        # Outcomes that came as things were run judge no line that speaks of what working a lead adds (docs/adr/0012).
+        unseen = replay_unseen(tables, data, learned, config, progress) if bundle.basis == "as_run" else None
         rules: RulesCompared | None = None
         if unseen is not None:
             comparison, picks = compare(unseen.rows, config.value)
@@ -209,7 +210,8 @@ def _out_of_fold_rows(parts: ReportParts, model: LoadedModel) -> pa.Table:
     rows = fitted.rows[order]
     p_sql, p_won = (every[rows] for every in unseen_probabilities(data, learned, bundle))
     revenue = p_won * amounts_out_of_fold(data, learned, parts.workspace.config)[rows]
-    value = model.line.expected_value(revenue)
+    # On the other basis what a fold would have said is not known.
+    value = model.line.expected_value(revenue if bundle.basis == "as_run" else np.full(len(rows), np.nan))
     # On the bundle's own scale: the same probability has the same score.
     g = bundle.score_endpoint.calibrator.g_of(fitted.logit[order])
     score = np.clip(CENTRE + points_per_logit() * (g - bundle.g50), 0.0, 100.0)

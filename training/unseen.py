@@ -11,9 +11,10 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from crm.config import WorkspaceConfig
+from crm.config import OutcomeConfig, WorkspaceConfig
 from crm.known import to_micros
 from crm.outcomes import Labels, Outcome, label_moments, outcome_events
 from crm.rules import segments_of
@@ -28,7 +29,7 @@ from training.learn import Learned, amounts_out_of_fold
 from training.prepare import OUTCOMES, TrainingData, settle_observation
 from training.snapshots import Snapshots, take_snapshots
 
-__all__ = ["issued_rows", "pair_rows", "segment_names", "unseen_probabilities", "unseen_rows"]
+__all__ = ["issued_rows", "known_by", "pair_rows", "segment_names", "unseen_probabilities", "unseen_rows"]
 
 Matrix = NDArray[np.float64]
 MIN_WINS = 100
@@ -111,6 +112,29 @@ def issued_rows(
     found = _Rows(tables, config, snapshots, labels, said).table(bundle.amount.mean, key)
     mature = labels["sql"].is_mature | labels["won"].is_mature
     return found.filter(pa.array(mature)) if mature.any() else None
+
+
+def known_by(rows: pa.Table, horizons: OutcomeConfig, as_of_us: int) -> pa.Table:
+    """Return kept rows as a moment knows them: later ones leave, and labels not settled by then are unknown.
+
+    Parameters
+    ----------
+    rows
+        As :func:`unseen_rows` gives them.
+    horizons
+        ``[outcome]`` of the workspace.
+    as_of_us
+        The moment, microseconds since 1970 UTC.
+    """
+    rows = rows.filter(pc.less_equal(rows.column("as_of_us"), as_of_us))
+    moment = rows.column("as_of_us").to_numpy()
+    for names, days in ((("sql",), horizons.sql_horizon_days), (("won", "revenue"), horizons.won_horizon_days)):
+        settled = pa.array(moment + round(days * DAY_US) <= as_of_us)
+        for name in names:
+            column = rows.column(name)
+            known = pc.if_else(settled, column, pa.scalar(None, column.type))
+            rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), known)
+    return rows
 
 
 def _only(labels: Labels, rows: NDArray[np.int64]) -> Labels:

@@ -508,6 +508,20 @@ class TestLine:
         assert "In force" in page
         assert "Sato" in page
 
+    def test_what_a_line_does_without_stays_so_when_the_file_says_otherwise(self, copied: Path) -> None:
+        kizashi("line", "--capacity", "2", "--save", "--json", cwd=copied)
+        file = copied / "kizashi.toml"
+        told = file.read_text(encoding="utf-8").replace("[value]\n", "[value]\nhours_per_lead = 9\n")
+        file.write_text(told + "[line]\nband_share = 0.1\nband_width = 0.2\n", encoding="utf-8")
+        shown = kizashi("line", "--definition", "mql.md", "--json", cwd=copied).json
+        assert (shown["band"], shown["hours_per_lead"]) == (None, None)
+        assert shown["comparison"]["new"]["hours"] is None
+
+    def test_an_earlier_moment_knows_nothing_of_the_weeks_after_it(self, copied: Path) -> None:
+        found = kizashi("line", "--as-of", "2026-03-01", "--json", cwd=copied).json
+        assert (found["comparison"], found["gain"], found["gained"]) == (None, None, 0)
+        assert "were not known by then" in found["notes"][0]
+
     def test_which_leads_cross_is_known_in_the_workspace_alone(self, copied: Path) -> None:
         shutil.rmtree(copied / ".kizashi" / "gain")
         found = kizashi("line", "--leads-out", "crossed.csv", "--json", cwd=copied).json

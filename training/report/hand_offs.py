@@ -17,12 +17,13 @@ def hand_off_report(parts: ReportParts) -> HandOffReport | None:
     found = parts.follow_up
     if found is None:
         return None
-    cut_off, term = look_at_cut_off(parts.tables, parts.data, parts.workspace.config), found.term
+    cut_off = look_at_cut_off(parts.tables, parts.data, parts.workspace.config)
+    term = found.term
     return HandOffReport(
         found.hand_offs,
         found.sqls,
         found.wins,
-        term is not None and term.decides,
+        parts.bundle.basis == "if_worked",
         found.missing,
         cut_off.missing,
         () if term is None else term.sql.slopes,

@@ -50,6 +50,11 @@ def run_notes(parts: ReportParts) -> tuple[str, ...]:
         notes.append("No win has an amount: every win counts as [value] default_amount.")
     if parts.drawn[0].capacity_per_week is None:
         notes.append("No [value] capacity_per_week is set: every lead with a positive expected value is an MQL.")
+    if parts.bundle.basis == "if_worked":
+        notes.append(
+            "The expected value is what working a lead adds. Outcomes as things were run do not judge it, so old rule "
+            "and new line are not compared."
+        )
     for name, choice in parts.learned.choices.items():
         notes += [f"{'SQL' if name == 'sql' else 'Won'}: {sentence}" for sentence in choice.sentences]
     return (*parts.tables.notes, *notes, *_level_notes(parts))

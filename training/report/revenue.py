@@ -90,8 +90,8 @@ def _now(parts: ReportParts) -> tuple[Estimate | None, Estimate | None, int]:
 
     Nothing where the line speaks of what working a lead adds: that is no revenue that wins as they are run could bring.
     """
-    weeks, line, term = parts.weeks, parts.drawn[0], parts.bundle.follow_up
-    if not weeks.p_won.size or not weeks.p_won.sum() > 0 or (term is not None and term.decides):
+    weeks, line = parts.weeks, parts.drawn[0]
+    if not weeks.p_won.size or not weeks.p_won.sum() > 0 or parts.bundle.basis == "if_worked":
         return None, None, 0
     mean = np.divide(weeks.revenue, weeks.p_won, out=np.zeros_like(weeks.revenue), where=weeks.p_won > 0)
     total = revenue_sum_of(parts.bundle.amount, weeks.p_won, mean, seed=SEED, draws=SUM_DRAWS)

@@ -43,6 +43,7 @@ PAGE = DefinitionPage(
     weeks=8,
     sql_days=30.0,
     won_days=90.0,
+    basis="as_run",
     hysteresis=0.1,
     band=(0.2, 0.15),
     equivalents=(
@@ -128,3 +129,21 @@ def test_a_team_without_a_name_gets_a_line_to_sign() -> None:
     assert teams(replace(PAGE, agreed_by=()), "en") == ["Marketing", "Sales"]
     assert teams(replace(PAGE, agreed_by=(("Sato", "Marketing"),)), "en") == ["Marketing", "Sales"]
     assert teams(replace(PAGE, agreed_by=(("佐藤", "営業部"),)), "ja") == ["営業部", "マーケティング"]
+
+
+@pytest.mark.parametrize(
+    ("language", "adds", "applies"),
+    [
+        ("en", "what working the lead adds", "whoever carries decisions out"),
+        ("ja", "対応によって増える", "判定を実行する側"),
+    ],
+)
+def test_it_says_what_the_value_speaks_of_and_who_applies_memory_and_draws(
+    language: Language, adds: str, applies: str
+) -> None:
+    for render in (render_definition_markdown, render_definition_html):
+        as_run, worked = (render(replace(PAGE, basis=basis), language) for basis in ("as_run", "if_worked"))
+        assert adds in worked
+        assert adds not in as_run
+        assert applies in as_run
+        assert applies not in render(replace(PAGE, hysteresis=0.0, band=None), language)
