@@ -172,7 +172,7 @@ def _follow_level(
     """
     endpoint, z_of_all = fitted
     seen: dict[int, Seen] = {}
-    tested: dict[int, list[tuple[NDArray[np.bool_], Matrix]]] = {}
+    tested: dict[int, list[tuple[NDArray[np.bool_], Matrix, int]]] = {}
     for fold, logits, level in zip(data.folds, blended, levels, strict=True):
         if not fold.has_gap:
             continue
@@ -181,13 +181,15 @@ def _follow_level(
         timing = fit_timing(z, data.days[rows], data.watched_days(rows, fold.start_us), data.horizon_days)
         newest = look_at_recent(data, rows, z, timing, fold.start_us)
         seen[fold.start_us] = newest + seen[fold.start_us] if fold.start_us in seen else newest
-        tested.setdefault(fold.start_us, []).append((data.happened[fold.test], level.logit(logits.test)))
+        came = data.outcomes(fold.test)
+        tested.setdefault(fold.start_us, []).append((data.happened[fold.test], level.logit(logits.test), came))
     origins = [
         (
             start,
             Recent(seen[start], 1.0 if follows is None else follows.factor_at(start)),
-            np.concatenate([happened for happened, _ in tested[start]]),
-            np.concatenate([z for _, z in tested[start]]),
+            np.concatenate([happened for happened, _, _ in tested[start]]),
+            np.concatenate([z for _, z, _ in tested[start]]),
+            sum(came for _, _, came in tested[start]),
         )
         for start in seen
     ]

@@ -103,7 +103,9 @@ class Origin:
     plain, updated
         Expected outcomes of the test period without and with the update.
     happened
-        Outcomes of the test period.
+        Outcomes of the test period, in rows.
+    leads
+        Leads with one of them.
     """
 
     start_us: int
@@ -111,6 +113,12 @@ class Origin:
     plain: float
     updated: float
     happened: float
+    leads: int
+
+    @property
+    def settled(self) -> Recent:
+        """What became of the test period, whose labels are settled, as of leads that were seen."""
+        return Recent(Seen(self.happened, self.plain, self.leads), 1.0)
 
 
 @dataclass(frozen=True)
@@ -127,8 +135,6 @@ class LevelUpdate:
         Mean over the origins of ``|log (observed / expected)|`` without and with the update.
     loss_plain, loss_updated
         Log-loss of their test rows, nats. These four are NaN without any origin.
-    is_applied
-        The update won at the origins, and the newest leads ask for one.
     """
 
     recent: Recent
@@ -148,9 +154,30 @@ class LevelUpdate:
         )
 
     @property
+    def is_confirmed(self) -> bool:
+        """Whether two cohorts say the same beyond chance: the newest settled period, and the leads after it.
+
+        An update that was never called for cannot have earned its place: the first drift of a history would be missed.
+        One cohort misleads, two that follow each other seldom do. Where updates were called for and did harm, two are
+        not enough either, unless another endpoint has moved.
+        """
+        did_harm = self.error_updated > self.error_plain and self.recent.prior == 1.0
+        if not self.origins or did_harm:
+            return False
+        sides = [_side(self.origins[-1].settled.interval), _side(self.recent.interval)]
+        if self.recent.prior != 1.0:  # another endpoint has shown that the newest leads' level moved
+            sides[1] = sides[1] or (1 if self.recent.prior > 1.0 else -1)
+        return sides[0] != 0 and sides[0] == sides[1]
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the level may follow the newest leads."""
+        return self.has_earned or self.is_confirmed
+
+    @property
     def factor(self) -> float:
         """What the odds of the final model are multiplied by."""
-        return self.recent.factor if self.has_earned else 1.0
+        return self.recent.factor if self.is_trusted else 1.0
 
     def factor_at(self, start_us: int) -> float:
         """Return the factor at the newest origin that does not lie after a moment; 1 before the first."""
@@ -193,7 +220,7 @@ def look_at_recent(
 
 def decide_update(
     recent: Recent,
-    origins: Sequence[tuple[int, Recent, NDArray[np.bool_], Matrix]],
+    origins: Sequence[tuple[int, Recent, NDArray[np.bool_], Matrix, int]],
 ) -> LevelUpdate:
     """Judge the update by what it would have done at each origin.
 
@@ -202,18 +229,18 @@ def decide_update(
     recent
         At the end of the observed span.
     origins
-        Start of each test period in microseconds, what the newest leads had done by then, and labels and calibrated
-        logits of the rows of the period.
+        In time order: start of each test period in microseconds, what the newest leads had done by then, labels and
+        calibrated logits of the rows of the period, and how many leads had the outcome among them.
     """
     if not origins:
         return LevelUpdate(recent, (), np.nan, np.nan, np.nan, np.nan)
     shown: list[Origin] = []
-    for start, found, happened, z in origins:
-        shifted = z + np.log(found.factor)
-        shown.append(Origin(start, found, float(expit(z).sum()), float(expit(shifted).sum()), float(happened.sum())))
-    labels = np.concatenate([happened for _, _, happened, _ in origins])
-    plain = np.concatenate([z for *_, z in origins])
-    updated = np.concatenate([z + np.log(found.factor) for _, found, _, z in origins])
+    for start, found, happened, z, leads in origins:
+        expected = [float(expit(logits).sum()) for logits in (z, z + np.log(found.factor))]
+        shown.append(Origin(start, found, expected[0], expected[1], float(happened.sum()), leads))
+    labels = np.concatenate([happened for _, _, happened, _, _ in origins])
+    plain = np.concatenate([z for *_, z, _ in origins])
+    updated = np.concatenate([z + np.log(found.factor) for _, found, _, z, _ in origins])
     return LevelUpdate(
         recent,
         tuple(shown),
@@ -222,6 +249,11 @@ def decide_update(
         log_loss_of_logit(plain, labels),
         log_loss_of_logit(updated, labels),
     )
+
+
+def _side(interval: tuple[float, float]) -> int:
+    """Return 1 where an interval lies above 1, -1 where it lies below, and 0 where it holds 1."""
+    return int(interval[0] > 1.0) - int(interval[1] < 1.0)
 
 
 def _error(origins: Sequence[Origin], expected: Callable[[Origin], float]) -> float:

@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 from training.recent import Recent, Seen, decide_update
 
 QUICK = settings(max_examples=100, deadline=None, derandomize=True)
-Period = tuple[int, Recent, NDArray[np.bool_], NDArray[np.float64]]
+Period = tuple[int, Recent, NDArray[np.bool_], NDArray[np.float64], int]
 
 
 def period(number: int, *, seen: float, comes: float, size: int = 4000) -> Period:
@@ -20,7 +20,8 @@ def period(number: int, *, seen: float, comes: float, size: int = 4000) -> Perio
     rng = np.random.default_rng(number)
     p = np.full(size, 0.1)
     recent = Recent(Seen(200 * seen, 200.0, round(200 * seen)), 1.0)
-    return number, recent, rng.random(size) < p * comes, logit(p)
+    happened = rng.random(size) < p * comes
+    return number, recent, happened, logit(p), int(happened.sum())
 
 
 @QUICK
@@ -63,7 +64,32 @@ def test_one_cohort_that_misled_keeps_the_update_shut() -> None:
 def test_two_origins_are_too_few() -> None:
     update = decide_update(Recent(Seen(140.0, 200.0, 140), 1.0), [period(n, seen=0.7, comes=0.7) for n in range(2)])
     assert update.error_updated < update.error_plain
+    assert not update.has_earned
+
+
+@pytest.mark.parametrize("by", [0.7, 1.4])
+def test_the_first_drift_of_a_history_is_followed_when_two_cohorts_show_it(by: float) -> None:
+    """Nothing called for an update before; then the newest settled period and the leads after it are off alike."""
+    origins = [*(period(n, seen=1.0, comes=1.0) for n in range(3)), period(3, seen=1.0, comes=by)]
+    update = decide_update(Recent(Seen(200 * by, 200.0, round(200 * by)), 1.0), origins)
+    assert not update.has_earned
+    assert update.is_confirmed
+    assert update.factor == pytest.approx(by, abs=0.06)
+    assert update.factor_at(3) == 1.0
+
+
+@pytest.mark.parametrize(("settled", "newest"), [(1.0, 0.7), (0.7, 1.0), (1.4, 0.7)])
+def test_one_cohort_or_two_that_disagree_move_nothing(settled: float, newest: float) -> None:
+    origins = [*(period(n, seen=1.0, comes=1.0) for n in range(3)), period(3, seen=1.0, comes=settled)]
+    update = decide_update(Recent(Seen(200 * newest, 200.0, round(200 * newest)), 1.0), origins)
     assert update.factor == 1.0
+
+
+def test_wins_too_few_to_tell_follow_where_sqls_have_moved_and_the_settled_wins_agree() -> None:
+    origins = [*(period(n, seen=1.0, comes=1.0) for n in range(3)), period(3, seen=1.0, comes=0.7)]
+    few = Recent(Seen(8.0, 10.0, 8), 0.7)
+    assert 0.7 < decide_update(few, origins).factor < 0.8
+    assert decide_update(Recent(few.seen, 1.0), origins).factor == 1.0
 
 
 def test_what_was_expected_is_that_of_the_logits() -> None:
