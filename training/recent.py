@@ -158,11 +158,13 @@ class LevelUpdate:
         """Whether two cohorts say the same beyond chance: the newest settled period, and the leads after it.
 
         An update that was never called for cannot have earned its place: the first drift of a history would be missed.
-        One cohort misleads, two that follow each other seldom do. Where updates were called for and did harm, two are
-        not enough either, unless another endpoint has moved.
+        One cohort misleads, two that follow each other seldom do. Where updates were called for and did harm, the
+        newest settled period has to be off by more than that harm, unless another endpoint has moved.
         """
-        did_harm = self.error_updated > self.error_plain and self.recent.prior == 1.0
-        if not self.origins or did_harm:
+        if not self.origins:
+            return False
+        harm = len(self.origins) * max(self.error_updated - self.error_plain, 0.0)
+        if harm > _off(self.origins[-1], lambda origin: origin.plain) and self.recent.prior == 1.0:
             return False
         sides = [_side(self.origins[-1].settled.interval), _side(self.recent.interval)]
         if self.recent.prior != 1.0:  # another endpoint has shown that the newest leads' level moved
@@ -258,4 +260,8 @@ def _side(interval: tuple[float, float]) -> int:
 
 def _error(origins: Sequence[Origin], expected: Callable[[Origin], float]) -> float:
     """Return the mean of ``|log (observed / expected)|``; half an outcome more on both sides keeps it finite."""
-    return float(np.mean([abs(np.log((item.happened + 0.5) / (expected(item) + 0.5))) for item in origins]))
+    return float(np.mean([_off(item, expected) for item in origins]))
+
+
+def _off(origin: Origin, expected: Callable[[Origin], float]) -> float:
+    return abs(float(np.log((origin.happened + 0.5) / (expected(origin) + 0.5))))
