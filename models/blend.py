@@ -14,7 +14,7 @@ from scipy.special import expit, log_expit, softmax
 from models.boosted import ShallowMember, StumpsMember
 from models.calibration import Calibrator
 from models.logistic import LogisticMember
-from models.timing import Timing
+from models.timing import Timing, TimingByAge
 
 __all__ = ["Endpoint", "Member", "best_weights", "log_loss_of_logit", "pull_to_equal"]
 
@@ -37,7 +37,7 @@ class Member(Protocol):
 class Endpoint:
     """The model of one outcome within one horizon.
 
-    ``logit P(outcome within d days) = calibrator(g(x)) + timing(d)``, and ``timing`` is 0 at the horizon.
+    ``logit P(outcome within d days) = calibrator(g(x)) + timing(d)``, and ``timing`` is 0 at the horizon at every age.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class Endpoint:
     members: tuple[LogisticMember | StumpsMember | ShallowMember, ...]
     weights: tuple[float, ...]
     calibrator: Calibrator
-    timing: Timing
+    timing: Timing | TimingByAge
     scale: float = 1.0
 
     def g(self, matrix: Matrix) -> Matrix:
@@ -82,7 +82,7 @@ class Endpoint:
         """Return the calibrated logit for the horizon, shape (n,)."""
         return self.calibrator.logit(self.g(matrix))
 
-    def probability_within(self, logit: Matrix, days: float) -> Matrix:
+    def probability_within(self, logit: Matrix, days: float, matrix: Matrix) -> Matrix:
         """Return the probability of an outcome within so many days, shape (n,); NaN beyond what was observed.
 
         Parameters
@@ -91,8 +91,10 @@ class Endpoint:
             What :meth:`logit` said, shape (n,).
         days
             Above 0.
+        matrix
+            Features of the same rows, shape (n, n_features).
         """
-        return expit(logit + self.timing.at(np.array([days]))[0])
+        return expit(logit + self.timing.of_rows(np.array([days]), matrix))
 
     def split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
         """Return each feature's part of ``g``, shape (n, n_features), and the base, shape (n,); they sum to ``g``."""

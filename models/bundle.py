@@ -23,7 +23,7 @@ from models.calibration import Calibrator
 from models.follow_up import FollowUp
 from models.line import Line
 from models.logistic import LogisticMember
-from models.timing import Timing
+from models.timing import timing_from_json
 
 __all__ = ["Bundle", "file_hashes", "parse_bundle", "signature", "verify_files", "write_bundle"]
 
@@ -258,7 +258,7 @@ def _endpoint_from_json(item: Mapping[str, Any], contents: Mapping[str, bytes], 
         tuple(_members(item["members"], contents, prefix)),
         tuple(float(weight) for weight in item["weights"]),
         Calibrator.from_json(item["calibrator"]),
-        Timing.from_json(item["timing"]),
+        timing_from_json(item["timing"]),
         float(item["scale"]),
     )
 

@@ -126,15 +126,15 @@ def points_per_logit() -> float:
 
 def probabilities(bundle: Bundle, matrix: Matrix) -> tuple[Matrix, Matrix]:
     """Return p_sql and p_won, each of shape (n,), inside their horizons; p_won is never above an SQL by then."""
-    return from_logits(bundle, bundle.sql.logit(matrix), bundle.won.logit(matrix))
+    return from_logits(bundle, bundle.sql.logit(matrix), bundle.won.logit(matrix), matrix)
 
 
-def from_logits(bundle: Bundle, sql: Matrix, won: Matrix) -> tuple[Matrix, Matrix]:
-    """Return p_sql and p_won inside their horizons from calibrated logits, all of shape (n,)."""
-    return expit(sql), within(bundle, sql, won, bundle.won.horizon_days)[1]
+def from_logits(bundle: Bundle, sql: Matrix, won: Matrix, matrix: Matrix) -> tuple[Matrix, Matrix]:
+    """Return p_sql and p_won inside their horizons from calibrated logits and features, all of n rows."""
+    return expit(sql), within(bundle, (sql, won), matrix, bundle.won.horizon_days)[1]
 
 
-def within(bundle: Bundle, sql: Matrix, won: Matrix, days: float) -> tuple[Matrix, Matrix]:
+def within(bundle: Bundle, logits: tuple[Matrix, Matrix], matrix: Matrix, days: float) -> tuple[Matrix, Matrix]:
     """Return the chance of an SQL and of a win within so many days.
 
     A win passes through SQL, so its chance is never above that of an SQL by the same day.
@@ -143,8 +143,10 @@ def within(bundle: Bundle, sql: Matrix, won: Matrix, days: float) -> tuple[Matri
     ----------
     bundle
         The model.
-    sql, won
-        Calibrated logits of both endpoints, shape (n,).
+    logits
+        Calibrated logits of SQL and won, each of shape (n,).
+    matrix
+        Features of the same rows, shape (n, n_features).
     days
         Above 0.
 
@@ -153,7 +155,8 @@ def within(bundle: Bundle, sql: Matrix, won: Matrix, days: float) -> tuple[Matri
     p_sql, p_won
         Shape (n,); NaN where no history was watched for so long.
     """
-    p_sql, p_won = bundle.sql.probability_within(sql, days), bundle.won.probability_within(won, days)
+    ends = zip((bundle.sql, bundle.won), logits, strict=True)
+    p_sql, p_won = (endpoint.probability_within(logit_of, days, matrix) for endpoint, logit_of in ends)
     return p_sql, np.where(np.isnan(p_won), p_won, np.fmin(p_won, p_sql))
 
 
@@ -220,7 +223,7 @@ def score_matrix(bundle: Bundle, line: Line, matrix: Matrix) -> Scores:
         Features in the bundle's order, shape (n, n_features), NaN where missing.
     """
     sql, won = bundle.sql.logit(matrix), bundle.won.logit(matrix)
-    p_sql, p_won = from_logits(bundle, sql, won)
+    p_sql, p_won = from_logits(bundle, sql, won, matrix)
     parts, base = bundle.score_endpoint.split(matrix)
     unit = points_per_logit()
     parts = parts * unit
@@ -232,6 +235,7 @@ def score_matrix(bundle: Bundle, line: Line, matrix: Matrix) -> Scores:
     unclipped = start + points.sum(axis=1)
     worth = worth_of(bundle, matrix, p_won)
     value = line.expected_value(worth.revenue)
+    spans = [within(bundle, (sql, won), matrix, days) for days in HORIZONS_DAYS]
     return Scores(
         np.clip(unclipped, 0.0, 100.0),
         unclipped,
@@ -251,7 +255,7 @@ def score_matrix(bundle: Bundle, line: Line, matrix: Matrix) -> Scores:
         start,
         parts,
         matrix,
-        *(np.stack(part, axis=1) for part in zip(*(within(bundle, sql, won, d) for d in HORIZONS_DAYS), strict=True)),
+        *(np.stack(part, axis=1) for part in zip(*spans, strict=True)),
     )
 
 

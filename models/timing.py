@@ -3,6 +3,9 @@
 Proportional odds in time (Bennett 1983): ``logit P(outcome within d days | x) = g(x) + s(d)`` with ``s(horizon) = 0``.
 One curve serves all leads, so that ``g`` and its points mean the same at every horizon, and a lead that was watched for
 ``d`` days only still teaches ``g``: its label is what came within ``d`` days, its offset ``s(d)`` (docs/adr/0009).
+
+Where leads are scored at many ages the curve bends with age: of new leads that will buy fewer do so within the month
+than of those that have been looking around for one. The horizon's own chance, and so ``g``, knows nothing of it.
 """
 
 from __future__ import annotations
@@ -17,13 +20,14 @@ from scipy.special import logit
 
 from models.level import shift_to
 
-__all__ = ["Timing", "fit_timing", "learn_timing"]
+__all__ = ["Timing", "TimingByAge", "fit_timing", "fit_timing_by_age", "learn_timing", "timing_from_json"]
 
 Matrix = NDArray[np.float64]
 STEPS = 40
 MIN_AT_RISK = 100
 SMALLEST = 1e-6
-REACH = 60.0
+MIN_OUTCOMES_AN_AGE = 200
+"""Rows with an outcome inside the horizon, on either side of an age, from which each side has its own curve."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,10 @@ class Timing:
         found += np.minimum(np.log(waited / self.days[0]), 0.0)
         return np.where(waited > self.longest_days * (1 + 1e-9), np.nan, found)
 
+    def of_rows(self, days: Matrix, matrix: Matrix) -> Matrix:
+        """Return the offset of each row of a matrix of features, shape (n,): the same for all."""
+        return np.broadcast_to(self.at(days), (len(matrix),))
+
     def to_json(self) -> dict[str, Any]:
         """Return the curve as plain JSON."""
         return {"days": self.days.tolist(), "offsets": self.offsets.tolist()}
@@ -75,6 +83,55 @@ class Timing:
     def plain(cls, horizon_days: float) -> Self:
         """Return a curve that knows the horizon alone, before which odds grow in proportion to time."""
         return cls(np.array([horizon_days]), np.zeros(1))
+
+
+@dataclass(frozen=True)
+class TimingByAge:
+    """The curve of leads that are scored young and that of older ones; those in between have a part of both.
+
+    Parameters
+    ----------
+    young, older
+        The two curves.
+    ages_days
+        The ages that they speak of, rising.
+    column
+        Number of the feature that is a lead's age in days.
+    """
+
+    young: Timing
+    older: Timing
+    ages_days: tuple[float, float]
+    column: int
+
+    def of_rows(self, days: Matrix, matrix: Matrix) -> Matrix:
+        """Return the offset of waiting so many days for each row, shape (n,); NaN where no history is so long.
+
+        Parameters
+        ----------
+        days
+            Shape (n,) or (1,).
+        matrix
+            Features, shape (n, n_features).
+        """
+        low, high = np.log1p(self.ages_days)
+        share = np.clip((np.log1p(np.maximum(matrix[:, self.column], 0.0)) - low) / (high - low), 0.0, 1.0)
+        share = np.nan_to_num(share, nan=0.5)
+        return (1.0 - share) * self.young.at(days) + share * self.older.at(days)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the curves as plain JSON."""
+        curves = {"young": self.young.to_json(), "older": self.older.to_json()}
+        return {**curves, "ages_days": list(self.ages_days), "column": self.column}
+
+
+def timing_from_json(item: Mapping[str, Any]) -> Timing | TimingByAge:
+    """Read what either kind's ``to_json`` wrote."""
+    if "older" not in item:
+        return Timing.from_json(item)
+    young, older = (Timing.from_json(item[name]) for name in ("young", "older"))
+    low, high = item["ages_days"]
+    return TimingByAge(young, older, (float(low), float(high)), int(item["column"]))
 
 
 def learn_timing(days: Matrix, follow_up: Matrix, horizon_days: float) -> Timing:
@@ -141,6 +198,30 @@ def fit_timing(logit_of: Matrix, days: Matrix, follow_up: Matrix, horizon_days: 
             offsets[later - 1] = offsets[later] - grown
     known = np.isfinite(offsets)
     return Timing(knots[known], offsets[known])
+
+
+def fit_timing_by_age(
+    logit_of: Matrix, days: Matrix, follow_up: Matrix, horizon_days: float, ages: tuple[int, Matrix] | None
+) -> Timing | TimingByAge:
+    """Fit one curve, or where both have enough outcomes one for the younger and one for the older half of them.
+
+    Parameters
+    ----------
+    logit_of, days, follow_up, horizon_days
+        As in :func:`fit_timing`.
+    ages
+        Number of the feature that is a lead's age, and the ages in days, shape (n,); None where all have one age.
+    """
+    if ages is not None:
+        column, age = ages
+        came = (days < follow_up) & (days < horizon_days)
+        cut = float(np.median(age[came])) if came.any() else 0.0
+        sides = [age <= cut, age > cut]
+        if min(int((came & side).sum()) for side in sides) >= MIN_OUTCOMES_AN_AGE:
+            young, older = (fit_timing(logit_of[side], days[side], follow_up[side], horizon_days) for side in sides)
+            centres = [float(np.expm1(np.log1p(age[came & side]).mean())) for side in sides]
+            return TimingByAge(young, older, (centres[0], centres[1]), column)
+    return fit_timing(logit_of, days, follow_up, horizon_days)
 
 
 def _growth(logit_of: Matrix, days: Matrix, follow_up: Matrix, between: tuple[float, float]) -> float:

@@ -111,7 +111,8 @@ class EndpointData:
     folds
         Time-forward folds.
     ages
-        Numbers of the features that say how old and how silent a lead is; empty where all leads are scored at one age.
+        Numbers of the features that say how old and how silent a lead is, age first; empty where all leads are scored
+        at one age.
     """
 
     outcome: str
@@ -156,6 +157,10 @@ class EndpointData:
     def watched_days(self, rows: NDArray[np.int64], until_us: int) -> Matrix:
         """Return for how many days rows were watched by a moment, shape of ``rows``."""
         return (until_us - self.as_of_us[rows]) / DAY_US
+
+    def age_of(self, rows: NDArray[np.int64]) -> tuple[int, Matrix] | None:
+        """Return the number of the feature that is a lead's age, and the ages of rows in days; None without it."""
+        return (int(self.ages[0]), self.matrix[rows, self.ages[0]]) if self.ages.size else None
 
     def sample(self, reading: Reading, fold: Fold | None = None) -> Sample:
         """Return the rows to learn from, labels as they were at the start of the fold's test period.

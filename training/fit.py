@@ -12,7 +12,7 @@ from crm.progress import Progress
 from models.blend import Endpoint
 from models.boosted import TreeKind
 from models.calibration import Calibrator, fit_calibrator
-from models.timing import Timing, fit_timing
+from models.timing import Timing, fit_timing_by_age
 from training.candidates import Candidate, FoldLogits, fit_ages, fit_boosted, fit_logistic_member
 from training.choice import Choice, choose, policy_for
 from training.endpoint_data import EndpointData
@@ -155,8 +155,9 @@ def _calibrated(draft: Endpoint, g: Matrix, blended: Sequence[Matrix], data: End
 
 def _in_time(endpoint: Endpoint, z: Matrix, data: EndpointData) -> Endpoint:
     """Learn when outcomes come, from settled and open rows; ``z`` is the calibrated logit of every row, shape (n,)."""
-    watched = data.watched_days(np.arange(len(z)), data.until_us)
-    return replace(endpoint, timing=fit_timing(z, data.days, watched, data.horizon_days))
+    rows = np.arange(len(z))
+    watched = data.watched_days(rows, data.until_us)
+    return replace(endpoint, timing=fit_timing_by_age(z, data.days, watched, data.horizon_days, data.age_of(rows)))
 
 
 def _follow_level(
@@ -178,7 +179,8 @@ def _follow_level(
             continue
         rows = np.concatenate([fold.train, fold.open])
         z = level.logit(np.concatenate([logits.train, logits.open]))
-        timing = fit_timing(z, data.days[rows], data.watched_days(rows, fold.start_us), data.horizon_days)
+        watched = data.watched_days(rows, fold.start_us)
+        timing = fit_timing_by_age(z, data.days[rows], watched, data.horizon_days, data.age_of(rows))
         newest = look_at_recent(data, rows, z, timing, fold.start_us)
         seen[fold.start_us] = newest + seen[fold.start_us] if fold.start_us in seen else newest
         came = data.outcomes(fold.test)

@@ -18,7 +18,7 @@ from scipy.stats import chi2
 
 from features.known import DAY_US
 from models.blend import log_loss_of_logit
-from models.timing import Timing
+from models.timing import Timing, TimingByAge
 from training.endpoint_data import MIN_WATCHED, EndpointData
 
 __all__ = ["LevelUpdate", "Origin", "Recent", "Seen", "cohort_days", "decide_update", "look_at_recent"]
@@ -194,7 +194,7 @@ def cohort_days(data: EndpointData) -> float:
 
 
 def look_at_recent(
-    data: EndpointData, rows: NDArray[np.int64], logit_of: Matrix, timing: Timing, until_us: int
+    data: EndpointData, rows: NDArray[np.int64], logit_of: Matrix, timing: Timing | TimingByAge, until_us: int
 ) -> Seen:
     """Count what the newest of some rows did by a moment, and what a model expected of them by then.
 
@@ -216,7 +216,7 @@ def look_at_recent(
     chosen = (watched <= cohort_days(data)) & (watched >= MIN_WATCHED * data.horizon_days)
     rows, waited = rows[chosen], np.minimum(watched[chosen], data.horizon_days)
     came = data.days[rows] < waited
-    expected = float(expit(logit_of[chosen] + timing.at(waited)).sum())
+    expected = float(expit(logit_of[chosen] + timing.of_rows(waited, data.matrix[rows])).sum())
     return Seen(float(came.sum()), expected, len(np.unique(data.lead[rows][came])))
 
 

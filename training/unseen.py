@@ -41,7 +41,7 @@ def unseen_probabilities(data: TrainingData, learned: Learned, bundle: Bundle) -
     logits = {name: np.full(len(data.snapshots.as_of_us), np.nan) for name in OUTCOMES}
     logits["sql"][learned.sql.rows] = learned.sql.logit
     logits["won"][learned.won.rows] = learned.won.logit
-    return from_logits(bundle, logits["sql"], logits["won"])
+    return from_logits(bundle, logits["sql"], logits["won"], data.matrix)
 
 
 def unseen_rows(

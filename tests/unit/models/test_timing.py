@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from models.timing import Timing, fit_timing, learn_timing
+from models.timing import Timing, TimingByAge, fit_timing, fit_timing_by_age, learn_timing, timing_from_json
 
 QUICK = settings(max_examples=60, deadline=None, derandomize=True)
 HORIZON = 30.0
@@ -79,3 +79,31 @@ def test_another_level_of_old_leads_is_no_growth_in_time() -> None:
 def test_without_any_outcome_the_curve_knows_the_horizon_alone() -> None:
     timing = learn_timing(np.full(10, np.inf), np.full(10, 5.0), HORIZON)
     assert timing.at(np.array([15.0, 30.0])).tolist() == pytest.approx([np.log(0.5), 0.0])
+
+
+def test_young_and_older_leads_have_their_own_times_and_the_horizon_knows_no_age() -> None:
+    """New leads take long, older ones decide soon; one curve for both is wrong for either."""
+    g, slow = drawn(7)
+    soon = HORIZON * (drawn(8)[1] / HORIZON) ** 3.0  # odds grow with the sixth root of time
+    age = np.where(np.arange(len(g)) % 2 == 0, 0.0, np.random.default_rng(9).uniform(20.0, 60.0, len(g)))
+    days, watched = np.where(age > 0, soon, slow), np.full(len(g), 90.0)
+    timing = fit_timing_by_age(g, days, watched, HORIZON, (1, age))
+    assert isinstance(timing, TimingByAge)
+    matrix = np.column_stack([np.zeros(5), [0.0, 6.0, 60.0, 400.0, np.nan]])
+    for asked in (3.0, 10.0):
+        new, between, older, oldest, unknown = timing.of_rows(np.array([asked]), matrix)
+        assert new == pytest.approx(0.5 * np.log(asked / HORIZON), abs=0.12)
+        assert older == oldest == pytest.approx(np.log(asked / HORIZON) / 6.0, abs=0.12)
+        assert new < between < older
+        assert new < unknown < older
+    np.testing.assert_allclose(timing.of_rows(np.array([HORIZON]), matrix), 0.0, atol=1e-9)
+    again = timing_from_json(timing.to_json())
+    np.testing.assert_array_equal(again.of_rows(np.array([3.0]), matrix), timing.of_rows(np.array([3.0]), matrix))
+
+
+def test_few_outcomes_have_one_curve_for_all_ages() -> None:
+    g, days = drawn(10, count=300)
+    age = np.random.default_rng(11).uniform(0.0, 60.0, len(g))
+    one = fit_timing_by_age(g, days, np.full(len(g), 90.0), HORIZON, (0, age))
+    assert isinstance(one, Timing)
+    np.testing.assert_array_equal(one.offsets, fit_timing(g, days, np.full(len(g), 90.0), HORIZON).offsets)
