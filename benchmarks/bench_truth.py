@@ -6,15 +6,17 @@ probability as its target, and shown beside: no learner of the drawn outcomes of
 mean ratio shows how far a single moment's leads lie from what can be known of them.
 
 Further horizons: mean predicted over mean true within 30, 90, 180 and 365 days. Revenue at a tenth: the true expected
-revenue of the tenth of leads with the highest expected one, over that of the tenth which the truth would choose; regret
-is the share of true expected value (after margin and touch cost) that is lost so. The truth knows what no table holds,
-such as a lead's intent, so the ceiling's shares stand beside.
+revenue of the tenth of leads with the highest expected one, over that of the tenth which the truth would choose. Regret:
+of those tenths only leads that are said to pay (margin times revenue above the touch cost) are worked, and regret is the
+share of the truth's value that is lost so. The truth knows what no table holds, such as a lead's intent, so the
+ceiling's shares stand beside.
 
 Populations: every lead at its creation, and at the age of seven days; every lead at risk at the end, and at the start
 of each of the last twelve months. "Drawn" is the number of outcomes that happened in the training rows over the number
 that the truth expects there: what chance alone does to the level that anybody can learn from them.
 
-With --drift the base rate falls and the mix of sources shifts over the last five months.
+With --drift the base rate falls and the mix of sources shifts for leads of the last five months; leads at their creation
+and at seven days are then those of the last three, whose level is the one that a score of today should have.
 
     python benchmarks/bench_truth.py [--ceiling 500000] [--drift] [LEADS [SEED ...]]      default: 20000 1 2 3
 """
@@ -101,7 +103,7 @@ def truth_of(frame: pd.DataFrame, settings: SimulatorSettings, days: tuple[float
     return truth(settings, snapshots=asked, sql_horizon_days=days[0], won_horizon_days=days[1])
 
 
-def populations(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
+def populations(tables: Tables, since_days: float) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "at the end", leads_at_risk(tables, OBSERVED_UNTIL)
     starts = [OBSERVED_UNTIL - timedelta(days=30 * month) for month in range(MONTHS)]
     yield "12 months", pd.concat([leads_at_risk(tables, start) for start in starts], ignore_index=True)
@@ -109,6 +111,7 @@ def populations(tables: Tables) -> Iterator[tuple[str, pd.DataFrame]]:
     for name, age in (("at creation", 0), ("7 days old", 7)):
         aged = spells.assign(as_of_us=spells["start_us"] + age * DAY_US)
         at_risk = ~(aged["end_us"] < aged["as_of_us"]) & (aged["as_of_us"] < to_micros(OBSERVED_UNTIL))
+        at_risk &= aged["start_us"] >= to_micros(OBSERVED_UNTIL) - since_days * DAY_US
         yield name, aged[at_risk].reset_index(drop=True)
 
 
@@ -153,10 +156,13 @@ def drawn_over_true(data: TrainingData, settings: SimulatorSettings) -> dict[str
 
 
 def top_tenth(said: np.ndarray, true: np.ndarray, cost: float) -> float:
-    """Return the true sum over the tenth that was said to be highest, over that of the tenth that is."""
+    """Return the true sum over what is said to pay among the highest tenth, over that of what pays and is highest."""
     count = max(len(true) // 10, 1)
-    picked, best = (np.argsort(-order, kind="stable")[:count] for order in (said, true))
-    return float((true[picked] - cost).sum() / (true[best] - cost).sum())
+    sums: list[float] = []
+    for order in (said, true):
+        picked = np.argsort(-order, kind="stable")[:count]
+        sums.append(float((true[picked] - cost)[order[picked] > cost].sum()))
+    return sums[0] / sums[1]
 
 
 def show_revenue(head: str, said: np.ndarray, true: pd.DataFrame, ceiling: np.ndarray | None) -> None:
@@ -197,7 +203,7 @@ def measure(settings: SimulatorSettings, ceiling: Ceiling | None) -> None:
             )
         )
         drawn = drawn_over_true(data, settings)
-        for name, asked in populations(tables):
+        for name, asked in populations(tables, 90.0 if settings.drift else np.inf):
             matrix = build_features(tables, moments_of(asked), data.features)
             best = build_features(tables, moments_of(asked), ceiling.features) if ceiling else None
             true = truth_of(asked, settings)
