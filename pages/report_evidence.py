@@ -275,7 +275,19 @@ class HandOffReport:
 
 @dataclass(frozen=True)
 class LevelState:
-    """Whether the level of an endpoint follows the newest leads, and by which factor of the odds."""
+    """Whether the level of an endpoint follows the newest leads, by which factor of the odds, and why.
+
+    Parameters
+    ----------
+    outcome
+        ``sql`` or ``won``.
+    factor
+        What the odds are multiplied by; 1 where the level stays.
+    origins
+        Periods of the past in which following was tried.
+    has_earned
+        It did better there.
+    """
 
     outcome: str
     factor: float

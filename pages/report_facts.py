@@ -53,7 +53,8 @@ def _of_levels(context: Context) -> Iterator[str]:
     for state in context.report.evidence.level_states:
         named = context.outcome(state.outcome)
         if state.factor != 1.0:
-            yield words("facts.update_on", factor=formats.number(state.factor, 2), **named)
+            why = "update_on" if state.has_earned else "update_confirmed"
+            yield words(f"facts.{why}", factor=formats.number(state.factor, 2), **named)
         elif state.has_earned:
             yield words("facts.update_idle", n=str(state.origins), **named)
         else:

@@ -78,6 +78,15 @@ def test_the_first_drift_of_a_history_is_followed_when_two_cohorts_show_it(by: f
     assert update.factor_at(3) == 1.0
 
 
+@pytest.mark.parametrize(("harm", "follows"), [(1.15, True), (1.6, False)])
+def test_a_clear_drift_is_followed_in_spite_of_a_little_harm_of_the_past(harm: float, follows: bool) -> None:
+    """An update was called for once and what came was as expected; now two cohorts show a drift by a third."""
+    origins = [period(0, seen=harm, comes=1.0), *(period(n, seen=1.0, comes=1.0) for n in (1, 2))]
+    update = decide_update(Recent(Seen(140.0, 200.0, 140), 1.0), [*origins, period(3, seen=1.0, comes=0.7)])
+    assert update.error_updated > update.error_plain
+    assert update.is_trusted == follows
+
+
 @pytest.mark.parametrize(("settled", "newest"), [(1.0, 0.7), (0.7, 1.0), (1.4, 0.7)])
 def test_one_cohort_or_two_that_disagree_move_nothing(settled: float, newest: float) -> None:
     origins = [*(period(n, seen=1.0, comes=1.0) for n in range(3)), period(3, seen=1.0, comes=settled)]
