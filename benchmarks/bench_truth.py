@@ -6,17 +6,17 @@ probability as its target, and shown beside: no learner of the drawn outcomes of
 mean ratio shows how far a single moment's leads lie from what can be known of them.
 
 Further horizons: mean predicted over mean true within 30, 90, 180 and 365 days. Revenue at a tenth: the true expected
-revenue of the tenth of leads with the highest expected one, over that of the tenth which the truth would choose. Regret:
-of those tenths only leads that are said to pay (margin times revenue above the touch cost) are worked, and regret is the
-share of the truth's value that is lost so. The truth knows what no table holds, such as a lead's intent, so the
-ceiling's shares stand beside.
+revenue of the tenth of leads with the highest expected one, over that of the tenth which the truth would choose.
+Regret: of those tenths only leads that are said to pay (margin times revenue above the touch cost) are worked, and
+regret is the share of the truth's value that is lost so. The truth knows what no table holds, such as a lead's intent,
+so the ceiling's shares stand beside.
 
 Populations: every lead at its creation, and at the age of seven days; every lead at risk at the end, and at the start
 of each of the last twelve months. "Drawn" is the number of outcomes that happened in the training rows over the number
 that the truth expects there: what chance alone does to the level that anybody can learn from them.
 
-With --drift the base rate falls and the mix of sources shifts for leads of the last five months; leads at their creation
-and at seven days are then those of the last three, whose level is the one that a score of today should have.
+With --drift the base rate falls and the mix of sources shifts for leads of the last five months. Populations are then
+those of the last three months: a score of today should have the level of today.
 
     python benchmarks/bench_truth.py [--ceiling 500000] [--drift] [LEADS [SEED ...]]      default: 20000 1 2 3
 """
@@ -59,7 +59,6 @@ from training.snapshots import take_snapshots
 from training.train import open_tables
 
 DAY_US = 86_400_000_000
-MONTHS = 12
 CEILING_SEED = 4_000_000_000
 WORKSPACE = (
     '[source]\nurl = "demo://?leads={leads}&seed={seed}&drift={drift:d}"\n'
@@ -103,10 +102,10 @@ def truth_of(frame: pd.DataFrame, settings: SimulatorSettings, days: tuple[float
     return truth(settings, snapshots=asked, sql_horizon_days=days[0], won_horizon_days=days[1])
 
 
-def populations(tables: Tables, since_days: float) -> Iterator[tuple[str, pd.DataFrame]]:
+def populations(tables: Tables, months: int, since_days: float) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "at the end", leads_at_risk(tables, OBSERVED_UNTIL)
-    starts = [OBSERVED_UNTIL - timedelta(days=30 * month) for month in range(MONTHS)]
-    yield "12 months", pd.concat([leads_at_risk(tables, start) for start in starts], ignore_index=True)
+    starts = [OBSERVED_UNTIL - timedelta(days=30 * month) for month in range(months)]
+    yield f"{months} months", pd.concat([leads_at_risk(tables, start) for start in starts], ignore_index=True)
     spells = risk_spells(tables, OBSERVED_UNTIL).drop_duplicates("lead_id")
     for name, age in (("at creation", 0), ("7 days old", 7)):
         aged = spells.assign(as_of_us=spells["start_us"] + age * DAY_US)
@@ -203,7 +202,7 @@ def measure(settings: SimulatorSettings, ceiling: Ceiling | None) -> None:
             )
         )
         drawn = drawn_over_true(data, settings)
-        for name, asked in populations(tables, 90.0 if settings.drift else np.inf):
+        for name, asked in populations(tables, *((3, 90.0) if settings.drift else (12, np.inf))):
             matrix = build_features(tables, moments_of(asked), data.features)
             best = build_features(tables, moments_of(asked), ceiling.features) if ceiling else None
             true = truth_of(asked, settings)
