@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pages.estimate import Estimate
 
@@ -285,14 +286,15 @@ class LevelState:
         What the odds are multiplied by; 1 where the level stays.
     origins
         Periods of the past in which following was tried.
-    has_earned
-        It did better there.
+    reason
+        Why it may follow: it did better there (``earned``), two cohorts show the same (``confirmed``), or the SQLs have
+        moved (``follows_sql``); None where it may not.
     """
 
     outcome: str
     factor: float
     origins: int
-    has_earned: bool
+    reason: Literal["earned", "confirmed", "follows_sql"] | None
 
 
 @dataclass(frozen=True)

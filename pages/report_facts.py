@@ -48,14 +48,20 @@ def _of_line(context: Context) -> Iterator[str]:
         yield words("facts.gain_zero", interval=ends)
 
 
+_FOLLOWS = {
+    "earned": "facts.update_earned",
+    "confirmed": "facts.update_confirmed",
+    "follows_sql": "facts.update_follows_sql",
+}
+
+
 def _of_levels(context: Context) -> Iterator[str]:
     words, formats = context.words, context.formats
     for state in context.report.evidence.level_states:
         named = context.outcome(state.outcome)
         if state.factor != 1.0:
-            why = "update_on" if state.has_earned else "update_confirmed"
-            yield words(f"facts.{why}", factor=formats.number(state.factor, 2), **named)
-        elif state.has_earned:
+            yield words(_FOLLOWS[state.reason or "earned"], factor=formats.number(state.factor, 2), **named)
+        elif state.reason is not None:
             yield words("facts.update_idle", n=str(state.origins), **named)
         else:
             yield words("facts.update_off", n=str(state.origins), **named)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,12 @@ from models.blend import log_loss_of_logit
 from models.timing import Timing, TimingByAge
 from training.endpoint_data import MIN_WATCHED, EndpointData
 
-__all__ = ["LevelUpdate", "Origin", "Recent", "Seen", "cohort_days", "decide_update", "look_at_recent"]
+__all__ = ["LevelUpdate", "Origin", "Reason", "Recent", "Seen", "cohort_days", "decide_update", "look_at_recent"]
 
 Matrix = NDArray[np.float64]
 COHORT_DAYS = 60.0
 MAX_SHARE = 0.25
+Reason = Literal["earned", "confirmed", "follows_sql"]
 PRIOR_LEADS = 20.0
 """Leads with the outcome that the prior counts for."""
 MIN_ORIGINS = 3
@@ -159,27 +161,32 @@ class LevelUpdate:
 
         An update that was never called for cannot have earned its place: the first drift of a history would be missed.
         One cohort misleads, two that follow each other seldom do. Where updates were called for and did harm, the
-        newest settled period has to be off by more than that harm, unless another endpoint has moved.
+        newest settled period has to be off by more than that harm.
         """
         if not self.origins:
             return False
         harm = len(self.origins) * max(self.error_updated - self.error_plain, 0.0)
-        if harm > _off(self.origins[-1], lambda origin: origin.plain) and self.recent.prior == 1.0:
-            return False
         sides = [_side(self.origins[-1].settled.interval), _side(self.recent.interval)]
-        if self.recent.prior != 1.0:  # another endpoint has shown that the newest leads' level moved
-            sides[1] = sides[1] or (1 if self.recent.prior > 1.0 else -1)
-        return sides[0] != 0 and sides[0] == sides[1]
+        is_clear = _off(self.origins[-1], lambda origin: origin.plain) > harm
+        return is_clear and sides[0] != 0 and sides[0] == sides[1]
 
     @property
-    def is_trusted(self) -> bool:
-        """Whether the level may follow the newest leads."""
-        return self.has_earned or self.is_confirmed
+    def reason(self) -> Reason | None:
+        """Why the level may follow the newest leads; None where it stays.
+
+        ``follows_sql``: the SQLs that every outcome passes through have moved, which pulls few outcomes along, and
+        gives way to many.
+        """
+        if self.has_earned:
+            return "earned"
+        if self.is_confirmed:
+            return "confirmed"
+        return "follows_sql" if self.recent.prior != 1.0 else None
 
     @property
     def factor(self) -> float:
         """What the odds of the final model are multiplied by."""
-        return self.recent.factor if self.is_trusted else 1.0
+        return 1.0 if self.reason is None else self.recent.factor
 
     def factor_at(self, start_us: int) -> float:
         """Return the factor at the newest origin that does not lie after a moment; 1 before the first."""

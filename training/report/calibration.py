@@ -68,6 +68,6 @@ def level_states(parts: ReportParts) -> tuple[LevelState, ...]:
     """Say for each endpoint whether its level follows the newest leads."""
     fitted = (("sql", parts.learned.sql.update), ("won", parts.learned.won.update))
     return tuple(
-        LevelState(outcome, update.factor, len(update.origins), update.has_earned)
+        LevelState(outcome, update.factor, len(update.origins), update.reason)
         for outcome, update in fitted[: 1 if parts.learned.won_is_sql else 2]
     )

@@ -124,7 +124,7 @@ def make_evidence(group: str = "enterprise") -> Evidence:
                 for width in (20.0, 10.0, 40.0)
             ),
         ),
-        level_states=(LevelState("sql", 1.12, 6, True), LevelState("won", 1.0, 2, False)),
+        level_states=(LevelState("sql", 1.12, 6, "earned"), LevelState("won", 1.0, 2, None)),
         has_old_rule=True,
         line_values=tuple((step * 6_000.0, 212.0 * 0.5**step, 9e6 * 0.6**step) for step in range(12)),
     )
