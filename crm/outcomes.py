@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 
 from crm.config import OutcomeConfig
 from crm.known import from_micros, merge_paths, moments_table, to_micros
+from crm.persons import merged_persons
+from crm.recorded import hand_offs_recorded, newest_versions, rows_recorded
 from crm.store import Tables
 from crm.tables import ENDING_STAGES
 
@@ -124,7 +126,7 @@ def outcome_events(tables: Tables, as_of: datetime) -> pd.DataFrame:
     if tables.has("opportunities"):
         parts.append(_opportunity_events(tables, known))
     if tables.has("stages"):
-        stages = _recorded(tables, "stages", known)
+        stages = rows_recorded(tables, "stages", known)
         reached = stages[stages["stage"].isin(SQL_STAGES)]
         parts.append(_events(reached["lead_id"], "sql", reached["entered_us"]))
         if not tables.has("opportunities"):
@@ -140,30 +142,10 @@ def outcome_events(tables: Tables, as_of: datetime) -> pd.DataFrame:
 
 def _same_person(tables: Tables, known: int) -> pd.DataFrame:
     """List every ordered pair of leads (lead_id, other_id) that merges recorded by ``known`` make one person."""
-    person: dict[str, set[str]] = {}
-    for row in merge_paths(tables).to_pylist():
-        if row["merged_us"] <= known:
-            one, two = row["from_lead_id"], row["into_lead_id"]
-            together = person.get(one, {one}) | person.get(two, {two})
-            person.update(dict.fromkeys(together, together))
-    pairs = [(one, two) for one, others in person.items() for two in others if one != two]
-    return pd.DataFrame(
-        {
-            "lead_id": pd.Series([one for one, _ in pairs], dtype=object),
-            "other_id": pd.Series([two for _, two in pairs], dtype=object),
-        }
-    )
-
-
-def _recorded(tables: Tables, name: str, known: int) -> pd.DataFrame:
-    """Return the rows of a table that were recorded by ``known``."""
-    table = tables.table(name)
-    return _frame(table.filter(table["recorded_us"] <= known))
-
-
-def _newest(rows: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Return the newest recorded version of each row, whole: a value that it has emptied stays empty."""
-    return rows.sort_values("recorded_us", kind="stable").drop_duplicates(key, keep="last")
+    person = merged_persons(tables, known)
+    rows = pd.DataFrame({"lead_id": list(person), "person": list(person.values())}, dtype=object)
+    pairs = rows.merge(rows.rename(columns={"lead_id": "other_id"}), on="person")
+    return pairs.loc[pairs["lead_id"] != pairs["other_id"], ["lead_id", "other_id"]].reset_index(drop=True)
 
 
 def _frame(table: ir.Table) -> pd.DataFrame:
@@ -189,7 +171,7 @@ def _events(
 
 
 def _opportunity_events(tables: Tables, known: int) -> pd.DataFrame:
-    newest = _newest(_recorded(tables, "opportunities", known), "opportunity_id")
+    newest = newest_versions(rows_recorded(tables, "opportunities", known), "opportunity_id")
     direct = newest[newest["lead_id"].notna()].assign(share=1.0)
     shared = newest[newest["lead_id"].isna()]
     if len(shared):
@@ -287,7 +269,7 @@ def risk_spells(tables: Tables, as_of: datetime) -> pd.DataFrame:
     leads = _frame(leads.filter(leads["created_us"] <= known).select("lead_id", "account_id", start_us="created_us"))
     starts = [leads.assign(first_end_us=leads["start_us"], known_us=leads["start_us"])]
     if tables.has("stages"):
-        stages = _recorded(tables, "stages", known).rename(columns={"entered_us": "start_us"})
+        stages = rows_recorded(tables, "stages", known).rename(columns={"entered_us": "start_us"})
         recycled = stages.loc[stages["stage"] == "recycled", ["lead_id", "start_us", "recorded_us"]]
         recycled = recycled.merge(leads[["lead_id", "account_id"]], on="lead_id")
         after = recycled["start_us"] + 1
@@ -324,10 +306,10 @@ def _spell_ends(tables: Tables, as_of: datetime) -> pd.DataFrame:
     known = to_micros(as_of)
     ends = [outcome_events(tables, as_of)[["lead_id", "at_us"]]]
     if tables.has("stages"):
-        stages = _recorded(tables, "stages", known).rename(columns={"entered_us": "at_us"})
+        stages = rows_recorded(tables, "stages", known).rename(columns={"entered_us": "at_us"})
         ends.append(stages.loc[stages["stage"].isin(ENDING_STAGES), ["lead_id", "at_us"]])
     if tables.has("hand_offs"):
-        hand_offs = _newest(_recorded(tables, "hand_offs", known), "hand_off_id")
+        hand_offs = hand_offs_recorded(tables, known)
         ends.append(hand_offs.rename(columns={"handed_off_us": "at_us"})[["lead_id", "at_us"]])
     merges = merge_paths(tables).to_pandas()
     merges = merges[merges["merged_us"] <= known].rename(columns={"from_lead_id": "lead_id", "merged_us": "at_us"})

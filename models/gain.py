@@ -32,7 +32,7 @@ class GainRows:
     Parameters
     ----------
     lead, group
-        Lead and account number of each row, shape (n,).
+        Number of the lead and of the account of each row, shape (n,); leads that were merged are one.
     week
         Shape (n,): 0 for the state before the lead-in, 1 to ``lead_in`` for the weeks that set the price, and one more
         for each week that is judged.

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from crm.config import OutcomeConfig, WorkspaceConfig
 from crm.errors import PastOnlyError
-from crm.known import merge_paths, to_micros
+from crm.known import to_micros
 from crm.outcomes import Labels, Observation, Outcome, label_moments, outcome_events
+from crm.persons import person_numbers
 from crm.store import Tables
 from features.known import DAY_US
 from training.snapshots import Snapshots, first_moments
@@ -116,7 +117,7 @@ def hold_out(tables: Tables, config: WorkspaceConfig, origins: tuple[datetime, .
         return label_moments(tables, snapshots.moments, events, seen, outcome=outcome, horizon_days=days)
 
     sql, won = label("sql", config.outcome.sql_horizon_days), label("won", config.outcome.won_horizon_days)
-    person = _persons(tables, snapshots.moments, to_micros(seen.as_of))
+    person = person_numbers(tables, snapshots.moments.column("lead_id").to_pylist(), to_micros(seen.as_of))
     origin = np.searchsorted(starts, snapshots.as_of_us, side="right") - 1
     rows = pd.DataFrame(
         {
@@ -139,23 +140,6 @@ def hold_out(tables: Tables, config: WorkspaceConfig, origins: tuple[datetime, .
         _of_persons(rows, deals, "amount"),
         unpriced,
     )
-
-
-def _persons(tables: Tables, moments: pa.Table, known_us: int) -> NDArray[np.int64]:
-    """Give each row the number of its person: a merge joins two leads, also by way of a lead that has no row."""
-    leader: dict[str, str] = {}
-
-    def find(lead: str) -> str:
-        while (above := leader.get(lead, lead)) != lead:
-            lead = above
-        return lead
-
-    for row in merge_paths(tables).to_pylist():
-        one, two = find(row["from_lead_id"]), find(row["into_lead_id"])
-        if row["merged_us"] <= known_us and one != two:
-            leader[one] = two
-    names = [find(lead) for lead in moments.column("lead_id").to_pylist()]
-    return pd.factorize(pd.Series(names, dtype=object))[0].astype(np.int64)
 
 
 def _deals(rows: pd.DataFrame, won: pd.DataFrame, horizon_us: int) -> pd.DataFrame:

@@ -17,8 +17,8 @@ from crm.outcomes import label_moments, outcome_events
 from crm.store import Tables
 from features.known import DAY_US
 from models.discontinuity import Jump, Sides, bandwidth_for, jump_at
-from training.follow_up import first_hand_offs
 from training.prepare import TrainingData
+from training.snapshots import hand_offs_at_risk
 
 __all__ = ["AGE_DAYS", "CutOff", "look_at_cut_off"]
 
@@ -96,7 +96,9 @@ def _sides(tables: Tables, data: TrainingData, config: WorkspaceConfig, threshol
     days = AGE_DAYS + data.sql.horizon_days
     labels = label_moments(tables, _moments(leads, created), events, data.seen, outcome="sql", horizon_days=days)
     at_us = created + round(AGE_DAYS * DAY_US)
-    first = first_hand_offs(tables, data).set_index("lead_id")["as_of_us"].reindex(leads).to_numpy(dtype=np.float64)
+    first = (
+        hand_offs_at_risk(tables, data.seen).set_index("lead_id")["as_of_us"].reindex(leads).to_numpy(dtype=np.float64)
+    )
     points = old_points(tables, config, _moments(leads, at_us))
     kept = labels.is_mature & ~np.isnan(points) & (at_us <= to_micros(data.seen.observed_until))
     handed = first <= at_us  # never handed over is NaN, which is not below anything

@@ -1,4 +1,4 @@
-"""Drawing rows in a way that hangs on the row alone, so that it is drawn or not whichever other rows there are."""
+"""Drawing rows by hashes of their numbers: the same tables draw the same rows, on any machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["draw_accounts", "even_draw"]
 
 
 def even_draw(lead: NDArray[np.int64], as_of_us: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return an even number from 0 to 1 for each moment of a lead, always the same one.
+    """Return an even number from 0 to 1 for each moment of a lead, the same one for the same numbers.
 
     Parameters
     ----------

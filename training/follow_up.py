@@ -22,6 +22,7 @@ from scipy.special import expit
 from crm.known import to_micros
 from crm.outcomes import Labels, label_moments, outcome_events
 from crm.progress import Progress
+from crm.recorded import hand_offs_recorded
 from crm.store import Tables
 from features.build import build_features
 from features.known import DAY_US
@@ -31,8 +32,9 @@ from models.logistic import LogisticFitter, LogisticMember
 from training.drawing import even_draw
 from training.learn import Learned
 from training.prepare import TrainingData
+from training.snapshots import hand_offs_at_risk
 
-__all__ = ["MIN_SQLS", "MIN_WINS", "FollowUpFound", "first_hand_offs", "learn_follow_up"]
+__all__ = ["MIN_SQLS", "MIN_WINS", "FollowUpFound", "learn_follow_up"]
 
 Matrix = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -147,16 +149,13 @@ def _too_few(counts: tuple[int, int, int], left: Sequence[int]) -> str:
 
 
 def _hand_offs(tables: Tables, data: TrainingData) -> _HandedOff | None:
-    """Return the first hand-off of each lead of the training rows inside the observed span."""
+    """Return the first hand-off at risk of each lead of the training rows."""
     if not tables.has("hand_offs"):
         return None
     known = pd.Series(data.snapshots.group, index=data.snapshots.moments.column("lead_id").to_pylist())
     known = known[~known.index.duplicated()]
-    first = first_hand_offs(tables, data)
-    until = to_micros(data.seen.observed_until)
-    since = 0 if data.seen.observed_from is None else to_micros(data.seen.observed_from)
-    inside = first["as_of_us"].between(since, until) & first["lead_id"].isin(known.index)
-    first = first[inside].reset_index(drop=True)
+    first = hand_offs_at_risk(tables, data.seen)
+    first = first[first["lead_id"].isin(known.index)].reset_index(drop=True)
     if first.empty:
         return None
     moments = pa.table(
@@ -175,28 +174,15 @@ def _hand_offs(tables: Tables, data: TrainingData) -> _HandedOff | None:
     return _HandedOff(build_features(tables, moments, data.features), group, sql, won)
 
 
-def first_hand_offs(tables: Tables, data: TrainingData) -> pd.DataFrame:
-    """List each lead's first hand-off as recorded by the run's moment: ``lead_id`` and ``as_of_us``, in order of leads.
-
-    Parameters
-    ----------
-    tables
-        The workspace's tables, with hand-offs.
-    data
-        Whose run's moment it is.
-    """
-    table = tables.table("hand_offs")
-    table = table.filter(table["recorded_us"] <= to_micros(data.seen.as_of))
-    rows = table.select("lead_id", as_of_us=table["handed_off_us"]).to_pyarrow().to_pandas()
-    return rows.astype({"lead_id": str}).groupby("lead_id", as_index=False)["as_of_us"].min()
-
-
 def _days_to_hand_off(tables: Tables, data: TrainingData) -> Matrix:
     """Return the days from each snapshot to the lead's next hand-off, infinite without one, shape (n,)."""
-    table = tables.table("hand_offs")
-    table = table.filter(table["recorded_us"] <= to_micros(data.seen.as_of))
-    rows = table.select("lead_id", at_us=table["handed_off_us"]).to_pyarrow().to_pandas().drop_duplicates()
-    rows = rows.astype({"lead_id": str, "at_us": "int64"}).sort_values("at_us", kind="stable")
+    rows = hand_offs_recorded(tables, to_micros(data.seen.as_of)).rename(columns={"handed_off_us": "at_us"})
+    rows = (
+        rows[["lead_id", "at_us"]]
+        .drop_duplicates()
+        .astype({"lead_id": str, "at_us": "int64"})
+        .sort_values("at_us", kind="stable")
+    )
     asked = pd.DataFrame(
         {"lead_id": data.snapshots.moments.column("lead_id").to_pylist(), "at_us": data.snapshots.as_of_us}
     ).astype({"lead_id": str})

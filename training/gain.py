@@ -20,6 +20,7 @@ from crm.config import SnapshotsConfig, ValueConfig, WorkspaceConfig
 from crm.known import from_micros, to_micros
 from crm.old_rule import first_crossings, has_old_rule
 from crm.outcomes import Observation, label_moments, outcome_events, risk_spells
+from crm.persons import person_numbers
 from crm.progress import Progress
 from crm.store import Tables
 from features.build import build_features
@@ -118,8 +119,10 @@ def replay_unseen(
         step.note(f"{len(is_old):,} scorings of {len(np.unique(moments.lead)):,} leads")
     first = start - REPLAY_WEEKS * WEEK_US
     week = np.ceil((moments.as_of_us - first) / WEEK_US).clip(0).astype(np.int64)
+    lead_ids = moments.moments.column("lead_id").to_pylist()
     rows = GainRows(
-        moments.lead,
+        # Leads that were merged since are one person, who is picked once and buys once.
+        person_numbers(tables, lead_ids, to_micros(data.seen.as_of)),
         moments.group,
         week,
         revenue,
@@ -134,7 +137,7 @@ def replay_unseen(
         share,
     )
     rows = _with_outcomes(tables, data, moments, rows, amount.mean)
-    return UnseenWeeks(rows, moments.moments.column("lead_id").to_pylist(), moments.as_of_us)
+    return UnseenWeeks(rows, lead_ids, moments.as_of_us)
 
 
 def _start(learned: Learned) -> int | None:

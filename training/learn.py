@@ -150,10 +150,15 @@ def _ages(data: TrainingData) -> NDArray[np.int64]:
 
 
 def _won_from_sql(data: TrainingData, sql: FittedEndpoint, folds: tuple[Fold, ...]) -> FittedEndpoint:
-    """Rank wins as SQLs, at the level of the wins that there are: below 50 nothing finer can be learned."""
-    rows = np.flatnonzero(data.won.is_mature)
-    rate = (float(data.won.happened[rows].sum()) + 0.5) / (len(rows) + 1.0)
-    g = sql.endpoint.g(data.matrix[rows]) if len(rows) else np.zeros(1)
+    """Rank wins as SQLs, at the level of the wins that there are: below 50 nothing finer can be learned.
+
+    Where no lead was watched for the whole horizon, the level is that of the wins so far, which is too low.
+    """
+    rows, happened = np.flatnonzero(data.won.is_mature), data.won.happened
+    if len(rows) == 0:
+        rows, happened = np.flatnonzero(_is_observed(data)), data.won.days < data.follow_up_days
+    rate = (float(happened[rows].sum()) + 0.5) / (len(rows) + 1.0)
+    g = sql.endpoint.g(data.matrix[rows])
     slope = sql.endpoint.calibrator
     calibrator = Calibrator(slope.kind, slope.slope, slope.slope_high, 0.0).shifted_to(g, rate)
     horizon, every = data.won.horizon_days, np.flatnonzero(_is_observed(data))

@@ -1,9 +1,8 @@
 """At which moments leads are scored for training, and in which spells they are at risk.
 
 A snapshot is taken while its lead is at risk: before a hand-off or a decision, and not while ``[exclude]`` leaves the
-lead out. Whether a moment is taken never
-depends on what the lead does later, else leads that convert fast would be over-represented among the young
-(docs/adr/0003).
+lead out. Whether a moment is taken never depends on what the lead does later, else leads that convert fast would be
+over-represented among the young (docs/adr/0003).
 """
 
 # Ibis gives every column of a table the type Column, which has no operators.
@@ -26,11 +25,20 @@ from scipy.sparse.csgraph import connected_components
 from crm.config import SnapshotsConfig
 from crm.known import merge_paths, to_micros
 from crm.outcomes import Observation, leads_at_risk, risk_spells
+from crm.recorded import hand_offs_recorded
 from crm.rules import excluded_at
 from crm.store import Tables
 from features.known import DAY_US
 
-__all__ = ["Snapshots", "first_moments", "moments_at_end", "scoring_moments", "take_snapshots", "with_moments"]
+__all__ = [
+    "Snapshots",
+    "first_moments",
+    "hand_offs_at_risk",
+    "moments_at_end",
+    "scoring_moments",
+    "take_snapshots",
+    "with_moments",
+]
 
 RANDOM_PER_LEAD = 6
 # Half of the ages are drawn evenly in log age while leads are young and their signs change by the hour, half over the
@@ -248,17 +256,24 @@ def _decisions(tables: Tables, spells: pd.DataFrame, known_us: int) -> pd.DataFr
         frame = mqls.to_pyarrow().to_pandas()
         if len(frame):
             return _of_rows(frame, spells)
-    if tables.has("hand_offs"):
-        hand_offs = tables.table("hand_offs")
-        hand_offs = hand_offs.filter(hand_offs.recorded_us <= known_us)
-        frame = hand_offs.select("lead_id", as_of_us=hand_offs.handed_off_us).to_pyarrow().to_pandas().drop_duplicates()
-        return _of_rows(frame, spells)
-    return spells.iloc[:0].assign(as_of_us=np.int64(0))
+    hand_offs = hand_offs_recorded(tables, known_us).rename(columns={"handed_off_us": "as_of_us"})
+    return _of_rows(hand_offs[["lead_id", "as_of_us"]].drop_duplicates(), spells)
 
 
 def _of_rows(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.DataFrame:
     accounts = spells[["lead_id", "account_id"]].drop_duplicates("lead_id")
     return rows.merge(accounts, on="lead_id")[["lead_id", "account_id", "as_of_us"]]
+
+
+def hand_offs_at_risk(tables: Tables, seen: Observation) -> pd.DataFrame:
+    """List each lead's first hand-off of a lead at risk, in the observed span: ``lead_id``, ``as_of_us``, by lead.
+
+    At risk just before it, that is: a deal that is handed over after its SQL, or anew, tells of no lead's chance.
+    """
+    spells = risk_spells(tables, seen.as_of)
+    rows = hand_offs_recorded(tables, to_micros(seen.as_of)).rename(columns={"handed_off_us": "as_of_us"})
+    found = _at_risk(_of_rows(rows, spells).assign(is_judged=False), spells, seen).astype({"lead_id": str})
+    return found[["lead_id", "as_of_us"]].sort_values(["lead_id", "as_of_us"]).drop_duplicates("lead_id")
 
 
 def _at_risk(found: pd.DataFrame, spells: pd.DataFrame, seen: Observation) -> pd.DataFrame:

@@ -44,6 +44,8 @@ def run_notes(parts: ReportParts) -> tuple[str, ...]:
     notes = exclusion_notes(parts.data.excluded)
     if parts.learned.won_from_sql:
         notes.append("Fewer than 50 wins are mature: wins are ranked as SQLs, at the level of the wins so far.")
+        if not parts.data.won.is_mature.any():
+            notes.append("No lead was watched for the whole horizon of won: chances of a win are too low as yet.")
     if parts.bundle.score_outcome == "sql":
         notes.append("Fewer than 100 wins are mature: the score speaks of SQL.")
     if parts.learned.amount.method == "configured":

@@ -16,7 +16,7 @@ from crm.known import to_micros
 from crm.outcomes import Observation, risk_spells
 from crm.store import Tables
 from tests.histories import DAY, START, Row, tables_of
-from training.snapshots import Snapshots, scoring_moments, take_snapshots
+from training.snapshots import Snapshots, hand_offs_at_risk, scoring_moments, take_snapshots
 
 SLOW = settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 UNTIL = START + 300 * DAY
@@ -212,3 +212,35 @@ def test_a_replay_takes_every_week_unless_the_workspace_names_its_moments() -> N
 def test_a_span_without_leads_has_no_snapshots(config: SnapshotsConfig) -> None:
     found: Any = take(world(6), START - DAY, config)
     assert len(found.as_of_us) == len(found.group) == len(found.is_judged) == found.moments.num_rows == 0
+
+
+def test_a_hand_off_counts_at_its_corrected_time_once_and_only_of_a_lead_at_risk() -> None:
+    rows: dict[str, list[Row]] = {
+        "leads": [{"lead_id": name, "created_at": START} for name in ("plain", "corrected", "late", "again")],
+        "stages": [{"lead_id": "late", "stage": "sql", "entered_at": START + 5 * DAY}],
+        "hand_offs": [
+            {"hand_off_id": "1", "lead_id": "plain", "handed_off_at": START + 10 * DAY},
+            {
+                "hand_off_id": "2",
+                "lead_id": "corrected",
+                "handed_off_at": START + 3 * DAY,
+                "recorded_at": START + 3 * DAY,
+            },
+            {
+                "hand_off_id": "2",
+                "lead_id": "corrected",
+                "handed_off_at": START + 9 * DAY,
+                "recorded_at": START + 9 * DAY,
+            },
+            {"hand_off_id": "3", "lead_id": "late", "handed_off_at": START + 8 * DAY},
+            {"hand_off_id": "4", "lead_id": "again", "handed_off_at": START + 7 * DAY},
+            {"hand_off_id": "5", "lead_id": "again", "handed_off_at": START + 12 * DAY},
+        ],
+    }
+    with tables_of(rows) as tables:
+        found = hand_offs_at_risk(tables, seen(UNTIL))
+        before = hand_offs_at_risk(tables, seen(START + 5 * DAY))
+    days = {name: (at - to_micros(START)) / 86_400_000_000 for name, at in found.itertuples(index=False)}
+    assert days == {"plain": 10.0, "corrected": 9.0, "again": 7.0}
+    assert before["lead_id"].tolist() == ["corrected"]
+    assert before["as_of_us"].tolist() == [to_micros(START + 3 * DAY)]
