@@ -55,6 +55,16 @@ def test_folds_of_few_wins_speak_of_wins(trained: Trained) -> None:
     assert won < 0.5 * sql
 
 
+def test_without_a_lead_that_was_watched_to_the_end_wins_have_the_level_of_those_so_far(trained: Trained) -> None:
+    data, config = trained.result.data, trained.workspace.config
+    none = np.zeros(len(data.won.happened), dtype=bool)
+    young = replace(data, won=replace(data.won, happened=none, is_mature=none))
+    priced = config.model_copy(update={"value": config.value.model_copy(update={"default_amount": 9000.0})})
+    endpoint = learn(young, priced, Silent()).won.endpoint
+    so_far = float((data.won.days < data.follow_up_days).mean())
+    assert endpoint.probability(data.matrix).mean() == pytest.approx(so_far, rel=0.05)
+
+
 def test_a_line_of_what_working_adds_says_so_and_has_no_equivalent_in_chances(trained: Trained, tables: Tables) -> None:
     bundle, config = trained.result.bundle, trained.workspace.config
     assert bundle.follow_up is not None
