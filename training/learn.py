@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,7 +29,7 @@ from training.prepare import MIN_OUTCOMES, TrainingData
 from training.recent import LevelUpdate
 from training.splits import Fold, time_forward_folds
 
-__all__ = ["Learned", "amount_before", "amounts_out_of_fold", "lead_weights", "learn", "make_bundle", "priced_wins"]
+__all__ = ["Learned", "amount_before", "lead_weights", "learn", "make_bundle", "priced_wins"]
 
 Matrix = NDArray[np.float64]
 MIN_SCORE_WINS = 100
@@ -51,6 +51,9 @@ class Learned:
         Both endpoints have the same labels and horizon, and are one model.
     won_from_sql
         Too few wins to learn from: the won endpoint is the SQL one at the level of the wins.
+    amount_unseen
+        What a win would bring by the wins settled before each test period of won, workspace currency, shape (n,); NaN
+        outside the folds, and where no win was known by then.
     """
 
     sql: FittedEndpoint
@@ -59,6 +62,7 @@ class Learned:
     amount: AmountModel
     won_is_sql: bool
     won_from_sql: bool
+    amount_unseen: Matrix
 
     @property
     def choices(self) -> Mapping[str, Choice]:
@@ -83,7 +87,8 @@ def learn(data: TrainingData, config: WorkspaceConfig, progress: Progress) -> Le
     else:
         won, won_folds, from_sql = _won_from_sql(data, sql, sql_folds), sql_folds, True
     amount = _learn_amount(data, config, progress)
-    return Learned(sql, won, {"sql": sql_folds, "won": won_folds}, amount, same, from_sql)
+    unseen = _amount_unseen(data, won_folds, config)
+    return Learned(sql, won, {"sql": sql_folds, "won": won_folds}, amount, same, from_sql, unseen)
 
 
 def _learn_endpoint(
@@ -216,10 +221,9 @@ def amount_before(data: TrainingData, start_us: int, config: WorkspaceConfig) ->
     return _amount_of(data, np.intersect1d(np.flatnonzero(settled), priced_wins(data)), config.value.default_amount)
 
 
-def amounts_out_of_fold(data: TrainingData, learned: Learned, config: WorkspaceConfig) -> Matrix:
-    """Return what a win would bring by the wins settled before each test period, shape (n,); NaN outside the folds."""
+def _amount_unseen(data: TrainingData, folds: Sequence[Fold], config: WorkspaceConfig) -> Matrix:
     found = np.full(len(data.snapshots.as_of_us), np.nan)
-    for fold in learned.folds["won"]:
+    for fold in folds:
         settled = data.snapshots.as_of_us[fold.train] + round(data.won.horizon_days * DAY_US) <= fold.start_us
         rows = np.intersect1d(fold.train[settled], priced_wins(data))
         try:

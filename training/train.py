@@ -34,7 +34,7 @@ from training.follow_up import learn_follow_up
 from training.gain import compare, replay_unseen
 from training.judge import Judged, judge
 from training.leaks import find_suspects, refuse_leaks
-from training.learn import amounts_out_of_fold, learn, make_bundle
+from training.learn import learn, make_bundle
 from training.prepare import TrainingData, prepare
 from training.replay import draw_line, replay_weeks
 from training.report.parts import ReportParts
@@ -209,7 +209,7 @@ def _out_of_fold_rows(parts: ReportParts, model: LoadedModel) -> pa.Table:
     order = np.argsort(fitted.rows, kind="stable")
     rows = fitted.rows[order]
     p_sql, p_won = (every[rows] for every in unseen_probabilities(data, learned, bundle))
-    revenue = p_won * amounts_out_of_fold(data, learned, parts.workspace.config)[rows]
+    revenue = p_won * learned.amount_unseen[rows]
     # On the other basis what a fold would have said is not known.
     value = model.line.expected_value(revenue if bundle.basis == "as_run" else np.full(len(rows), np.nan))
     # On the bundle's own scale: the same probability has the same score.

@@ -25,7 +25,7 @@ from models.bundle import Bundle
 from models.paired import SIDES, PairedRows
 from models.scoring import from_logits, probabilities
 from models.unseen import UNSEEN_SCHEMA, row_numbers
-from training.learn import Learned, amounts_out_of_fold
+from training.learn import Learned
 from training.prepare import OUTCOMES, TrainingData, settle_observation
 from training.snapshots import Snapshots, take_snapshots
 
@@ -62,7 +62,7 @@ def unseen_rows(
     for name, folds in learned.folds.items():
         for fold in folds:
             starts[name][fold.test] = fold.start_us
-    revenue = p_won * amounts_out_of_fold(data, learned, config)
+    revenue = p_won * learned.amount_unseen
     said = {"p_sql": p_sql[rows], "p_won": p_won[rows], "expected_revenue": revenue[rows]}
     said |= {f"origin_{name}_us": starts[name][rows] for name in OUTCOMES}
     labels = {name: _only(labels, rows) for name, labels in (("sql", data.sql), ("won", data.won))}

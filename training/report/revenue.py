@@ -12,7 +12,6 @@ from models.metrics import normalised_gini
 from models.revenue import revenue_sum_of
 from pages.estimate import Estimate
 from pages.report_evidence import RevenueReport, RevenueTenth
-from training.learn import amounts_out_of_fold
 from training.report.parts import ReportParts, estimate_of
 from training.report.unseen import Unseen
 
@@ -34,7 +33,7 @@ def revenue_report(parts: ReportParts, unseen: Unseen | None) -> RevenueReport |
     if unseen is None:
         return None
     data, config = parts.data, parts.workspace.config
-    amounts = amounts_out_of_fold(data, parts.learned, config)[unseen.rows]
+    amounts = parts.learned.amount_unseen[unseen.rows]
     won = np.where(unseen.happened, data.won.amount[unseen.rows], 0.0)
     unpriced = np.isnan(won)
     if config.value.default_amount is not None:
