@@ -29,14 +29,12 @@ from features.spec import FeatureSet
 from features.touch_features import (
     ActiveDaysIn,
     CountIn,
-    DecayedSum,
     DistinctIn,
-    Recency,
     SessionsIn,
     ValueIn,
-    Velocity,
     label_of,
 )
+from features.touch_times import DecayedSum, Recency, Velocity
 
 __all__ = ["learn_features"]
 

@@ -24,16 +24,8 @@ from features.lead_features import (
     LeadAge,
     StageAge,
 )
-from features.touch_features import (
-    ActiveDaysIn,
-    CountIn,
-    DecayedSum,
-    DistinctIn,
-    Recency,
-    SessionsIn,
-    ValueIn,
-    Velocity,
-)
+from features.touch_features import ActiveDaysIn, CountIn, DistinctIn, SessionsIn, ValueIn
+from features.touch_times import DecayedSum, Recency, Velocity
 
 __all__ = ["SPEC_VERSION", "FeatureSet", "feature_from_json"]
 

@@ -9,14 +9,12 @@ from features.lead_features import AccountLeads, LeadAge, StageAge
 from features.touch_features import (
     ActiveDaysIn,
     CountIn,
-    DecayedSum,
     DistinctIn,
-    Recency,
     SessionsIn,
     TouchFeature,
     ValueIn,
-    Velocity,
 )
+from features.touch_times import DecayedSum, Recency, Velocity
 from features.words import kind_words
 from models.reasons import signal_words
 

@@ -33,7 +33,7 @@ from features.build import build_features
 from features.feature import Feature
 from features.lead_features import LeadAge, StageAge
 from features.spec import FeatureSet
-from features.touch_features import Recency
+from features.touch_times import Recency
 from models.odoo_bayes import Categories, Field, fit_odoo_bayes
 
 __all__ = ["Asked", "Baseline", "Past", "Said", "ask", "baselines_of", "plain_logistic", "quantile_codes"]

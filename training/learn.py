@@ -16,7 +16,7 @@ from crm.outcomes import Labels
 from crm.progress import Progress
 from features.known import DAY_US
 from features.lead_features import LeadAge
-from features.touch_features import Recency
+from features.touch_times import Recency
 from models.amount import AmountModel, AmountRows, fit_amount
 from models.bundle import Bundle
 from models.calibration import Calibrator

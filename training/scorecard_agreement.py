@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from features.lead_features import LeadAge
-from features.touch_features import Recency
+from features.touch_times import Recency
 from models.intervals import Interval, cluster_bootstrap
 from models.metrics import Judgement
 from training.prepare import TrainingData

@@ -16,7 +16,8 @@ from crm.known import to_micros
 from crm.parsing import BLANKS
 from features.lead_features import AccountLeads, AttributeIs, AttributeNumber, LeadAge, StageAge
 from features.spec import FeatureSet
-from features.touch_features import CountIn, DistinctIn, Recency, SessionsIn, ValueIn
+from features.touch_features import CountIn, DistinctIn, SessionsIn, ValueIn
+from features.touch_times import Recency
 from serving.bodies import BodyError, read_batch, read_score
 from serving.checks import wrong_fields
 from serving.lead_from_body import LeadToScore, lead_from_body

@@ -12,7 +12,7 @@ from crm.known import from_micros
 from features.build import build_features
 from features.lead_features import StageAge
 from features.spec import FeatureSet
-from features.touch_features import Recency
+from features.touch_times import Recency
 from models.intervals import Interval, cluster_bootstrap
 from models.metrics import pairs_in_order, run_ends
 from pages.estimate import Estimate

@@ -30,16 +30,8 @@ from features.lead_features import (
     StageAge,
 )
 from features.spec import FeatureSet
-from features.touch_features import (
-    ActiveDaysIn,
-    CountIn,
-    DecayedSum,
-    DistinctIn,
-    Recency,
-    SessionsIn,
-    ValueIn,
-    Velocity,
-)
+from features.touch_features import ActiveDaysIn, CountIn, DistinctIn, SessionsIn, ValueIn
+from features.touch_times import DecayedSum, Recency, Velocity
 from tests.histories import (
     COLUMNS,
     DAY,

@@ -21,16 +21,8 @@ from features.lead_features import (
     StageAge,
 )
 from features.spec import FeatureSet, feature_from_json
-from features.touch_features import (
-    ActiveDaysIn,
-    CountIn,
-    DecayedSum,
-    DistinctIn,
-    Recency,
-    SessionsIn,
-    ValueIn,
-    Velocity,
-)
+from features.touch_features import ActiveDaysIn, CountIn, DistinctIn, SessionsIn, ValueIn
+from features.touch_times import DecayedSum, Recency, Velocity
 from features.words import kind_words
 
 ONE_OF_EACH: tuple[Feature, ...] = (

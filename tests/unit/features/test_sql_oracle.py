@@ -15,16 +15,8 @@ from features.build import build_features
 from features.feature import Feature
 from features.lead_features import AccountLeads, AttributeIs, AttributeNumber, LeadAge, StageAge
 from features.spec import FeatureSet
-from features.touch_features import (
-    ActiveDaysIn,
-    CountIn,
-    DecayedSum,
-    DistinctIn,
-    Recency,
-    SessionsIn,
-    ValueIn,
-    Velocity,
-)
+from features.touch_features import ActiveDaysIn, CountIn, DistinctIn, SessionsIn, ValueIn
+from features.touch_times import DecayedSum, Recency, Velocity
 from tests.histories import DAY, START, Row, moments_of, tables_of
 
 LEADS, TOUCHES, SPAN_DAYS = 40, 1200, 120

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from crm.errors import BundleError
 from features.lead_features import AttributeNumber, LeadAge
-from features.touch_features import CountIn, Recency
+from features.touch_features import CountIn
+from features.touch_times import Recency
 from models.scorecard import CardRow, Entry, LevelEntry, LevelGroup, RangeEntry, Scorecard, TableFacts
 from models.scorecard_words import row_words
 

@@ -17,7 +17,8 @@ from features.build import build_features
 from features.feature import Feature
 from features.lead_features import AttributeIs, AttributeNumber, LeadAge
 from features.learn import learn_features
-from features.touch_features import CountIn, Recency
+from features.touch_features import CountIn
+from features.touch_times import Recency
 from models.scorecard import Entry, LevelEntry, LevelGroup, RangeEntry, Scorecard
 from models.scorecard_sql import scorecard_sql
 from tests.histories import COLUMNS, History, moments_of, raw_tables_of, several, tables_of, together

@@ -13,7 +13,8 @@ from scipy.special import expit, logit
 
 from features.lead_features import AttributeNumber, LeadAge
 from features.spec import FeatureSet
-from features.touch_features import CountIn, Recency
+from features.touch_features import CountIn
+from features.touch_times import Recency
 from models.amount import AmountModel
 from models.blend import Endpoint
 from models.boosted import BoosterPlan, ShallowMember, booster_parameters, stumps_from_booster

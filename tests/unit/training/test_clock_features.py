@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from features.feature import Feature
 from features.lead_features import AttributeIs, AttributeNumber, LeadAge
-from features.touch_features import CountIn, Recency
+from features.touch_features import CountIn
+from features.touch_times import Recency
 from pages.words import load_words
 from training.clock_features import features_of_time
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from features.touch_features import Recency
+from features.touch_times import Recency
 from tests.histories import START, Row, config_of, tables_of
 from tests.unit.training.made import END, data_of
 from training.discontinuity import AGE_DAYS, CutOff, look_at_cut_off

@@ -9,7 +9,8 @@ from scipy.special import expit
 
 from crm.errors import LeakError
 from features.lead_features import AttributeIs, AttributeMissing, AttributeNumber, LeadAge
-from features.touch_features import CountIn, Recency
+from features.touch_features import CountIn
+from features.touch_times import Recency
 from tests.unit.training.made import data_of
 from training.leaks import Suspect, find_suspects, refuse_leaks
 

@@ -17,7 +17,8 @@ from crm.errors import TooFewOutcomesError
 from crm.progress import Silent
 from features.feature import Feature
 from features.lead_features import AttributeIs, AttributeMissing, AttributeNumber, LeadAge, StageAge
-from features.touch_features import CountIn, DecayedSum, Recency, Velocity
+from features.touch_features import CountIn
+from features.touch_times import DecayedSum, Recency, Velocity
 from models.boosted import stumps_from_booster
 from models.metrics import Judgement
 from models.scorecard import LevelEntry, RangeEntry, TableFacts
