@@ -198,12 +198,21 @@ def _of_rows(scores: Scores, rows: NDArray[np.int64]) -> Scores:
     return Scores(**{name: array[rows] for name, array in vars(scores).items()})
 
 
+_BASES = {"as_run": "leads as things are run", "if_worked": "what working a lead adds"}
+
+
 def _notes(champion: LoadedModel, challenger: LoadedModel) -> tuple[str, ...]:
     """Say what moves leads besides the model: the two lines may be set for other numbers."""
     words: Mapping[str, str] = {
         "capacity_per_week": "capacity a week", "touch_cost": "cost of working a lead", "margin": "margin",
     }  # fmt: skip
     notes: list[str] = []
+    bases = [_BASES[model.line.basis] for model in (champion, challenger)]
+    if bases[0] != bases[1]:
+        notes.append(
+            f"The champion values {bases[0]}, the challenger {bases[1]} ([value] basis): leads cross because another "
+            "question is asked."
+        )
     for name, label in words.items():
         old, new = getattr(champion.line, name), getattr(challenger.line, name)
         if old != new:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from models.registry import find_version, list_versions, load_gain, load_model, 
 from models.unseen import read_unseen
 from models.verdict import Verdict
 from tests.model.conftest import KEY, Copy, Trained
+from training.migration import migrate
 from training.prepare import settle_observation
 from training.promotion import Asked, ask_gate, carry_out
 from training.train import open_tables
@@ -307,6 +309,16 @@ def test_the_same_model_again_moves_nobody_and_is_no_worse(copy: Copy) -> None:
     assert (asked.migration.up, asked.migration.down, asked.migration.moved) == (0, 0, ())
     assert asked.migration.leads == sum(map(sum, asked.migration.grades))
     assert history(copy)[-1]["version"] == "1"  # asking changes nothing
+
+
+def test_the_migration_says_that_another_line_or_question_moves_leads_too(copy: Copy) -> None:
+    champion = load_model(copy.workspace, environ={})
+    line = champion.line.model_copy(update={"basis": "if_worked", "touch_cost": champion.line.touch_cost + 1.0})
+    with open_tables(copy.workspace, NOW, Silent()) as tables:
+        found = migrate(copy.workspace, tables, champion, replace(champion, line=line), None)
+    first, second = found.notes
+    assert "leads as things are run, the challenger what working a lead adds" in first
+    assert "differ in cost of working a lead" in second
 
 
 def test_another_recipe_must_be_better_and_a_failed_check_is_named(copy: Copy) -> None:
