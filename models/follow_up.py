@@ -8,6 +8,9 @@ endpoint's parts over the features of each kind::
     logit P(outcome | handed off now) = a1 + b1_fit * fit + b1_engagement * engagement + b1_freshness * freshness
     logit P(outcome | left alone)     = a0 + b0_fit * fit + ...
 
+If handed off, ``own(x)`` is added: a strongly shrunk regression of the hand-offs' SQLs on all features, upon the line
+above. It says what moves a worked lead and hardly a lead that is left to itself, such as what was read long ago.
+
 All slopes are 1 where follow-up does no more than move the level. They are pulled there by a normal prior, so that few
 hand-offs change little. For won, the logit is the mean of what the SQL endpoint's sums and the won endpoint's say, as
 wins are few and every win passes through an SQL.
@@ -121,6 +124,8 @@ class FollowUp:
         Settled hand-offs that it was learned from, and their outcomes.
     decides
         The expected value is that of working the lead rather than of the lead as things are run.
+    own
+        What hand-offs themselves tell beyond the sums, in log-odds of an outcome if handed off; None for nothing.
     """
 
     sql: Arm
@@ -132,6 +137,7 @@ class FollowUp:
     sqls: int
     wins: int
     decides: bool
+    own: LogisticMember | None = None
 
     def if_worked(self, features: FeatureSet, sql: Endpoint, won: Endpoint, matrix: Matrix) -> IfWorked:
         """Say what becomes of leads if they are handed off now, and if never.
@@ -146,8 +152,9 @@ class FollowUp:
             Features, shape (n, n_features).
         """
         sums = group_sums(features, sql, matrix), group_sums(features, won, matrix)
-        p_sql, p_sql_left = (expit(arm.logit(sums[0])) for arm in (self.sql, self.sql_left))
-        p_won, p_won_left = (expit(_mean_logit(arms, sums)) for arms in (self.won, self.won_left))
+        own = np.zeros(len(matrix)) if self.own is None else self.own.logit(matrix)
+        p_sql, p_sql_left = expit(self.sql.logit(sums[0]) + own), expit(self.sql_left.logit(sums[0]))
+        p_won, p_won_left = expit(_mean_logit(self.won, sums) + own), expit(_mean_logit(self.won_left, sums))
         if sql.horizon_days >= won.horizon_days:  # a win passes through an SQL
             p_won, p_won_left = np.minimum(p_won, p_sql), np.minimum(p_won_left, p_sql_left)
         return IfWorked(p_sql, p_won, p_sql_left, p_won_left, expit(self.propensity.logit(matrix)))
@@ -164,6 +171,7 @@ class FollowUp:
             "sqls": self.sqls,
             "wins": self.wins,
             "decides": self.decides,
+            "own": None if self.own is None else self.own.to_json(),
         }
 
     @classmethod
@@ -180,6 +188,7 @@ class FollowUp:
             int(item["sqls"]),
             int(item["wins"]),
             bool(item["decides"]),
+            None if item.get("own") is None else LogisticMember.from_json(item["own"]),
         )
 
 

@@ -46,6 +46,9 @@ MOST_LEFT = 40_000
 MOST_ASKED = 60_000
 """Moments from which it is learned who is handed over."""
 PROPENSITY_PENALTY = 0.01
+OWN_PENALTY = 0.001
+"""A normal prior with a standard deviation of 0.03 log-odds a standard deviation of a feature: hundreds of hand-offs
+move little, and thousands what they must."""
 
 
 @dataclass(frozen=True)
@@ -202,14 +205,31 @@ def _fit(data: TrainingData, learned: Learned, handed: _HandedOff, ended: Matrix
     left = [_left_alone(data, labels, ended) for labels in (data.sql, data.won)]
     drawn, weights = _drawn(data, np.union1d(*left))
     as_run = _Sums.of(data, learned, (data.matrix, data.snapshots.group), drawn)
-    sql, won = (_arms(worked, labels, np.flatnonzero(labels.is_mature)) for labels in (handed.sql, handed.won))
+    settled = [np.flatnonzero(labels.is_mature) for labels in (handed.sql, handed.won)]
+    own = _own(data, handed, _arms(worked, handed.sql, settled[0])[0].logit(worked.final[0]))
+    more = own.logit(handed.matrix)
+    sql, won = (
+        _arms(worked, labels, rows, more=more) for labels, rows in zip((handed.sql, handed.won), settled, strict=True)
+    )
     sql_left, won_left = (
         _arms(as_run, labels, np.intersect1d(rows, drawn), weights)
         for labels, rows in zip((data.sql, data.won), left, strict=True)
     )
     propensity = _propensity(data, ended)
     counts = int(handed.sql.is_mature.sum()), _count(handed.sql), _count(handed.won)
-    return FollowUp(sql[0], sql_left[0], won, won_left, propensity, *counts, decides=False)
+    return FollowUp(sql[0], sql_left[0], won, won_left, propensity, *counts, decides=False, own=own)
+
+
+def _own(data: TrainingData, handed: _HandedOff, z: Matrix) -> LogisticMember:
+    """Learn from settled hand-offs what the features say of an SQL beyond ``z``, what the arm says, shape (n,)."""
+    rows = np.flatnonzero(handed.sql.is_mature)
+    fitter = LogisticFitter(
+        handed.matrix[rows],
+        handed.sql.happened[rows],
+        tuple(feature.shape for feature in data.features.features),
+        offset=z[rows],
+    )
+    return fitter.fit(OWN_PENALTY)[0]
 
 
 def _propensity(data: TrainingData, ended: Matrix) -> LogisticMember:
@@ -272,14 +292,20 @@ class _Sums:
         return cls((unseen[0], unseen[1]), (final[0], final[1]))
 
 
-def _arms(sums: _Sums, labels: Labels, rows: Rows, weights: Matrix | None = None) -> tuple[Arm, Arm]:
-    """Fit the slopes on unseen sums; set the level so that the final endpoint's mean is the share that happened."""
+def _arms(
+    sums: _Sums, labels: Labels, rows: Rows, weights: Matrix | None = None, *, more: Matrix | None = None
+) -> tuple[Arm, Arm]:
+    """Fit the slopes on unseen sums; set the level so that the final endpoint's mean is the share that happened.
+
+    ``more`` is what is added to the log-odds besides, shape (n,).
+    """
     arms: list[Arm] = []
     weight = np.ones(len(labels.happened)) if weights is None else weights
     for unseen in sums.unseen:
         known = rows[~np.isnan(unseen[rows, 0])]
         arms.append(fit_arm(unseen[known], labels.happened[known], weight[known]))
-    logits = [arm.logit(final[rows]) for arm, final in zip(arms, sums.final, strict=True)]
+    added = np.zeros(len(rows)) if more is None else more[rows]
+    logits = [arm.logit(final[rows]) + added for arm, final in zip(arms, sums.final, strict=True)]
     # Half an outcome is added, as no share is nought for certain.
     share = float(weight[rows] @ labels.happened[rows] + 0.5) / float(weight[rows].sum() + 1.0)
     together = shift_to(0.5 * (logits[0] + logits[1]), share, weight[rows])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 from scipy.special import expit, logit
 
 from models.follow_up import Arm, FollowUp, fit_arm, group_sums
-from tests.unit.models.test_scoring import BUNDLE, FEATURES, FOLLOW_UP, MATRIX
+from tests.unit.models.test_scoring import BUNDLE, FEATURES, FOLLOW_UP, MATRIX, PROPENSITY
 
 
 def drawn(seed: int, count: int, slopes: tuple[float, ...], level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -48,10 +51,24 @@ def test_whom_the_old_rule_worked_no_longer_counts_as_worth() -> None:
 
 
 def test_the_term_survives_its_file() -> None:
-    again = FollowUp.from_json(FOLLOW_UP.to_json())
-    one, two = (term.if_worked(FEATURES, BUNDLE.sql, BUNDLE.won, MATRIX[:20]) for term in (FOLLOW_UP, again))
-    for name in vars(one):
-        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+    for term in (FOLLOW_UP, replace(FOLLOW_UP, own=PROPENSITY)):
+        again = FollowUp.from_json(json.loads(json.dumps(term.to_json())))
+        one, two = (found.if_worked(FEATURES, BUNDLE.sql, BUNDLE.won, MATRIX[:20]) for found in (term, again))
+        for name in vars(one):
+            np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+
+
+def test_what_hand_offs_tell_themselves_moves_the_worked_lead_alone() -> None:
+    plain, told = (
+        term.if_worked(FEATURES, BUNDLE.sql, BUNDLE.won, MATRIX)
+        for term in (FOLLOW_UP, replace(FOLLOW_UP, own=PROPENSITY))
+    )
+    np.testing.assert_array_equal(plain.p_won_if_left, told.p_won_if_left)
+    np.testing.assert_array_equal(plain.p_sql_if_left, told.p_sql_if_left)
+    by = PROPENSITY.logit(MATRIX)
+    np.testing.assert_allclose(logit(told.p_sql) - logit(plain.p_sql), by, rtol=0, atol=1e-9)
+    capped = (plain.p_won == plain.p_sql) | (told.p_won == told.p_sql)
+    np.testing.assert_allclose((logit(told.p_won) - logit(plain.p_won))[~capped], by[~capped], rtol=0, atol=1e-9)
 
 
 def test_an_arm_moves_by_log_odds() -> None:
