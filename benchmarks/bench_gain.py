@@ -3,13 +3,13 @@
 Each replication is a small company of its own seed: a whole training run, whose folds' models replay weeks that they
 had not seen, pick leads as the new line would, and set them beside the old rule's.
 
-What the interval claims: models, price and weeks are given; accounts are drawn. The gain that it should hold is then the
-mean gain, over companies whose accounts come from where this one's came from, of these models at this price against the
-old rule. That is measured: the same models and the same price replay the same weeks of further companies of the same
-size and capacity, which nobody learned from, and each lead that sales works under a rule counts with its true chance of
-a win at that moment, times its true mean amount times the margin, less the cost; new less old, a week ("fresh"). A
-fresh lead is scored by the fold that scored its namesake, so that each fold has the share that it had. The mean over
-the fresh companies has an error of its own, printed beside and small against the interval.
+What the interval claims: models, price and weeks are given; accounts are drawn. The gain that it should hold is then
+the mean gain, over companies whose accounts come from where this one's came from, of these models at this price against
+the old rule. That is measured: the same models and the same price replay the same weeks of further companies of the
+same size and capacity, which nobody learned from, and each lead that sales works under a rule counts with its true
+chance of a win at that moment, times its true mean amount times the margin, less the cost; new less old, a week
+("fresh"). A fresh lead is scored by the fold that scored its namesake, so that each fold has the share that it had. The
+mean over the fresh companies has an error of its own, printed beside and small against the interval.
 
 Beside it the true value of the very picks of this company ("same"), for which an interval over accounts is a little too
 wide, as these picks are not drawn anew.
@@ -31,7 +31,7 @@ import csv
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -46,7 +46,7 @@ from crm.progress import Silent
 from crm.simulator import SimulatorSettings
 from crm.simulator_truth import truth
 from crm.store import Tables
-from models.gain import Comparison, Picks, new_picks, worked_picks
+from models.gain import Picks, new_picks, worked_picks
 from models.intervals import jeffreys
 from training.gain import UnseenWeeks, compare, replay_unseen
 from training.learn import Learned, learn
@@ -96,7 +96,7 @@ class Replication:
 
 
 @contextmanager
-def company(leads: int, seed: int) -> Iterator[Company]:
+def company(leads: int, seed: int) -> Generator[Company]:
     with tempfile.TemporaryDirectory() as folder:
         text = WORKSPACE.format(
             leads=leads, seed=seed, margin=MARGIN, touch_cost=TOUCH_COST, capacity=max(leads // LEADS_A_WEEK, 1)
@@ -123,9 +123,7 @@ def true_values(
     return np.nan_to_num(revenue) * MARGIN - TOUCH_COST, int(np.isnan(revenue).sum())
 
 
-def true_gain(
-    settings: SimulatorSettings, unseen: UnseenWeeks, picks: Picks, won_days: float
-) -> tuple[float, int]:
+def true_gain(settings: SimulatorSettings, unseen: UnseenWeeks, picks: Picks, won_days: float) -> tuple[float, int]:
     """Return the true value of the new line's worked picks less that of the old rule's, a week."""
     new, decided_new = true_values(settings, unseen, picks.worked["new"], won_days)
     old, decided_old = true_values(settings, unseen, picks.worked["old"], won_days)
@@ -168,45 +166,32 @@ def replicate(leads: int, seed: int, others: Sequence[Company]) -> tuple[Replica
         found, picks = compare(unseen.rows, config.value)
         same, decided = true_gain(own.settings, unseen, picks, data.won.horizon_days)
         fresh = gain_elsewhere(others, data, learned, picks.price)
-    return _replication(leads, seed, found, unseen, picks, same, decided, fresh, started), unseen, picks
-
-
-def _replication(
-    leads: int,
-    seed: int,
-    found: Comparison,
-    unseen: UnseenWeeks,
-    picks: Picks,
-    same: float,
-    decided: int,
-    fresh: np.ndarray,
-    started: float,
-) -> Replication:
-    old, new = picks.worked["old"], picks.worked["new"]
-    return Replication(
+    has_interval = np.isfinite([found.gain.low, found.gain.high]).all()
+    replication = Replication(
         leads,
         seed,
-        "" if np.isfinite([found.gain.low, found.gain.high]).all() else "no interval",
-        found.gain.value,
-        found.gain.low,
-        found.gain.high,
-        same,
-        float(fresh.mean()) if len(fresh) else float("nan"),
-        float(fresh.std(ddof=1) / np.sqrt(len(fresh))) if len(fresh) > 1 else float("nan"),
-        len(old),
-        len(new),
-        int(unseen.rows.won[old].sum()),
-        int(unseen.rows.won[new].sum()),
-        decided,
-        time.monotonic() - started,
+        "" if has_interval else "no interval",
+        estimate=found.gain.value,
+        low=found.gain.low,
+        high=found.gain.high,
+        same=same,
+        fresh=float(fresh.mean()) if len(fresh) else float("nan"),
+        fresh_error=float(fresh.std(ddof=1) / np.sqrt(len(fresh))) if len(fresh) > 1 else float("nan"),
+        old_worked=len(picks.worked["old"]),
+        new_worked=len(picks.worked["new"]),
+        old_wins=int(unseen.rows.won[picks.worked["old"]].sum()),
+        new_wins=int(unseen.rows.won[picks.worked["new"]].sum()),
+        not_at_risk=decided,
+        seconds=time.monotonic() - started,
     )
+    return replication, unseen, picks
 
 
 def read(path: Path | None, leads: int) -> pd.DataFrame:
     """Return the replications that a file holds."""
     if path is None or not path.exists():
         return pd.DataFrame(columns=[field.name for field in fields(Replication)])
-    found = pd.read_csv(path, keep_default_na=True).drop_duplicates(["leads", "seed"])
+    found = pd.read_csv(path).drop_duplicates(["leads", "seed"])
     return found[found["leads"] == leads]
 
 
