@@ -8,8 +8,9 @@ endpoint's parts over the features of each kind::
     logit P(outcome | handed off now) = a1 + b1_fit * fit + b1_engagement * engagement + b1_freshness * freshness
     logit P(outcome | left alone)     = a0 + b0_fit * fit + ...
 
-If handed off, ``own(x)`` is added: a strongly shrunk regression of the hand-offs' SQLs on all features, upon the line
-above. It says what moves a worked lead and hardly a lead that is left to itself, such as what was read long ago.
+If handed off, ``own(x)`` is added to both outcomes: a strongly shrunk regression of the hand-offs' SQLs on all
+features, beside what the arm says. It tells what moves a worked lead and hardly one that is left to itself, such as
+what was read long ago.
 
 All slopes are 1 where follow-up does no more than move the level. They are pulled there by a normal prior, so that few
 hand-offs change little. For won, the logit is the mean of what the SQL endpoint's sums and the won endpoint's say, as

@@ -266,9 +266,9 @@ def _of_rows(rows: pd.DataFrame, spells: pd.DataFrame) -> pd.DataFrame:
 
 
 def hand_offs_at_risk(tables: Tables, seen: Observation) -> pd.DataFrame:
-    """List each lead's first hand-off of a lead at risk, in the observed span: ``lead_id``, ``as_of_us``, by lead.
+    """List each lead's first hand-off in the observed span that found it at risk: ``lead_id``, ``as_of_us``, by lead.
 
-    At risk just before it, that is: a deal that is handed over after its SQL, or anew, tells of no lead's chance.
+    A lead that is handed over after its SQL, or once more while sales has it, tells nothing of what a hand-off does.
     """
     spells = risk_spells(tables, seen.as_of)
     rows = hand_offs_recorded(tables, to_micros(seen.as_of)).rename(columns={"handed_off_us": "as_of_us"})
