@@ -41,8 +41,10 @@ import pyarrow.parquet as pq
 from scipy.special import expit
 
 from crm.config import Workspace, load_workspace
+from crm.known import to_micros
 from crm.outcomes import label_moments, outcome_events
 from crm.progress import Silent
+from crm.recorded import hand_offs_recorded
 from crm.simulator_campaigns import campaign_tables
 from crm.simulator_deals import deal_tables
 from crm.simulator_difficulty import DIFFICULTY, Difficulty
@@ -135,7 +137,7 @@ def measure(leads: int, seed: int, difficulty: Difficulty) -> None:
         )
         bundle = replace(bundle, follow_up=found.term)
         shapes = tuple(feature.shape for feature in data.features.features)
-        hand_offs = first_hand_offs(tables)
+        hand_offs = first_hand_offs(tables, data.seen.as_of)
         handed = build_features(tables, hand_offs, data.features)
         known = data.won.is_mature
         was_worked = pd.Series(data.snapshots.moments.column("lead_id").to_pylist()).isin(
@@ -171,9 +173,8 @@ def is_open(bundle: Bundle, matrix: Matrix) -> Matrix:
     return np.zeros(len(matrix), dtype=bool) if found is None else found.is_supported
 
 
-def first_hand_offs(tables: Tables) -> pa.Table:
-    table = tables.table("hand_offs")
-    rows = table.select("lead_id", as_of_us=table["handed_off_us"]).to_pyarrow().to_pandas()
+def first_hand_offs(tables: Tables, as_of: datetime) -> pa.Table:
+    rows = hand_offs_recorded(tables, to_micros(as_of)).rename(columns={"handed_off_us": "as_of_us"})
     rows = rows.astype({"lead_id": str}).groupby("lead_id", as_index=False)["as_of_us"].min()
     return pa.table({"row_id": np.arange(len(rows)), "lead_id": rows["lead_id"].tolist(), "as_of_us": rows["as_of_us"]})
 

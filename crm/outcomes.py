@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from crm.config import OutcomeConfig
 from crm.known import from_micros, merge_paths, moments_table, to_micros
-from crm.persons import merged_persons
+from crm.persons import shared_by_persons
 from crm.recorded import hand_offs_recorded, newest_versions, rows_recorded
 from crm.store import Tables
 from crm.tables import ENDING_STAGES
@@ -133,19 +133,7 @@ def outcome_events(tables: Tables, as_of: datetime) -> pd.DataFrame:
             won = stages[stages["stage"] == "closed_won"]
             parts.append(_events(won["lead_id"], "won", won["entered_us"]))
     events = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-    same = _same_person(tables, known)
-    if len(same):
-        shared = events.merge(same, on="lead_id").assign(lead_id=lambda frame: frame["other_id"])
-        events = pd.concat([events, shared[list(events.columns)]], ignore_index=True)
-    return events
-
-
-def _same_person(tables: Tables, known: int) -> pd.DataFrame:
-    """List every ordered pair of leads (lead_id, other_id) that merges recorded by ``known`` make one person."""
-    person = merged_persons(tables, known)
-    rows = pd.DataFrame({"lead_id": list(person), "person": list(person.values())}, dtype=object)
-    pairs = rows.merge(rows.rename(columns={"lead_id": "other_id"}), on="person")
-    return pairs.loc[pairs["lead_id"] != pairs["other_id"], ["lead_id", "other_id"]].reset_index(drop=True)
+    return shared_by_persons(events, tables, known)
 
 
 def _frame(table: ir.Table) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from crm.known import merge_paths
 from crm.store import Tables
 
-__all__ = ["merged_persons", "person_numbers"]
+__all__ = ["merged_persons", "person_numbers", "shared_by_persons"]
 
 
 def merged_persons(tables: Tables, known_us: int) -> dict[str, str]:
@@ -42,3 +42,25 @@ def person_numbers(tables: Tables, lead_ids: Sequence[str], known_us: int) -> ND
     person = merged_persons(tables, known_us)
     names = pd.Series([person.get(lead, lead) for lead in lead_ids], dtype=object)
     return pd.factorize(names)[0].astype(np.int64)
+
+
+def shared_by_persons(rows: pd.DataFrame, tables: Tables, known_us: int) -> pd.DataFrame:
+    """Return rows of leads and, below them, the same rows for every other lead of the same person.
+
+    Parameters
+    ----------
+    rows
+        With a column ``lead_id``.
+    tables
+        The workspace's tables.
+    known_us
+        Merges recorded by then count, microseconds since 1970 UTC.
+    """
+    person = merged_persons(tables, known_us)
+    if not person:
+        return rows
+    of_lead = pd.DataFrame({"lead_id": list(person), "person": list(person.values())}, dtype=object)
+    pairs = of_lead.merge(of_lead.rename(columns={"lead_id": "other_id"}), on="person")
+    pairs = pairs.loc[pairs["lead_id"] != pairs["other_id"], ["lead_id", "other_id"]]
+    shared = rows.astype({"lead_id": object}).merge(pairs, on="lead_id").assign(lead_id=lambda frame: frame["other_id"])
+    return pd.concat([rows, shared[list(rows.columns)]], ignore_index=True) if len(shared) else rows

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from crm.persons import shared_by_persons
 from crm.store import Tables
 
-__all__ = ["hand_offs_recorded", "newest_versions", "rows_recorded"]
+__all__ = ["hand_offs_of_persons", "hand_offs_recorded", "newest_versions", "rows_recorded"]
 
 
 def rows_recorded(tables: Tables, name: str, known_us: int) -> pd.DataFrame:
@@ -39,3 +40,11 @@ def hand_offs_recorded(tables: Tables, known_us: int) -> pd.DataFrame:
             }
         )
     return newest_versions(rows_recorded(tables, "hand_offs", known_us), "hand_off_id").reset_index(drop=True)
+
+
+def hand_offs_of_persons(tables: Tables, known_us: int) -> pd.DataFrame:
+    """Return :func:`hand_offs_recorded`, those of a person for each of its leads, as outcomes are.
+
+    A lead whose twin was handed off, and with whom it was merged by then, was not left alone.
+    """
+    return shared_by_persons(hand_offs_recorded(tables, known_us), tables, known_us)

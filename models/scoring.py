@@ -12,6 +12,7 @@ from scipy.special import expit, logit
 
 from crm.known import from_micros
 from features.feature import Language
+from models.blend import Endpoint
 from models.bundle import Bundle
 from models.follow_up import IfWorked
 from models.line import Line
@@ -24,6 +25,7 @@ __all__ = [
     "LoadedModel",
     "Scores",
     "answers",
+    "chances_within",
     "from_logits",
     "points_per_logit",
     "probabilities",
@@ -155,7 +157,14 @@ def within(bundle: Bundle, logits: tuple[Matrix, Matrix], matrix: Matrix, days: 
     p_sql, p_won
         Shape (n,); NaN where no history was watched for so long.
     """
-    ends = zip((bundle.sql, bundle.won), logits, strict=True)
+    return chances_within((bundle.sql, bundle.won), logits, matrix, days)
+
+
+def chances_within(
+    endpoints: tuple[Endpoint, Endpoint], logits: tuple[Matrix, Matrix], matrix: Matrix, days: float
+) -> tuple[Matrix, Matrix]:
+    """Return what :func:`within` does, for any pair of endpoints of SQL and won."""
+    ends = zip(endpoints, logits, strict=True)
     p_sql, p_won = (endpoint.probability_within(logit_of, days, matrix) for endpoint, logit_of in ends)
     return p_sql, np.where(np.isnan(p_won), p_won, np.fmin(p_won, p_sql))
 

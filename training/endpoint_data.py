@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from features.feature import Direction, Shape
 from features.known import DAY_US
 from models.timing import learn_timing
-from training.drawing import even_draw
 from training.splits import Fold
 
 __all__ = ["SETTLED", "EndpointData", "Reading", "Sample"]
@@ -106,6 +105,8 @@ class EndpointData:
         End of the observed span, microseconds.
     lead
         Lead number of each row, shape (n,).
+    drawn
+        An even number from 0 to 1 of each row, as :func:`training.drawing.even_draw` gives it, shape (n,).
     shapes, directions
         How each feature is spread, and its monotone sign.
     folds
@@ -124,6 +125,7 @@ class EndpointData:
     as_of_us: NDArray[np.int64]
     until_us: int
     lead: NDArray[np.int64]
+    drawn: Matrix
     shapes: Sequence[Shape]
     directions: tuple[Direction, ...]
     folds: tuple[Fold, ...]
@@ -202,7 +204,7 @@ class EndpointData:
         share = max(FEWEST_WITHOUT, WITHOUT_PER_OUTCOME * float(whole.happened.sum())) / max(without, 1)
         if share >= 1.0:
             return whole
-        drawn = even_draw(self.lead[whole.rows], self.as_of_us[whole.rows]) < share
+        drawn = self.drawn[whole.rows] < share
         kept = np.flatnonzero(whole.happened | drawn)
         weights = np.where(whole.happened, 1.0, 1.0 / share) * (1.0 if whole.weights is None else whole.weights)
         return Sample(whole.rows[kept], whole.happened[kept], whole.offset[kept], weights[kept], whole.population)

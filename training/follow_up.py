@@ -22,7 +22,7 @@ from scipy.special import expit
 from crm.known import to_micros
 from crm.outcomes import Labels, label_moments, outcome_events
 from crm.progress import Progress
-from crm.recorded import hand_offs_recorded
+from crm.recorded import hand_offs_of_persons
 from crm.store import Tables
 from features.build import build_features
 from features.known import DAY_US
@@ -179,7 +179,7 @@ def _hand_offs(tables: Tables, data: TrainingData) -> _HandedOff | None:
 
 def _days_to_hand_off(tables: Tables, data: TrainingData) -> Matrix:
     """Return the days from each snapshot to the lead's next hand-off, infinite without one, shape (n,)."""
-    rows = hand_offs_recorded(tables, to_micros(data.seen.as_of)).rename(columns={"handed_off_us": "at_us"})
+    rows = hand_offs_of_persons(tables, to_micros(data.seen.as_of)).rename(columns={"handed_off_us": "at_us"})
     rows = (
         rows[["lead_id", "at_us"]]
         .drop_duplicates()
@@ -247,7 +247,7 @@ def _propensity(data: TrainingData, ended: Matrix) -> LogisticMember:
 
 
 def _draws(data: TrainingData, rows: Rows) -> Matrix:
-    return even_draw(data.snapshots.lead[rows], data.snapshots.as_of_us[rows])
+    return even_draw(data.snapshots.moments)[rows]
 
 
 def _drawn(data: TrainingData, rows: Rows) -> tuple[Rows, Matrix]:

@@ -9,12 +9,14 @@ risk week by week, and at the moment at which the old rule made it an MQL.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportUnknownParameterType=false
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from crm.config import SnapshotsConfig, ValueConfig, WorkspaceConfig
 from crm.known import from_micros, to_micros
@@ -26,12 +28,15 @@ from crm.store import Tables
 from features.build import build_features
 from features.known import DAY_US
 from models.amount import AmountModel
+from models.blend import Endpoint
 from models.gain import Comparison, GainRows, Picks, compare_rules, pick_leads
+from models.scoring import chances_within
 from training.drawing import draw_accounts
 from training.learn import Learned, amount_before
 from training.prepare import TrainingData
 from training.replay import REPLAY_WEEKS
 from training.snapshots import WEEK_US, Snapshots, scoring_moments, with_moments
+from training.splits import Fold
 
 __all__ = ["UnseenWeeks", "compare", "replay_unseen"]
 
@@ -113,9 +118,9 @@ def replay_unseen(
         return None
     with progress.step(f"Replaying {weeks} unseen weeks") as step:
         moments, is_old = _moments(tables, data, config, start, start + weeks * WEEK_US)
-        of_fold = _folds_of(data, learned, moments, start)
+        of_fold = _folds_of(data, learned.folds["won"], moments, start)
         moments, is_old, of_fold, share = _thin(moments, is_old, of_fold)
-        revenue = _expected(tables, data, learned, moments, of_fold, amount)
+        revenue = _expected(tables, data, learned, moments, (of_fold, start), amount)
         step.note(f"{len(is_old):,} scorings of {len(np.unique(moments.lead)):,} leads")
     first = start - REPLAY_WEEKS * WEEK_US
     week = np.ceil((moments.as_of_us - first) / WEEK_US).clip(0).astype(np.int64)
@@ -176,14 +181,14 @@ def _before_hand_off(tables: Tables, old: pd.DataFrame, seen: Observation) -> pd
     return joined[["lead_id"]].assign(at_us=at_us)
 
 
-def _folds_of(data: TrainingData, learned: Learned, moments: Snapshots, start: int) -> NDArray[np.int64]:
-    """Return the fold that had not learned from each row's account, shape (n,); -1 where every fold had."""
-    chosen = [number for number, fold in enumerate(learned.folds["won"]) if fold.start_us == start]
+def _folds_of(data: TrainingData, folds: Sequence[Fold], moments: Snapshots, start: int) -> NDArray[np.int64]:
+    """Return the fold of ``start`` that had not learned from each row's account, shape (n,); -1 where every one had."""
+    chosen = [number for number, fold in enumerate(folds) if fold.start_us == start]
     known = pd.Series(data.snapshots.group, index=data.snapshots.moments.column("lead_id").to_pylist())
     group = known[~known.index.duplicated()].reindex(moments.moments.column("lead_id").to_pylist()).to_numpy(np.float64)
     found = np.full(len(group), -1, dtype=np.int64)
     for number in reversed(chosen):
-        fold = learned.folds["won"][number]
+        fold = folds[number]
         taught = np.unique(data.snapshots.group[np.concatenate([fold.train, fold.open])])
         found[~np.isin(group, taught)] = number
     return found
@@ -194,9 +199,11 @@ def _thin(
 ) -> tuple[Snapshots, NDArray[np.bool_], NDArray[np.int64], float]:
     """Leave out leads that every fold had learned from, and of very many accounts all but a drawn share."""
     unseen = np.flatnonzero(of_fold >= 0)
-    rows = unseen[draw_accounts(moments.group[unseen], MOST_ROWS)]
+    kept = moments.only(unseen)
+    drawn = np.flatnonzero(draw_accounts(kept.group, kept.moments, MOST_ROWS))
+    rows = unseen[drawn]
     share = len(np.unique(moments.lead[rows])) / max(len(np.unique(moments.lead)), 1)
-    return moments.only(rows), is_old[rows], of_fold[rows], share
+    return kept.only(drawn), is_old[rows], of_fold[rows], share
 
 
 def _expected(
@@ -204,19 +211,46 @@ def _expected(
     data: TrainingData,
     learned: Learned,
     moments: Snapshots,
-    of_fold: NDArray[np.int64],
+    folds: tuple[NDArray[np.int64], int],
     amount: AmountModel,
 ) -> Matrix:
-    """Return the expected revenue of each row by its fold's model, workspace currency, shape (n,)."""
-    revenue = np.zeros(len(of_fold))
-    for first in range(0, len(of_fold), CHUNK):
-        rows = np.arange(first, min(first + CHUNK, len(of_fold)))
+    """Return the expected revenue of each row by its fold's model, workspace currency, shape (n,).
+
+    ``folds`` are each row's fold of won, and when these folds begin.
+    """
+    of_won, start = folds
+    of_sql = _sql_folds(data, learned, moments, start)
+    revenue = np.zeros(len(of_won))
+    for first in range(0, len(of_won), CHUNK):
+        rows = np.arange(first, min(first + CHUNK, len(of_won)))
         matrix = build_features(tables, moments.only(rows).moments, data.features)
-        for number in np.unique(of_fold[rows]):
-            mine = of_fold[rows] == number
-            endpoint = learned.won.by_fold[number]
-            revenue[rows[mine]] = endpoint.probability(matrix[mine]) * amount.expected(matrix[mine])
+        pairs = np.stack([of_won[rows], of_sql[rows]], axis=1)
+        for won, sql in np.unique(pairs, axis=0):
+            mine = (pairs == (won, sql)).all(axis=1)
+            revenue[rows[mine]] = _chance(learned, won, sql, matrix[mine]) * amount.expected(matrix[mine])
     return revenue
+
+
+def _sql_folds(data: TrainingData, learned: Learned, moments: Snapshots, start: int) -> NDArray[np.int64]:
+    """Return the newest fold of SQL that knew nothing from ``start`` on, nor the row's account, shape (n,); else -1."""
+    folds = learned.folds["sql"]
+    before = [fold.start_us for fold in folds if fold.start_us <= start]
+    if not before:
+        return np.full(len(moments.as_of_us), -1, dtype=np.int64)
+    return _folds_of(data, folds, moments, max(before))
+
+
+def _chance(learned: Learned, won: int, sql: int, matrix: Matrix) -> Matrix:
+    """Return the chance of a win as the scorer gives it: never above that of an SQL by then, shape (n,).
+
+    Folds have no curve of times of their own; the final one's is taken, whose level is not read.
+    """
+    ends = learned.won.by_fold[won]
+    logit = ends.logit(matrix)
+    if sql < 0:
+        return expit(logit)
+    of_sql: Endpoint = replace(learned.sql.by_fold[sql], timing=learned.sql.endpoint.timing)
+    return chances_within((of_sql, ends), (of_sql.logit(matrix), logit), matrix, ends.horizon_days)[1]
 
 
 def _with_outcomes(

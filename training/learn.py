@@ -23,6 +23,7 @@ from models.calibration import Calibrator
 from models.scoring import G50_PROBABILITY
 from models.timing import fit_timing
 from training.choice import Choice
+from training.drawing import even_draw
 from training.endpoint_data import EndpointData
 from training.fit import FittedEndpoint, fit_endpoint
 from training.prepare import MIN_OUTCOMES, TrainingData
@@ -125,6 +126,7 @@ def _learn_endpoint(
             as_of_us,
             to_micros(data.seen.observed_until),
             lead,
+            even_draw(data.snapshots.moments)[rows],
             tuple(feature.shape for feature in features),
             tuple(feature.direction for feature in features),
             folds,

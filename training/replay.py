@@ -76,7 +76,7 @@ def replay_weeks(
         # own, that row may lie anywhere before.
         is_weekly = config.snapshots.is_default or config.snapshots.weekly
         moments = scoring_moments(tables, config.snapshots, seen, since_us=start - WEEK_US + 1 if is_weekly else 0)
-        kept = draw_accounts(moments.group, MOST_ROWS)
+        kept = draw_accounts(moments.group, moments.moments, MOST_ROWS)
         share = len(np.unique(moments.lead[kept])) / max(len(np.unique(moments.lead)), 1) if len(kept) else 1.0
         moments = moments.only(np.flatnonzero(kept))
         revenue = _worth(tables, moments, bundle)[1]

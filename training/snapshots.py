@@ -25,7 +25,7 @@ from scipy.sparse.csgraph import connected_components
 from crm.config import SnapshotsConfig
 from crm.known import merge_paths, to_micros
 from crm.outcomes import Observation, leads_at_risk, risk_spells
-from crm.recorded import hand_offs_recorded
+from crm.recorded import hand_offs_of_persons, hand_offs_recorded
 from crm.rules import excluded_at
 from crm.store import Tables
 from features.known import DAY_US
@@ -271,7 +271,7 @@ def hand_offs_at_risk(tables: Tables, seen: Observation) -> pd.DataFrame:
     A lead that is handed over after its SQL, or once more while sales has it, tells nothing of what a hand-off does.
     """
     spells = risk_spells(tables, seen.as_of)
-    rows = hand_offs_recorded(tables, to_micros(seen.as_of)).rename(columns={"handed_off_us": "as_of_us"})
+    rows = hand_offs_of_persons(tables, to_micros(seen.as_of)).rename(columns={"handed_off_us": "as_of_us"})
     found = _at_risk(_of_rows(rows, spells).assign(is_judged=False), spells, seen).astype({"lead_id": str})
     return found[["lead_id", "as_of_us"]].sort_values(["lead_id", "as_of_us"]).drop_duplicates("lead_id")
 

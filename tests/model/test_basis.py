@@ -14,7 +14,7 @@ from crm.store import Tables
 from tests.model.conftest import NOW, Trained
 from training import gain
 from training.gain import replay_unseen
-from training.learn import learn
+from training.learn import Learned, learn
 from training.replay import draw_line, replay_weeks
 from training.train import open_tables
 
@@ -26,6 +26,11 @@ pytestmark = pytest.mark.slow
 def tables(trained: Trained) -> Iterator[Tables]:
     with open_tables(trained.workspace, NOW, Silent()) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def learned(trained: Trained) -> Learned:
+    return learn(trained.result.data, trained.workspace.config, Silent())
 
 
 def test_folds_of_few_wins_speak_of_wins(trained: Trained) -> None:
@@ -78,11 +83,10 @@ def test_a_line_of_what_working_adds_says_so_and_has_no_equivalent_in_chances(tr
 
 
 def test_mqls_that_a_nightly_sync_tells_of_after_the_hand_off_are_the_old_rules_all_the_same(
-    trained: Trained, tables: Tables, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, tables: Tables, learned: Learned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every MQL known six hours later than it was: hand-offs come before, and yet no pick of the old rule is lost."""
     data, config = trained.result.data, trained.workspace.config
-    learned = learn(data, config, Silent())
     found = replay_unseen(tables, data, learned, config, Silent())
     on_time = gain.first_crossings
 
@@ -96,3 +100,17 @@ def test_mqls_that_a_nightly_sync_tells_of_after_the_hand_off_are_the_old_rules_
     assert delayed is not None
     assert found.rows.is_old.sum() > 20
     assert delayed.rows.is_old.sum() >= 0.95 * found.rows.is_old.sum()
+
+
+def test_unseen_weeks_are_scored_as_the_scorer_does_a_win_is_never_likelier_than_an_sql(
+    trained: Trained, tables: Tables, learned: Learned
+) -> None:
+    """Folds that expect hardly any SQL expect hardly any win."""
+    data, config = trained.result.data, trained.workspace.config
+    by_fold = tuple(replace(one, calibrator=one.calibrator.moved(-9.0)) for one in learned.sql.by_fold)
+    without = replace(learned, sql=replace(learned.sql, by_fold=by_fold))
+    found, capped = (replay_unseen(tables, data, one, config, Silent()) for one in (learned, without))
+    assert found is not None
+    assert capped is not None
+    np.testing.assert_array_equal(capped.as_of_us, found.as_of_us)
+    assert capped.rows.expected_revenue.sum() < 0.02 * found.rows.expected_revenue.sum()

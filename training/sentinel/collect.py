@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from crm.attributes import NO_HISTORY
 from crm.config import WorkspaceConfig
 from crm.known import to_micros
+from crm.persons import merged_persons
+from crm.recorded import hand_offs_recorded
 from crm.store import Tables
 from training.sentinel.facts import DAY_US, Facts
 
@@ -115,23 +118,27 @@ def _unanswered(tables: Tables, facts: Facts) -> Iterator[str]:
     if not tables.has("hand_offs"):
         return
     known = to_micros(facts.seen.as_of)
-    hand_offs = tables.table("hand_offs")
-    hand_offs = hand_offs.filter(hand_offs["recorded_us"] <= known)
+    person = merged_persons(tables, known)
+
+    def persons(lead_ids: Iterable[str]) -> pd.Series:
+        return pd.Series([person.get(lead, lead) for lead in lead_ids], dtype=object)
+
+    hand_offs = hand_offs_recorded(tables, known)
     old = to_micros(facts.seen.observed_until) - round(WAIT_DAYS * DAY_US)
-    frame = hand_offs.select("lead_id", "handed_off_us", "disposition").to_pyarrow().to_pandas()
-    by_lead = frame.groupby("lead_id").agg(at=("handed_off_us", "min"), said=("disposition", "count"))
-    by_lead = by_lead[by_lead["at"] <= old]
-    answered = by_lead["said"] > 0
+    hand_offs = hand_offs.assign(person=persons(hand_offs["lead_id"]))
+    by_person = hand_offs.groupby("person").agg(at=("handed_off_us", "min"), said=("disposition", "count"))
+    by_person = by_person[by_person["at"] <= old]
+    answered = by_person["said"] > 0
     if tables.has("stages"):
         stages = tables.table("stages")
         ended = stages.filter(
             stages["stage"].isin(["sql", "opportunity", "closed_won", "closed_lost", "disqualified", "recycled"])
         )
         ids = ended.filter(ended["recorded_us"] <= known).select("lead_id").to_pyarrow().column("lead_id").to_pylist()
-        answered |= by_lead.index.isin(set(ids))
+        answered |= by_person.index.isin(persons(ids))
     reached = facts.leads["lead_id"][np.isfinite(facts.column("first_outcome_us"))]
-    answered |= by_lead.index.isin(set(reached))
-    count, total = int((~answered).sum()), len(by_lead)
+    answered |= by_person.index.isin(persons(reached))
+    count, total = int((~answered).sum()), len(by_person)
     if total >= NEEDED_LEADS and count > FEW_WITHOUT * total:
         yield (
             f"What became of {count:,} of the {total:,} leads handed off over {WAIT_DAYS:g} days ago: they have no "

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from crm.known import to_micros
 from crm.outcomes import Observation, Outcome, outcome_events, risk_spells
+from crm.recorded import hand_offs_recorded
 from crm.store import Attribute, Tables
 from crm.tables import ENDING_STAGES
 
@@ -217,10 +218,9 @@ def _sales(tables: Tables, number: pd.Index, known: int) -> pd.DataFrame:
         stages = stages.filter(stages["stage"].isin(ENDING_STAGES) & (stages["recorded_us"] <= known))
         parts.append(stages.select("lead_id", at_us="entered_us").to_pyarrow().to_pandas())
     if tables.has("hand_offs"):
-        hand_offs = tables.table("hand_offs")
-        hand_offs = hand_offs.filter(hand_offs["accepted_at"].notnull() & (hand_offs["recorded_us"] <= known))
-        moment = hand_offs["accepted_at"].epoch_seconds() * 1_000_000
-        parts.append(hand_offs.select("lead_id", at_us=moment).to_pyarrow().to_pandas())
+        accepted = hand_offs_recorded(tables, known).dropna(subset="accepted_at")
+        moment = pd.to_datetime(accepted["accepted_at"], utc=True).dt.as_unit("us").astype("int64")
+        parts.append(accepted[["lead_id"]].assign(at_us=moment))
     return _numbered(pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True), number)
 
 

@@ -41,7 +41,8 @@ def several_moments(seed: int = 1, noise: int = 6) -> tuple[EndpointData, NDArra
     folds = time_forward_folds(as_of, happened[order], lead[order], is_mature, horizon_us=horizon, is_once=False)
     shapes = ("age", *["number"] * (noise + 1))
     data = EndpointData(
-        "sql", 5.0, matrix, happened[order], waits(happened[order]), is_mature, as_of, until, lead[order], shapes,
+        "sql", 5.0, matrix, happened[order], waits(happened[order]), is_mature, as_of, until, lead[order],
+        np.zeros(len(order)), shapes,
         (0,) * (noise + 2), folds, np.array([AGE]),
     )  # fmt: skip
     return data, true[order]

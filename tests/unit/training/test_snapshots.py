@@ -244,3 +244,14 @@ def test_a_hand_off_counts_at_its_corrected_time_once_and_only_of_a_lead_at_risk
     assert days == {"plain": 10.0, "corrected": 9.0, "again": 7.0}
     assert before["lead_id"].tolist() == ["corrected"]
     assert before["as_of_us"].tolist() == [to_micros(START + 3 * DAY)]
+
+
+def test_leads_that_were_merged_share_the_hand_off_of_the_person_from_the_merge_on() -> None:
+    rows: dict[str, list[Row]] = {
+        "leads": [{"lead_id": name, "created_at": START} for name in ("one", "twin", "other")],
+        "hand_offs": [{"hand_off_id": "1", "lead_id": "one", "handed_off_at": START + 3 * DAY}],
+        "lead_merges": [{"from_lead_id": "one", "into_lead_id": "twin", "recorded_at": START + 9 * DAY}],
+    }
+    with tables_of(rows) as tables:
+        assert hand_offs_at_risk(tables, seen(UNTIL))["lead_id"].tolist() == ["one", "twin"]
+        assert hand_offs_at_risk(tables, seen(START + 8 * DAY))["lead_id"].tolist() == ["one"]
