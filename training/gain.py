@@ -118,7 +118,7 @@ def replay_unseen(
         return None
     with progress.step(f"Replaying {weeks} unseen weeks") as step:
         moments, is_old = _moments(tables, data, config, start, start + weeks * WEEK_US)
-        of_fold = _folds_of(data, learned.folds["won"], moments, start)
+        of_fold = _folds_of(data, learned.folds["won"], moments, {start})
         moments, is_old, of_fold, share = _thin(moments, is_old, of_fold)
         revenue = _expected(tables, data, learned, moments, (of_fold, start), amount)
         step.note(f"{len(is_old):,} scorings of {len(np.unique(moments.lead)):,} leads")
@@ -181,16 +181,19 @@ def _before_hand_off(tables: Tables, old: pd.DataFrame, seen: Observation) -> pd
     return joined[["lead_id"]].assign(at_us=at_us)
 
 
-def _folds_of(data: TrainingData, folds: Sequence[Fold], moments: Snapshots, start: int) -> NDArray[np.int64]:
-    """Return the fold of ``start`` that had not learned from each row's account, shape (n,); -1 where every one had."""
-    chosen = [number for number, fold in enumerate(folds) if fold.start_us == start]
+def _folds_of(data: TrainingData, folds: Sequence[Fold], moments: Snapshots, starts: set[int]) -> NDArray[np.int64]:
+    """Return the newest fold that had not learned from each row's account, shape (n,); -1 where every one had.
+
+    Only folds that begin at one of ``starts`` are looked at.
+    """
+    chosen = sorted((fold.start_us, -number) for number, fold in enumerate(folds) if fold.start_us in starts)
     known = pd.Series(data.snapshots.group, index=data.snapshots.moments.column("lead_id").to_pylist())
     group = known[~known.index.duplicated()].reindex(moments.moments.column("lead_id").to_pylist()).to_numpy(np.float64)
     found = np.full(len(group), -1, dtype=np.int64)
-    for number in reversed(chosen):
-        fold = folds[number]
+    for _, below in chosen:  # the newest come last and stay; of one start, the first does
+        fold = folds[-below]
         taught = np.unique(data.snapshots.group[np.concatenate([fold.train, fold.open])])
-        found[~np.isin(group, taught)] = number
+        found[~np.isin(group, taught)] = -below
     return found
 
 
@@ -234,10 +237,7 @@ def _expected(
 def _sql_folds(data: TrainingData, learned: Learned, moments: Snapshots, start: int) -> NDArray[np.int64]:
     """Return the newest fold of SQL that knew nothing from ``start`` on, nor the row's account, shape (n,); else -1."""
     folds = learned.folds["sql"]
-    before = [fold.start_us for fold in folds if fold.start_us <= start]
-    if not before:
-        return np.full(len(moments.as_of_us), -1, dtype=np.int64)
-    return _folds_of(data, folds, moments, max(before))
+    return _folds_of(data, folds, moments, {fold.start_us for fold in folds if fold.start_us <= start})
 
 
 def _chance(learned: Learned, won: int, sql: int, matrix: Matrix) -> Matrix:
