@@ -91,7 +91,8 @@ def show_result(result: TrainResult) -> None:
     show_excluded(result.data.excluded)
     print_paragraph("")
     for name, choice in result.choices.items():
-        print_entry({"sql": "SQL"}.get(name, name), " ".join(choice.sentences))
+        sentences = (*choice.sentences, *(result.levels[name].sentences if name in result.levels else ()))
+        print_entry({"sql": "SQL"}.get(name, name), " ".join(sentences))
     for one in result.data.dropped_for_time:
         print_entry("Left out", f"{one.name}, which {one.reason}.")
     print_paragraph("")

@@ -71,6 +71,11 @@ class Learned:
         own = {} if self.won_is_sql or self.won_from_sql else {"won": self.won.choice}
         return {"sql": self.sql.choice, **own}
 
+    @property
+    def levels(self) -> Mapping[str, LevelUpdate]:
+        """Whether the level follows the newest leads, by endpoint; wins that are SQLs have no level of their own."""
+        return {"sql": self.sql.update, **({} if self.won_is_sql else {"won": self.won.update})}
+
 
 def learn(data: TrainingData, config: WorkspaceConfig, progress: Progress) -> Learned:
     """Learn SQL, won and amount from labelled features."""

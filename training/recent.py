@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,11 @@ Matrix = NDArray[np.float64]
 COHORT_DAYS = 60.0
 MAX_SHARE = 0.25
 Reason = Literal["earned", "confirmed", "follows_sql"]
+WHY: dict[Reason, str] = {
+    "earned": "At moments of the past, following has brought the level of the next period closer.",
+    "confirmed": "The newest settled period and the leads since then are off to the same side, beyond chance.",
+    "follows_sql": "The level of SQL, which every win passes through, has moved.",
+}
 PRIOR_LEADS = 20.0
 """Leads with the outcome that the prior counts for."""
 MIN_ORIGINS = 3
@@ -187,6 +192,29 @@ class LevelUpdate:
     def factor(self) -> float:
         """What the odds of the final model are multiplied by."""
         return 1.0 if self.reason is None else self.recent.factor
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Why the level moved and by how much, in English; nothing where it stays."""
+        seen = self.recent.seen
+        if self.reason is None or self.factor == 1.0:
+            return ()
+        return (
+            f"The level follows the newest leads: {seen.observed:,.0f} outcomes so far where {seen.expected:,.0f} were "
+            f"expected, so the odds are multiplied by {self.factor:.2f}.",
+            WHY[self.reason],
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the decision as plain JSON: factor, reason (null where the level stays), counts and origins."""
+        seen = self.recent.seen
+        return {
+            "factor": self.factor,
+            "reason": None if self.factor == 1.0 else self.reason,
+            "observed": seen.observed,
+            "expected": seen.expected,
+            "origins": len(self.origins),
+        }
 
     def factor_at(self, start_us: int) -> float:
         """Return the factor at the newest origin that does not lie after a moment; 1 before the first."""

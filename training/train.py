@@ -36,6 +36,7 @@ from training.judge import Judged, judge
 from training.leaks import find_suspects, refuse_leaks
 from training.learn import learn, make_bundle
 from training.prepare import TrainingData, prepare
+from training.recent import LevelUpdate
 from training.replay import draw_line, replay_weeks
 from training.report.parts import ReportParts
 from training.sentinel.run import refuse_traces, table_verdicts, traces_of
@@ -60,6 +61,8 @@ class TrainResult:
         Quality by endpoint.
     choices
         Which members each endpoint is made of, and what they earned.
+    levels
+        Whether each endpoint's level follows the newest leads, and why.
     line
         The MQL line of the version.
     bundle
@@ -75,6 +78,7 @@ class TrainResult:
     data: TrainingData
     judged: Mapping[str, Judged]
     choices: Mapping[str, Choice]
+    levels: Mapping[str, LevelUpdate]
     line: Line
     bundle: Bundle
     verdict: Verdict
@@ -96,6 +100,7 @@ class TrainResult:
             "excluded": {one.rule: one.leads for one in self.data.excluded},
             "dropped_features": [{"feature": one.name, "reason": one.reason} for one in self.data.dropped],
             "choice": {name: found.to_json() for name, found in self.choices.items()},
+            "level": {name: found.to_json() for name, found in self.levels.items()},
             "outcomes": {"sql": self.data.outcomes(self.data.sql), "won": self.data.outcomes(self.data.won)},
             "tested": {
                 outcome: {"leads": len(judged.happened), "outcomes": int(judged.happened.sum())}
@@ -195,6 +200,7 @@ def _register(parts: ReportParts, progress: Progress) -> TrainResult:
         parts.data,
         parts.judged,
         parts.learned.choices,
+        parts.learned.levels,
         line,
         parts.bundle,
         verdict,

@@ -66,8 +66,7 @@ def _levels(unseen: Unseen, groups: tuple[Group, ...]) -> list[LevelRow]:
 
 def level_states(parts: ReportParts) -> tuple[LevelState, ...]:
     """Say for each endpoint whether its level follows the newest leads."""
-    fitted = (("sql", parts.learned.sql.update), ("won", parts.learned.won.update))
     return tuple(
         LevelState(outcome, update.factor, len(update.origins), update.reason)
-        for outcome, update in fitted[: 1 if parts.learned.won_is_sql else 2]
+        for outcome, update in parts.learned.levels.items()
     )

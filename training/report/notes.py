@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from crm.store import Tables
 from training.exclusions import exclusion_notes
+from training.learn import Learned
 from training.report.parts import ReportParts
 
 __all__ = ["absent_tables", "quarantine_reasons", "run_notes"]
@@ -57,19 +58,10 @@ def run_notes(parts: ReportParts) -> tuple[str, ...]:
             "The expected value is what working a lead adds. Outcomes as things were run do not judge it, so old rule "
             "and new line are not compared."
         )
-    for name, choice in parts.learned.choices.items():
-        notes += [f"{'SQL' if name == 'sql' else 'Won'}: {sentence}" for sentence in choice.sentences]
-    return (*parts.tables.notes, *notes, *_level_notes(parts))
+    return (*parts.tables.notes, *notes, *_of_endpoints(parts.learned))
 
 
-def _level_notes(parts: ReportParts) -> list[str]:
-    """Say where the level follows the newest leads, and by how much."""
-    found: list[str] = []
-    for name, fitted in (("SQL", parts.learned.sql), ("won", parts.learned.won)):
-        update, seen = fitted.update, fitted.update.recent.seen
-        if update.factor != 1.0:
-            found.append(
-                f"The level of {name} follows the newest leads: {seen.observed:,.0f} outcomes so far where "
-                f"{seen.expected:,.0f} were expected, so the odds are multiplied by {update.factor:.2f}."
-            )
-    return found
+def _of_endpoints(learned: Learned) -> list[str]:
+    """Say what each endpoint is made of, and whether its level follows the newest leads."""
+    said = [*learned.choices.items(), *learned.levels.items()]
+    return [f"{'SQL' if name == 'sql' else 'Won'}: {sentence}" for name, one in said for sentence in one.sentences]

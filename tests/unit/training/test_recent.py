@@ -75,6 +75,9 @@ def test_the_first_drift_of_a_history_is_followed_when_two_cohorts_show_it(by: f
     assert not update.has_earned
     assert update.is_confirmed
     assert update.factor == pytest.approx(by, abs=0.06)
+    assert update.to_json()["reason"] == "confirmed"
+    assert f"{200 * by:,.0f} outcomes so far where 200 were expected" in update.sentences[0]
+    assert f"multiplied by {update.factor:.2f}" in update.sentences[0]
     assert update.factor_at(3) == 1.0
 
 
@@ -92,6 +95,8 @@ def test_one_cohort_or_two_that_disagree_move_nothing(settled: float, newest: fl
     origins = [*(period(n, seen=1.0, comes=1.0) for n in range(3)), period(3, seen=1.0, comes=settled)]
     update = decide_update(Recent(Seen(200 * newest, 200.0, round(200 * newest)), 1.0), origins)
     assert update.factor == 1.0
+    assert update.to_json()["reason"] is None
+    assert update.sentences == ()
 
 
 def test_wins_follow_where_sqls_have_moved_unless_many_of_them_say_otherwise() -> None:
