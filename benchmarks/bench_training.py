@@ -3,13 +3,15 @@
 The simulator's leads with as many touches as asked for: touches beyond its own are repeats of its own, some seconds
 later. The peer grows the trees of both endpoints alone, on the settled rows, with the same parameters and rounds.
 
-    python benchmarks/bench_training.py [LEADS [TOUCHES [SEED]]]      default: 50000 2500000 3
+With --backtest N, a backtest of N origins against every baseline that is installed is timed instead.
+
+    python benchmarks/bench_training.py [--backtest N] [LEADS [TOUCHES [SEED]]]      default: 50000 2500000 3
 """
 
 from __future__ import annotations
 
+import argparse
 import resource
-import sys
 import tempfile
 import time
 import warnings
@@ -24,13 +26,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from crm.config import load_workspace
+from crm.config import Workspace, load_workspace
 from crm.progress import Progress, Silent, Step
 from crm.simulator import SimulatorSettings, simulate
 from models.blend import Endpoint
 from models.boosted import BoosterPlan, StumpsMember, booster_parameters
 from models.logistic import LogisticMember
-from training.train import TrainResult, train
+from training.backtest import backtest
+from training.train import TrainResult, open_tables, train
 
 VALUE = "[value]\nmargin = 0.3\ntouch_cost = 150\ncapacity_per_week = 100\n"
 
@@ -100,19 +103,42 @@ def show(result: TrainResult, seconds: float) -> None:
         bare_fit(endpoint, data.matrix[labels.is_mature], labels.happened[labels.is_mature])
         for endpoint, labels in ((result.bundle.sql, data.sql), (result.bundle.won, data.won))
     )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"\nsnapshots {len(data.snapshots.as_of_us):,}, features {data.matrix.shape[1]}")
-    print(f"training {seconds:.0f} s, peak memory {peak:.1f} GiB")
+    print(f"training {seconds:.0f} s, peak memory {peak_gib():.1f} GiB")
     print(f"bare LightGBM fit of the same trees {bare:.1f} s; ratio {seconds / bare:.0f}")
+
+
+def peak_gib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def time_backtest(workspace: Workspace, origins: int) -> None:
+    started = time.monotonic()
+    progress = Stopwatch()
+    found = backtest(
+        open_tables(workspace, datetime.now(UTC), progress),
+        workspace.config,
+        as_of=None,
+        origins=origins,
+        progress=progress,
+    )
+    seconds = time.monotonic() - started
+    print(f"\nbacktest of {len(found.origins)} origins {seconds:.0f} s, peak memory {peak_gib():.1f} GiB")
 
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    numbers = [int(text) for text in sys.argv[1:]]
-    leads, touches, seed = (*numbers, *(50_000, 2_500_000, 3)[len(numbers) :])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--backtest", type=int, default=0)
+    parser.add_argument("numbers", type=int, nargs="*")
+    asked = parser.parse_args()
+    leads, touches, seed = (*asked.numbers, *(50_000, 2_500_000, 3)[len(asked.numbers) :])
     with tempfile.TemporaryDirectory() as folder:
         write_workspace(Path(folder), SimulatorSettings(leads, seed), touches)
         print(f"\n  {'step':<44}{'wall, s':>9}{'cpu, s':>9}")
+        if asked.backtest:
+            time_backtest(load_workspace(Path(folder)), asked.backtest)
+            return
         started = time.monotonic()
         result = train(load_workspace(Path(folder)), as_of=None, now=datetime.now(UTC), progress=Stopwatch())
         show(result, time.monotonic() - started)

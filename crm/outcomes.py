@@ -250,7 +250,8 @@ def risk_spells(tables: Tables, as_of: datetime) -> pd.DataFrame:
         lead_id, account_id, start_us, known_us, end_us (NaN while open), one row a spell. A spell starts at creation or
         at ``recycled``, and is known from ``known_us`` on: from creation, or once the recycling was over and recorded.
         It ends at the first hand-off, decision or merge from its creation on, or after its recycling: what ends a spell
-        at the very moment of a recycling is what the recycling takes back.
+        at the very moment of a recycling is what the recycling takes back. A lead into which one was merged that sales
+        had, and had not given back, is with sales from the recording of the merge on.
     """
     known = to_micros(as_of)
     leads = tables.table("leads")
@@ -292,18 +293,35 @@ def leads_at_risk(tables: Tables, as_of: datetime) -> pd.DataFrame:
 def _spell_ends(tables: Tables, as_of: datetime) -> pd.DataFrame:
     """List whatever ends a spell at risk, recorded by ``as_of``: lead_id, at_us, end_us, in order of time."""
     known = to_micros(as_of)
-    ends = [outcome_events(tables, as_of)[["lead_id", "at_us"]]]
+    parts = [pd.DataFrame({"lead_id": [], "at_us": [], "is_end": []})]
     if tables.has("stages"):
         stages = rows_recorded(tables, "stages", known).rename(columns={"entered_us": "at_us"})
-        ends.append(stages.loc[stages["stage"].isin(ENDING_STAGES), ["lead_id", "at_us"]])
+        stages = stages.assign(is_end=stages["stage"].isin(ENDING_STAGES))
+        parts.append(stages.loc[stages["is_end"] | (stages["stage"] == "recycled"), list(parts[0])])
     if tables.has("hand_offs"):
-        hand_offs = hand_offs_recorded(tables, known)
-        ends.append(hand_offs.rename(columns={"handed_off_us": "at_us"})[["lead_id", "at_us"]])
-    merges = merge_paths(tables).to_pandas()
-    merges = merges[merges["merged_us"] <= known].rename(columns={"from_lead_id": "lead_id", "merged_us": "at_us"})
-    ends.append(merges[["lead_id", "at_us"]])
-    found = pd.concat(ends, ignore_index=True).astype({"lead_id": object, "at_us": "int64"})
+        hand_offs = hand_offs_recorded(tables, known).rename(columns={"handed_off_us": "at_us"})
+        parts.append(hand_offs.assign(is_end=True)[list(parts[0])])
+    own = pd.concat(parts, ignore_index=True).astype({"lead_id": object, "at_us": "int64", "is_end": bool})
+    merges = merge_paths(tables).to_pandas().astype({"from_lead_id": object, "into_lead_id": object})
+    merges = merges[merges["merged_us"] <= known]
+    gone = merges.rename(columns={"from_lead_id": "lead_id", "merged_us": "at_us"})
+    ends = (outcome_events(tables, as_of), own[own["is_end"]], gone, _inherited_ends(own, merges))
+    found = pd.concat([part[["lead_id", "at_us"]] for part in ends], ignore_index=True)
+    found = found.astype({"lead_id": object, "at_us": "int64"})
     return found.assign(end_us=found["at_us"].astype("float64")).sort_values("at_us", kind="stable")
+
+
+def _inherited_ends(own: pd.DataFrame, merges: pd.DataFrame) -> pd.DataFrame:
+    """List what the leads merged into one bring it: the end of its time at risk at the merge, and later ends of theirs.
+
+    ``own`` are ends and recyclings (``is_end`` False) by lead; at one moment the recycling counts.
+    """
+    own = own.rename(columns={"lead_id": "from_lead_id"}).sort_values(["at_us", "is_end"], ascending=[True, False])
+    joined = merges.merge(own, on="from_lead_id").rename(columns={"into_lead_id": "lead_id"})
+    is_before = joined["at_us"] <= joined["merged_us"]
+    before = joined[is_before].drop_duplicates(["from_lead_id", "lead_id"], keep="last")
+    at_merge = before[before["is_end"]].assign(at_us=lambda frame: frame["merged_us"])
+    return pd.concat([at_merge, joined[~is_before & joined["is_end"]]], ignore_index=True)
 
 
 def _newest_outcome(tables: Tables, as_of: datetime) -> datetime | None:

@@ -161,9 +161,7 @@ class Plain:
     def spells(self, lead: str) -> list[tuple[datetime, datetime | None]]:
         mine = [row for row in self.rows["stages"] if row["lead_id"] == lead]
         ends = [event[2] for event in self.events if event[0] == lead]
-        ends += [row["entered_at"] for row in mine if row["stage"] in ENDING_STAGES]
-        ends += [row["handed_off_at"] for row in self.rows["hand_offs"] if row["lead_id"] == lead]
-        ends += self._leaving(lead)
+        ends += [*self._own_ends(lead), *self._leaving(lead).values(), *self._inherited(lead)]
         created = self.leads[lead]["created_at"]
         recycled = [row["entered_at"] for row in mine if row["stage"] == "recycled"]
         spells = [(created, min((end for end in ends if end >= created), default=None))]
@@ -173,8 +171,28 @@ class Plain:
             kept.setdefault(end, (start, end))
         return sorted(kept.values(), key=lambda spell: spell[0])
 
-    def _leaving(self, lead: str) -> list[datetime]:
-        """Return when the lead was merged into another, chains followed."""
+    def _own_ends(self, lead: str) -> list[datetime]:
+        mine = [row for row in self.rows["stages"] if row["lead_id"] == lead and row["stage"] in ENDING_STAGES]
+        handed_off = [row["handed_off_at"] for row in self.rows["hand_offs"] if row["lead_id"] == lead]
+        return [*(row["entered_at"] for row in mine), *handed_off]
+
+    def _inherited(self, lead: str) -> list[datetime]:
+        """Return the merges by which a lead that sales had came in, and when sales took such leads after that."""
+        found: list[datetime] = []
+        for other in self.leads:
+            merged = self._leaving(other).get(lead)
+            if merged is None:
+                continue
+            ends = self._own_ends(other)
+            back = [r["entered_at"] for r in self.rows["stages"] if (r["lead_id"], r["stage"]) == (other, "recycled")]
+            last_end, last_back = (max((at for at in ats if at <= merged), default=None) for ats in (ends, back))
+            if last_end is not None and (last_back is None or last_end > last_back):
+                found.append(merged)
+            found += [at for at in ends if at > merged]
+        return found
+
+    def _leaving(self, lead: str) -> dict[str, datetime]:
+        """Return when the lead was merged into each other one, chains followed."""
         found: dict[str, datetime] = {}
         waiting = [(lead, START - 1000 * DAY)]
         while waiting:
@@ -185,7 +203,7 @@ class Plain:
                     if into not in found or at < found[into]:
                         found[into] = at
                         waiting.append((into, at))
-        return list(found.values())
+        return found
 
 
 @SETTINGS
@@ -379,6 +397,31 @@ class TestMerges:
             spells = risk_spells(tables, NOW).set_index("lead_id")["end_us"]
         assert spells["a"] == to_micros(START + 5 * DAY)
         assert spells[["b", "c"]].isna().all()
+
+    @pytest.mark.parametrize(("given_back", "ends"), [(None, 5), (1, 5), (3, None), (4, None)])
+    def test_a_lead_is_with_sales_once_one_that_sales_has_was_merged_into_it(
+        self, given_back: int | None, ends: int | None
+    ) -> None:
+        hand_off = {"hand_off_id": "h", "lead_id": "a", "handed_off_at": START + 3 * DAY}
+        back = (
+            []
+            if given_back is None
+            else [{"lead_id": "a", "stage": "recycled", "entered_at": START + given_back * DAY}]
+        )
+        with tables_of({**self.rows, "hand_offs": [hand_off], **({"stages": back} if back else {})}) as tables:
+            spells = risk_spells(tables, NOW).groupby("lead_id")["end_us"].min()
+            before = risk_spells(tables, START + 4 * DAY).set_index("lead_id")["end_us"]
+        assert np.isnan(before["b"])
+        assert np.isnan(spells["c"])
+        if ends is None:
+            assert np.isnan(spells["b"])
+        else:
+            assert spells["b"] == to_micros(START + ends * DAY)
+
+    def test_what_sales_took_under_the_old_id_after_the_merge_ends_it_then(self) -> None:
+        late = {"hand_off_id": "h", "lead_id": "a", "handed_off_at": START + 8 * DAY}
+        with tables_of({**self.rows, "hand_offs": [late]}) as tables:
+            assert risk_spells(tables, NOW).set_index("lead_id")["end_us"]["b"] == to_micros(START + 8 * DAY)
 
 
 class TestSpells:
