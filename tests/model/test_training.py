@@ -17,7 +17,7 @@ from crm.known import from_micros
 from crm.scores import read_scores
 from models.registry import find_version, list_versions, load_model, open_store
 from models.scoring import score_matrix
-from tests.model.conftest import DEMO, KEY, NOW, Trained, train_in
+from tests.model.conftest import DEMO, KEY, NOW, Copy, Trained, train_in
 
 DAY = timedelta(days=1)
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -43,6 +43,8 @@ def test_the_answer_holds_what_is_promised(trained: Trained) -> None:
     assert {"model_version", "run_id", "cutoff", "rows", "outcomes", "metrics", "line", "gate", "is_champion"} <= set(
         found
     )
+    assert found["level"] == {name: update.to_json() for name, update in trained.result.levels.items()}
+    assert found["level"]["sql"]["factor"] == 1.0, "the simulated world stays as it is"
     assert found["model_version"] == "1"
     assert found["rows"]["snapshots"] >= found["rows"]["sql"] >= found["rows"]["won"] > 0
     assert found["outcomes"]["sql"] >= 50
@@ -295,13 +297,10 @@ def test_an_earlier_moment_sees_nothing_later(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_training_twice_gives_the_same_model_and_a_second_version_waits(trained: Trained, tmp_path: Path) -> None:
-    again = train_in(tmp_path, DEMO)
-    second = train_in(tmp_path, DEMO, now=NOW + DAY)
-    matrix = trained.result.data.matrix
-    assert (
-        again.result.bundle.won.probability(matrix).tobytes() == trained.result.bundle.won.probability(matrix).tobytes()
-    )
-    assert again.result.is_champion
+def test_training_twice_gives_the_same_model_and_a_second_version_waits(trained: Trained, copy: Copy) -> None:
+    second = train_in(copy.workspace.folder, DEMO, now=NOW + DAY)
+    one, two = (found.result.bundle.won.probability(trained.result.data.matrix) for found in (trained, second))
+    assert one.tobytes() == two.tobytes()
+    assert trained.result.is_champion
     assert (second.result.model_version, second.result.is_champion) == ("2", False)
     assert set(read_scores(second.workspace).column("model_version").to_pylist()) == {"1", "2"}
