@@ -27,7 +27,7 @@ from models.timing import timing_from_json
 
 __all__ = ["Bundle", "file_hashes", "parse_bundle", "signature", "verify_files", "write_bundle"]
 
-FORMAT = 4
+FORMAT = 5
 DOCUMENT = "model.json"
 LINE = "line.json"
 MAX_FILE_BYTES = 200_000_000

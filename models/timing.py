@@ -4,18 +4,20 @@ Proportional odds in time (Bennett 1983): ``logit P(outcome within d days | x) =
 One curve serves all leads, so that ``g`` and its points mean the same at every horizon, and a lead that was watched for
 ``d`` days only still teaches ``g``: its label is what came within ``d`` days, its offset ``s(d)`` (docs/adr/0009).
 
-Where leads are scored at many ages the curve bends with age: of new leads that will buy fewer do so within the month
-than of those that have been looking around for one. The horizon's own chance, and so ``g``, knows nothing of it.
+Where leads are scored at many ages the curve flattens with age: of new leads that will buy fewer do so within the month
+than of those that have been looking around for long, so ``s(d)`` is multiplied by a power of one plus the age. The
+horizon's own chance, and so ``g``, knows nothing of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 from scipy.special import logit
 
 from models.level import shift_to
@@ -26,8 +28,13 @@ Matrix = NDArray[np.float64]
 STEPS = 40
 MIN_AT_RISK = 100
 SMALLEST = 1e-6
-MIN_OUTCOMES_AN_AGE = 200
-"""Rows with an outcome inside the horizon, on either side of an age, from which each side has its own curve."""
+MIN_OUTCOMES_BY_AGE = 400
+"""Rows with an outcome inside the horizon from which the curve may know a lead's age."""
+ASKED = (1 / 6, 1 / 4, 1 / 3, 1 / 2, 0.7)
+"""Shares of the horizon by which the power of age is judged; most of a curve's bend lies there."""
+MAX_POWER, POWER_SD = 0.3, 0.1
+"""Largest power of age, and what is expected of it before anything is seen (standard deviation around nought)."""
+MOST_WITHOUT = 40_000
 
 
 @dataclass(frozen=True)
@@ -59,12 +66,19 @@ class Timing:
     def at(self, days: Matrix) -> Matrix:
         """Return the offset of waiting so many days, shape of ``days``; NaN beyond :attr:`longest_days`.
 
-        Between the knots it is linear in the log of days; before the first, the odds grow in proportion to time.
+        Between the knots it is linear in the log of days. Before the first it goes on as in the first piece; at least
+        in proportion to time, as hardly anything comes at once.
         """
         waited = np.maximum(days, SMALLEST)
         found = np.interp(np.log(waited), np.log(self.days), self.offsets)
-        found += np.minimum(np.log(waited / self.days[0]), 0.0)
+        found += self._first_slope * np.minimum(np.log(waited / self.days[0]), 0.0)
         return np.where(waited > self.longest_days * (1 + 1e-9), np.nan, found)
+
+    @property
+    def _first_slope(self) -> float:
+        if len(self.days) < 2:
+            return 1.0
+        return max(float((self.offsets[1] - self.offsets[0]) / np.log(self.days[1] / self.days[0])), 1.0)
 
     def of_rows(self, days: Matrix, matrix: Matrix) -> Matrix:
         """Return the offset of each row of a matrix of features, shape (n,): the same for all."""
@@ -87,21 +101,26 @@ class Timing:
 
 @dataclass(frozen=True)
 class TimingByAge:
-    """The curve of leads that are scored young and that of older ones; those in between have a part of both.
+    """The curve of leads of a typical age, flatter or steeper for others.
+
+    ``s(d, age) = s(d) * ((1 + age) / (1 + typical age)) ** power``: at any age ``s`` is nought at the horizon and never
+    falls.
 
     Parameters
     ----------
-    young, older
-        The two curves.
-    ages_days
-        The ages that they speak of, rising.
+    curve
+        Of a lead of the typical age.
+    power
+        Below 0 where older leads that buy do so sooner.
+    typical_days
+        Typical age of a lead that buys, days.
     column
-        Number of the feature that is a lead's age in days.
+        Number of the feature that is a lead's age in days; a lead whose age is not known counts as typical.
     """
 
-    young: Timing
-    older: Timing
-    ages_days: tuple[float, float]
+    curve: Timing
+    power: float
+    typical_days: float
     column: int
 
     def of_rows(self, days: Matrix, matrix: Matrix) -> Matrix:
@@ -114,24 +133,30 @@ class TimingByAge:
         matrix
             Features, shape (n, n_features).
         """
-        low, high = np.log1p(self.ages_days)
-        share = np.clip((np.log1p(np.maximum(matrix[:, self.column], 0.0)) - low) / (high - low), 0.0, 1.0)
-        share = np.nan_to_num(share, nan=0.5)
-        return (1.0 - share) * self.young.at(days) + share * self.older.at(days)
+        return self.curve.at(days) * _flattened(matrix[:, self.column], self.power, self.typical_days)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the curves as plain JSON."""
-        curves = {"young": self.young.to_json(), "older": self.older.to_json()}
-        return {**curves, "ages_days": list(self.ages_days), "column": self.column}
+        """Return the curve as plain JSON."""
+        return {
+            "curve": self.curve.to_json(),
+            "power": self.power,
+            "typical_days": self.typical_days,
+            "column": self.column,
+        }
+
+
+def _flattened(age_days: Matrix, power: float, typical_days: float) -> Matrix:
+    """Return what the curve is multiplied by at each age, shape of ``age_days``; 1 where it is not known."""
+    known = np.where(np.isnan(age_days), typical_days, np.maximum(age_days, 0.0))
+    return np.exp(power * (np.log1p(known) - np.log1p(typical_days)))
 
 
 def timing_from_json(item: Mapping[str, Any]) -> Timing | TimingByAge:
     """Read what either kind's ``to_json`` wrote."""
-    if "older" not in item:
+    if "curve" not in item:
         return Timing.from_json(item)
-    young, older = (Timing.from_json(item[name]) for name in ("young", "older"))
-    low, high = item["ages_days"]
-    return TimingByAge(young, older, (float(low), float(high)), int(item["column"]))
+    curve = Timing.from_json(item["curve"])
+    return TimingByAge(curve, float(item["power"]), float(item["typical_days"]), int(item["column"]))
 
 
 def learn_timing(days: Matrix, follow_up: Matrix, horizon_days: float) -> Timing:
@@ -171,7 +196,9 @@ def _knots(waits: Matrix, horizon_days: float, longest: float) -> Matrix:
     return np.unique(np.concatenate([knots[knots > horizon_days / 1000.0], [horizon_days, longest]]))
 
 
-def fit_timing(logit_of: Matrix, days: Matrix, follow_up: Matrix, horizon_days: float) -> Timing:
+def fit_timing(
+    logit_of: Matrix, days: Matrix, follow_up: Matrix, horizon_days: float, *, times: Matrix | None = None
+) -> Timing:
     """Fit the curve beside a model, so that its mean at every day is the share that had the outcome by then.
 
     From knot to knot, starting at the horizon, whose own level is the model's, on the rows that were watched for both.
@@ -182,6 +209,8 @@ def fit_timing(logit_of: Matrix, days: Matrix, follow_up: Matrix, horizon_days: 
         Calibrated logits for the horizon, shape (n,).
     days, follow_up, horizon_days
         As in :func:`learn_timing`.
+    times
+        What each row's offset is multiplied by, shape (n,); None where all have the same curve.
     """
     order = np.sort(follow_up)
     longest = max(float(order[-min(MIN_AT_RISK, len(order))]), horizon_days) if len(order) else horizon_days
@@ -189,9 +218,10 @@ def fit_timing(logit_of: Matrix, days: Matrix, follow_up: Matrix, horizon_days: 
     if waits.size == 0:
         return Timing.plain(horizon_days)
     knots = _knots(waits, horizon_days, longest)
+    rows = _Watched(logit_of, days, follow_up, times)
     at, offsets = int(np.searchsorted(knots, horizon_days)), np.zeros(len(knots))
     for later in (*range(at + 1, len(knots)), *range(at, 0, -1)):
-        grown = _growth(logit_of, days, follow_up, (float(knots[later - 1]), float(knots[later])))
+        grown = rows.growth(float(knots[later - 1]), float(knots[later]))
         if later > at:
             offsets[later] = offsets[later - 1] + grown
         else:
@@ -203,7 +233,7 @@ def fit_timing(logit_of: Matrix, days: Matrix, follow_up: Matrix, horizon_days: 
 def fit_timing_by_age(
     logit_of: Matrix, days: Matrix, follow_up: Matrix, horizon_days: float, ages: tuple[int, Matrix] | None
 ) -> Timing | TimingByAge:
-    """Fit one curve, or where both have enough outcomes one for the younger and one for the older half of them.
+    """Fit the curve, and where outcomes are enough how it flattens with a lead's age.
 
     Parameters
     ----------
@@ -212,26 +242,66 @@ def fit_timing_by_age(
     ages
         Number of the feature that is a lead's age, and the ages in days, shape (n,); None where all have one age.
     """
-    if ages is not None:
-        column, age = ages
-        came = (days < follow_up) & (days < horizon_days)
-        cut = float(np.median(age[came])) if came.any() else 0.0
-        sides = [age <= cut, age > cut]
-        if min(int((came & side).sum()) for side in sides) >= MIN_OUTCOMES_AN_AGE:
-            young, older = (fit_timing(logit_of[side], days[side], follow_up[side], horizon_days) for side in sides)
-            centres = [float(np.expm1(np.log1p(age[came & side]).mean())) for side in sides]
-            return TimingByAge(young, older, (centres[0], centres[1]), column)
-    return fit_timing(logit_of, days, follow_up, horizon_days)
+    came = (days < follow_up) & (days < horizon_days)
+    if ages is None or int(came.sum()) < MIN_OUTCOMES_BY_AGE:
+        return fit_timing(logit_of, days, follow_up, horizon_days)
+    column, age = ages
+    typical = float(np.expm1(np.nanmean(np.log1p(np.maximum(age[came], 0.0)))))
+    power = _fit_power(_Watched(logit_of, days, follow_up, None), came, horizon_days, (age, typical))
+    times = _flattened(age, power, typical)
+    return TimingByAge(fit_timing(logit_of, days, follow_up, horizon_days, times=times), power, typical, column)
 
 
-def _growth(logit_of: Matrix, days: Matrix, follow_up: Matrix, between: tuple[float, float]) -> float:
-    """Return by how much the level grows between two days, in log-odds, on the rows that were watched for both.
+def _fit_power(rows: _Watched, came: NDArray[np.bool_], horizon_days: float, ages: tuple[Matrix, float]) -> float:
+    """Fit the power of age by what came within parts of the horizon; of very many rows without an outcome by a part.
 
-    One set of rows for both days: leads of long ago had another level than those of late, and that is no growth.
+    ``ages`` are those of the rows, and the typical one.
     """
-    watched = follow_up >= between[1]
-    z = logit_of[watched]
-    shares = [float((days[watched] < day).mean()) if len(z) else 0.0 for day in between]
-    if not 0.0 < shares[0] <= shares[1] < 1.0:
-        return np.inf if 0.0 == shares[0] < shares[1] else 0.0
-    return shift_to(z, shares[1]) - shift_to(z, shares[0])
+    every = max(int((~came).sum()) // MOST_WITHOUT, 1)
+    kept = np.flatnonzero(came | (np.arange(len(came)) % every == 0))
+    weights = np.where(came[kept], 1.0, float(every))
+    rows = _Watched(rows.logit_of[kept], rows.days[kept], rows.follow_up[kept], None)
+    age, typical = ages[0][kept], ages[1]
+    asked = [share * horizon_days for share in ASKED]
+
+    def loss(power: float) -> float:
+        return rows.loss(asked, _flattened(age, power, typical), weights) + len(asked) * (power / POWER_SD) ** 2 / 2
+
+    found: Any = minimize_scalar(loss, bounds=(-MAX_POWER, MAX_POWER), method="bounded", options={"xatol": 1e-3})
+    return float(found.x)
+
+
+@dataclass(frozen=True, eq=False)
+class _Watched:
+    """Rows with their logits for the horizon, days to the outcome, days watched, and how steep each one's curve is."""
+
+    logit_of: Matrix
+    days: Matrix
+    follow_up: Matrix
+    times: Matrix | None
+
+    def growth(self, first: float, second: float) -> float:
+        """Return by how much the level grows between two days, in log-odds, on the rows that were watched for both.
+
+        One set of rows for both days: leads of long ago had another level than those of late, and that is no growth.
+        """
+        watched = self.follow_up >= second
+        z = self.logit_of[watched]
+        times = None if self.times is None else self.times[watched]
+        shares = [float((self.days[watched] < day).mean()) if len(z) else 0.0 for day in (first, second)]
+        if not 0.0 < shares[0] <= shares[1] < 1.0:
+            return np.inf if 0.0 == shares[0] < shares[1] else 0.0
+        low, high = (shift_to(z, share, times=times) for share in shares)
+        return high - low
+
+    def loss(self, asked: Sequence[float], times: Matrix, weights: Matrix) -> float:
+        """Return the sum of log-losses, nats, of what came by the asked days, each at the level that it had."""
+        found = 0.0
+        for day in asked:
+            watched = self.follow_up >= day
+            z, each, came, heavy = self.logit_of[watched], times[watched], self.days[watched] < day, weights[watched]
+            if not 0 < came.sum() < len(came):
+                continue
+            said = z + shift_to(z, float(np.average(came, weights=heavy)), heavy, times=each) * each
+            found += float(heavy @ (np.logaddexp(0.0, said) - said * came))
+        return found

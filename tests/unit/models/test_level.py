@@ -17,9 +17,11 @@ LOGITS = st.lists(st.floats(-700, 700), min_size=1, max_size=30).map(np.array)
 @QUICK
 @given(LOGITS, st.floats(1e-6, 1 - 1e-6), st.integers(0, 2**32 - 1))
 def test_the_mean_is_the_share(logits: np.ndarray, share: float, seed: int) -> None:
-    weights = np.random.default_rng(seed).uniform(0.1, 3.0, len(logits))
-    for given_weights in (None, weights):
-        mean = np.average(expit(logits + shift_to(logits, share, given_weights)), weights=given_weights)
+    rng = np.random.default_rng(seed)
+    weights, times = rng.uniform(0.1, 3.0, len(logits)), rng.uniform(0.2, 5.0, len(logits))
+    for given_weights, each in ((None, None), (weights, None), (weights, times)):
+        shift = shift_to(logits, share, given_weights, times=each)
+        mean = np.average(expit(logits + shift * (1.0 if each is None else each)), weights=given_weights)
         assert mean == pytest.approx(share, rel=1e-5, abs=1e-9)
 
 

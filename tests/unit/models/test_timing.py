@@ -81,24 +81,46 @@ def test_without_any_outcome_the_curve_knows_the_horizon_alone() -> None:
     assert timing.at(np.array([15.0, 30.0])).tolist() == pytest.approx([np.log(0.5), 0.0])
 
 
-def test_young_and_older_leads_have_their_own_times_and_the_horizon_knows_no_age() -> None:
-    """New leads take long, older ones decide soon; one curve for both is wrong for either."""
-    g, slow = drawn(7)
-    soon = HORIZON * (drawn(8)[1] / HORIZON) ** 3.0  # odds grow with the sixth root of time
-    age = np.where(np.arange(len(g)) % 2 == 0, 0.0, np.random.default_rng(9).uniform(20.0, 60.0, len(g)))
-    days, watched = np.where(age > 0, soon, slow), np.full(len(g), 90.0)
+@pytest.mark.parametrize("power", [-0.2, 0.0, 0.15])
+def test_the_power_of_age_is_found_and_the_horizon_knows_no_age(power: float) -> None:
+    """New leads take long, those that have looked around for long decide soon; one curve for all is wrong for both."""
+    rng = np.random.default_rng(7)
+    age = np.expm1(rng.uniform(0.0, 6.0, 60_000))
+    times = ((1.0 + age) / 20.0) ** power
+    g = rng.normal(-1.5, 0.7, len(age))
+    days = HORIZON * np.exp((logit(rng.random(len(age))) - g) / (0.9 * times))  # s(d) = 0.9 log(d / 30) * times
+    watched = rng.uniform(25.0, 90.0, len(age))
     timing = fit_timing_by_age(g, days, watched, HORIZON, (1, age))
     assert isinstance(timing, TimingByAge)
-    matrix = np.column_stack([np.zeros(5), [0.0, 6.0, 60.0, 400.0, np.nan]])
-    for asked in (3.0, 10.0):
-        new, between, older, oldest, unknown = timing.of_rows(np.array([asked]), matrix)
-        assert new == pytest.approx(0.5 * np.log(asked / HORIZON), abs=0.12)
-        assert older == oldest == pytest.approx(np.log(asked / HORIZON) / 6.0, abs=0.12)
-        assert new < between < older
-        assert new < unknown < older
-    np.testing.assert_allclose(timing.of_rows(np.array([HORIZON]), matrix), 0.0, atol=1e-9)
+    assert timing.power == pytest.approx(power, abs=0.02)
+    matrix = np.column_stack([np.zeros(4), [0.0, 19.0, 400.0, np.nan]])
+    for asked in (3.0, 10.0, 30.0, 60.0):
+        expected = 0.9 * np.log(asked / HORIZON) * ((1.0 + matrix[:3, 1]) / 20.0) ** power
+        found = timing.of_rows(np.array([asked]), matrix)
+        np.testing.assert_allclose(found[:3], expected, atol=0.15)
+        assert found[3] == pytest.approx(timing.curve.at(np.array([asked]))[0])
     again = timing_from_json(timing.to_json())
     np.testing.assert_array_equal(again.of_rows(np.array([3.0]), matrix), timing.of_rows(np.array([3.0]), matrix))
+
+
+@QUICK
+@given(st.integers(0, 9999), st.floats(-0.3, 0.3), st.floats(0.0, 3000.0))
+def test_whatever_the_age_later_is_never_less_likely(seed: int, power: float, age: float) -> None:
+    g, days = drawn(seed, count=400)
+    by_age = TimingByAge(fit_timing(g, days, np.full(len(g), 90.0), HORIZON), power, 4.0, 0)
+    grid = np.append(np.linspace(0.01, by_age.curve.longest_days, 80), HORIZON)
+    grid.sort()
+    offsets = by_age.of_rows(grid, np.full((len(grid), 1), age))
+    assert (np.diff(offsets) >= -1e-9).all()
+    assert offsets[np.searchsorted(grid, HORIZON)] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_before_the_first_knot_the_curve_goes_on_as_it_began() -> None:
+    """Deals take three weeks at least: within one hardly any is won, not a third of those of three weeks."""
+    steep = Timing(np.array([20.0, 22.0, 30.0]), np.array([-2.0, -1.5, 0.0]))
+    assert steep.at(np.array([10.0]))[0] == pytest.approx(-2.0 - 0.5 * np.log(2.0) / np.log(1.1))
+    flat = Timing(np.array([1.0, 10.0, 30.0]), np.array([-2.0, -1.0, 0.0]))
+    assert flat.at(np.array([0.5]))[0] == pytest.approx(-2.0 - np.log(2.0))
 
 
 def test_few_outcomes_have_one_curve_for_all_ages() -> None:
