@@ -6,7 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
-__all__ = ["Progress", "Silent", "Step"]
+__all__ = ["Progress", "Silent", "SilentStep", "Step"]
 
 
 class Step(Protocol):

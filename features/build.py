@@ -44,24 +44,26 @@ def build_features(tables: Tables, moments: pa.Table, features: FeatureSet) -> N
     """
     known = KnownTables(tables, moments_table(tables, moments))
     matrix = np.full((moments.num_rows, len(features.features)), np.nan)
-    numbered = sorted(enumerate(features.features), key=lambda item: item[1].reads)
-    for _, items in groupby(numbered, key=lambda item: item[1].reads):
-        group = list(items)
-        source = known.relation(group[0][1].reads)
-        for start in range(0, len(group), SLICE):
-            part = group[start : start + SLICE]
-            _fill(matrix, source, [number for number, _ in part], [feature for _, feature in part])
+    # Touches, which take longest, come first, so that both queries that run at a time end together.
+    numbered = sorted(enumerate(features.features), key=lambda item: item[1].reads, reverse=True)
+    slices = [
+        group[start : start + SLICE]
+        for group in (list(items) for _, items in groupby(numbered, key=lambda item: item[1].reads))
+        for start in range(0, len(group), SLICE)
+    ]
+    answers = tables.read_all([_query(known, part) for part in slices])
+    for part, answer in zip(slices, answers, strict=True):
+        rows = answer.column("row_id").to_numpy()
+        for number, feature in part:
+            matrix[:, number] = np.nan if feature.empty is None else feature.empty
+            matrix[rows, number] = answer.column(f"f{number}").to_numpy(zero_copy_only=False)
     return matrix
 
 
-def _fill(matrix: NDArray[np.float64], source: ir.Table, numbers: Sequence[int], features: Sequence[Feature]) -> None:
-    columns = {f"f{number}": feature.column(source) for number, feature in zip(numbers, features, strict=True)}
-    if features[0].reads == "attributes":
-        answer = source.select(row_id=source.row_id, **columns)
-    else:
-        answer = source.group_by("row_id").aggregate(**columns)
-    table = answer.to_pyarrow()
-    rows = table.column("row_id").to_numpy()
-    for number, feature in zip(numbers, features, strict=True):
-        matrix[:, number] = np.nan if feature.empty is None else feature.empty
-        matrix[rows, number] = table.column(f"f{number}").to_numpy(zero_copy_only=False)
+def _query(known: KnownTables, part: Sequence[tuple[int, Feature]]) -> ir.Table:
+    """Ask for numbered features that read the same relation: ``row_id`` and a column each."""
+    source = known.relation(part[0][1].reads)
+    columns = {f"f{number}": feature.column(source) for number, feature in part}
+    if part[0][1].reads == "attributes":
+        return source.select(row_id=source.row_id, **columns)
+    return source.group_by("row_id").aggregate(**columns)

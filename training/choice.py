@@ -161,6 +161,11 @@ class Choice:
         return tuple(member.weight for member in self.members if member.weight > 0)
 
     @property
+    def weights_told(self) -> str:
+        """The members that stay with their weights, as progress tells them."""
+        return ", ".join(f"{member.name} {member.weight:.2f}" for member in self.members if member.weight > 0)
+
+    @property
     def sentences(self) -> tuple[str, ...]:
         """What was chosen and by how much; the report translates each."""
         best = min(self.members, key=lambda member: member.log_loss)

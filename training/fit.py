@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from crm.progress import Progress
+from crm.progress import Step
 from models.blend import Endpoint
 from models.boosted import TreeKind
 from models.calibration import Calibrator, fit_calibrator
@@ -19,7 +19,7 @@ from training.endpoint_data import EndpointData
 from training.recent import LevelUpdate, Recent, Seen, decide_update, look_at_recent
 from training.splits import Fold
 
-__all__ = ["FittedEndpoint", "fit_endpoint"]
+__all__ = ["FittedEndpoint", "fit_endpoint", "members_tried"]
 
 Matrix = NDArray[np.float64]
 MIN_SLOPE_OUTCOMES = 400
@@ -64,7 +64,18 @@ class FittedEndpoint:
     choice: Choice
 
 
-def fit_endpoint(data: EndpointData, progress: Progress, *, follows: LevelUpdate | None = None) -> FittedEndpoint:
+def members_tried(data: EndpointData) -> tuple[str, ...]:
+    """Name the members that :func:`fit_endpoint` tries, each of which advances its step by one."""
+    return policy_for(data.outcomes()).members
+
+
+def _follows_nothing() -> LevelUpdate | None:
+    return None
+
+
+def fit_endpoint(
+    data: EndpointData, step: Step, *, follows: Callable[[], LevelUpdate | None] = _follows_nothing
+) -> FittedEndpoint:
     """Fit the default model of an endpoint.
 
     The members of the policy (:data:`training.choice.POLICY`), averaged in logits with weights from time-forward
@@ -74,38 +85,35 @@ def fit_endpoint(data: EndpointData, progress: Progress, *, follows: LevelUpdate
     ----------
     data
         Rows and folds; at least one fold.
-    progress
+    step
         Where to report each member.
     follows
-        How the level of an endpoint moved that every outcome of this one passes through; None for no such endpoint.
+        Gives how the level of an endpoint moved that every outcome of this one passes through, None for no such
+        endpoint. It is asked late, and may wait until that one is learned.
     """
     rows = np.concatenate([fold.test for fold in data.folds])
-    kinds = policy_for(data.outcomes()).members
-    with progress.step(f"Learning {data.outcome}", total=len(kinds)) as step:
-        logistic, upon = fit_logistic_member(data)
-        tried: dict[str, Candidate] = {logistic.member.name: logistic}
-        step.advance()
-        for kind in TREES:
-            if kind in kinds:
-                tried[kind] = fit_boosted(data, upon, kind)
-                step.advance()
-        said = {kind: np.concatenate([fold.test for fold in item.folds]) for kind, item in tried.items()}
-        choice = choose(
-            said, data.happened[rows], data.lead[rows], tested=data.outcomes(rows), outcomes=data.outcomes()
-        )
-        kept = [member.name for member in choice.members if member.weight > 0]
-        candidates, weights = [tried[kind] for kind in kept], choice.weights
-        logits = np.stack([said[kind] for kind in kept], axis=1)
-        blended = [_blend([item.folds[n] for item in candidates], weights) for n in range(len(data.folds))]
-        members = tuple(candidate.member for candidate in candidates)
-        draft = Endpoint(data.outcome, data.horizon_days, members, weights, PLAIN, Timing.plain(data.horizon_days))
-        g = draft.g(data.matrix)
-        endpoint = _calibrated(draft, g, [logits.test for logits in blended], data)
-        z = endpoint.calibrator.logit(endpoint.scale * g)
-        endpoint = _in_time(endpoint, z, data)
-        levels = _levels_forward(blended, data)
-        update = _follow_level(data, (endpoint, z), blended, levels, follows)
-        step.note(", ".join(f"{kind} {weight:.2f}" for kind, weight in zip(kept, weights, strict=True)))
+    kinds = members_tried(data)
+    logistic, upon = fit_logistic_member(data)
+    tried: dict[str, Candidate] = {logistic.member.name: logistic}
+    step.advance()
+    for kind in TREES:
+        if kind in kinds:
+            tried[kind] = fit_boosted(data, upon, kind)
+            step.advance()
+    said = {kind: np.concatenate([fold.test for fold in item.folds]) for kind, item in tried.items()}
+    choice = choose(said, data.happened[rows], data.lead[rows], tested=data.outcomes(rows), outcomes=data.outcomes())
+    kept = [member.name for member in choice.members if member.weight > 0]
+    candidates, weights = [tried[kind] for kind in kept], choice.weights
+    logits = np.stack([said[kind] for kind in kept], axis=1)
+    blended = [_blend([item.folds[n] for item in candidates], weights) for n in range(len(data.folds))]
+    members = tuple(candidate.member for candidate in candidates)
+    draft = Endpoint(data.outcome, data.horizon_days, members, weights, PLAIN, Timing.plain(data.horizon_days))
+    g = draft.g(data.matrix)
+    endpoint = _calibrated(draft, g, [logits.test for logits in blended], data)
+    z = endpoint.calibrator.logit(endpoint.scale * g)
+    endpoint = _in_time(endpoint, z, data)
+    levels = _levels_forward(blended, data)
+    update = _follow_level(data, (endpoint, z), blended, levels, follows())
     moved = [
         level.moved(float(np.log(update.factor_at(fold.start_us))))
         for fold, level in zip(data.folds, levels, strict=True)

@@ -10,25 +10,20 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from crm.config import WorkspaceConfig
-from crm.errors import ConfigError, TooFewOutcomesError
-from crm.known import to_micros
-from crm.outcomes import Labels
+from crm.errors import ConfigError
 from crm.progress import Progress
 from features.known import DAY_US
-from features.lead_features import LeadAge
-from features.touch_times import Recency
 from models.amount import AmountModel, AmountRows, fit_amount
 from models.bundle import Bundle
 from models.calibration import Calibrator
 from models.scoring import G50_PROBABILITY
 from models.timing import fit_timing
 from training.choice import Choice
-from training.drawing import even_draw
-from training.endpoint_data import EndpointData
-from training.fit import FittedEndpoint, fit_endpoint
+from training.endpoints import is_observed, learn_sql, learn_sql_and_won
+from training.fit import FittedEndpoint
 from training.prepare import MIN_OUTCOMES, TrainingData
 from training.recent import LevelUpdate
-from training.splits import Fold, time_forward_folds
+from training.splits import Fold
 
 __all__ = ["Learned", "amount_before", "lead_weights", "learn", "make_bundle", "priced_wins"]
 
@@ -79,86 +74,23 @@ class Learned:
 
 def learn(data: TrainingData, config: WorkspaceConfig, progress: Progress) -> Learned:
     """Learn SQL, won and amount from labelled features."""
-    sql, sql_folds = _learn_endpoint(data, data.sql, progress, None)
     same = (
         data.sql.horizon_days == data.won.horizon_days
         and bool((data.sql.is_mature == data.won.is_mature).all())
         and bool((data.sql.happened == data.won.happened)[data.sql.is_mature].all())
     )
-    from_sql = False
+    from_sql = not same and data.outcomes(data.won) < MIN_OUTCOMES
     if same:
+        sql, sql_folds = learn_sql(data, progress)
         won, won_folds = replace(sql, endpoint=replace(sql.endpoint, outcome="won")), sql_folds
-    elif data.outcomes(data.won) >= MIN_OUTCOMES:
-        won, won_folds = _learn_endpoint(data, data.won, progress, sql.update)
+    elif from_sql:
+        sql, sql_folds = learn_sql(data, progress)
+        won, won_folds = _won_from_sql(data, sql, sql_folds), sql_folds
     else:
-        won, won_folds, from_sql = _won_from_sql(data, sql, sql_folds), sql_folds, True
+        (sql, sql_folds), (won, won_folds) = learn_sql_and_won(data, progress)
     amount = _learn_amount(data, config, progress)
     unseen = _amount_unseen(data, won_folds, config)
     return Learned(sql, won, {"sql": sql_folds, "won": won_folds}, amount, same, from_sql, unseen)
-
-
-def _learn_endpoint(
-    data: TrainingData, labels: Labels, progress: Progress, follows: LevelUpdate | None
-) -> tuple[FittedEndpoint, tuple[Fold, ...]]:
-    rows = np.flatnonzero(_is_observed(data))
-    is_mature, happened = labels.is_mature[rows], labels.happened[rows]
-    as_of_us, lead = data.snapshots.as_of_us[rows], data.snapshots.lead[rows]
-    settled = lead[is_mature]
-    folds = time_forward_folds(
-        as_of_us,
-        happened,
-        data.snapshots.group[rows],
-        is_mature,
-        horizon_us=round(labels.horizon_days * DAY_US),
-        is_once=len(np.unique(settled)) == len(settled),
-    )
-    if not folds:
-        raise TooFewOutcomesError(
-            found=f"{int(happened[is_mature].sum())} {labels.outcome} outcomes that all fall into one short period",
-            expected="outcomes before and after at least one moment, so that a model can be tested on its future",
-            fix="give a longer history",
-            missing=0,
-        )
-    features = data.features.features
-    fitted = fit_endpoint(
-        EndpointData(
-            labels.outcome,
-            labels.horizon_days,
-            data.matrix[rows],
-            happened,
-            labels.days[rows],
-            is_mature,
-            as_of_us,
-            to_micros(data.seen.observed_until),
-            lead,
-            even_draw(data.snapshots.moments)[rows],
-            tuple(feature.shape for feature in features),
-            tuple(feature.direction for feature in features),
-            folds,
-            _ages(data),
-        ),
-        progress,
-        follows=follows,
-    )
-    return replace(fitted, rows=rows[fitted.rows]), tuple(
-        replace(fold, train=rows[fold.train], test=rows[fold.test], open=rows[fold.open]) for fold in folds
-    )
-
-
-def _is_observed(data: TrainingData) -> NDArray[np.bool_]:
-    """Tell which rows lie in the span in which outcomes were recorded, shape (n,)."""
-    as_of_us, seen = data.snapshots.as_of_us, data.seen
-    after = True if seen.observed_from is None else as_of_us >= to_micros(seen.observed_from)
-    return (as_of_us <= to_micros(seen.observed_until)) & after
-
-
-def _ages(data: TrainingData) -> NDArray[np.int64]:
-    """Find the features of age and silence, where leads are scored at more than one age."""
-    names = data.features.names
-    if LeadAge().name not in names:
-        return np.zeros(0, dtype=np.int64)
-    wanted = (LeadAge().name, Recency("any").name)
-    return np.array([names.index(name) for name in wanted if name in names], dtype=np.int64)
 
 
 def _won_from_sql(data: TrainingData, sql: FittedEndpoint, folds: tuple[Fold, ...]) -> FittedEndpoint:
@@ -168,12 +100,12 @@ def _won_from_sql(data: TrainingData, sql: FittedEndpoint, folds: tuple[Fold, ..
     """
     rows, happened = np.flatnonzero(data.won.is_mature), data.won.happened
     if len(rows) == 0:
-        rows, happened = np.flatnonzero(_is_observed(data)), data.won.days < data.follow_up_days
+        rows, happened = np.flatnonzero(is_observed(data)), data.won.days < data.follow_up_days
     rate = (float(happened[rows].sum()) + 0.5) / (len(rows) + 1.0)
     g = sql.endpoint.g(data.matrix[rows])
     slope = sql.endpoint.calibrator
     calibrator = Calibrator(slope.kind, slope.slope, slope.slope_high, 0.0).shifted_to(g, rate)
-    horizon, every = data.won.horizon_days, np.flatnonzero(_is_observed(data))
+    horizon, every = data.won.horizon_days, np.flatnonzero(is_observed(data))
     said = calibrator.logit(sql.endpoint.g(data.matrix[every]))
     timing = fit_timing(said, data.won.days[every], data.follow_up_days[every], horizon)
     endpoint = replace(sql.endpoint, outcome="won", horizon_days=horizon, calibrator=calibrator, timing=timing)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import spearmanr
 
-from crm.progress import Silent
+from crm.progress import SilentStep
 from training import candidates
 from training.candidates import PENALTIES, fit_boosted, fit_logistic_member
 from training.choice import saving
@@ -63,7 +63,7 @@ def world() -> tuple[EndpointData, NDArray[np.float64]]:
 
 @pytest.fixture(scope="module")
 def fitted(world: tuple[EndpointData, NDArray[np.float64]]) -> FittedEndpoint:
-    return fit_endpoint(world[0], Silent())
+    return fit_endpoint(world[0], SilentStep())
 
 
 def test_old_leads_without_outcomes_are_ranked_by_what_the_young_taught(
@@ -91,7 +91,7 @@ def test_where_leads_have_one_age_trees_stand_on_nothing(world: tuple[EndpointDa
     _, upon = fit_logistic_member(data)
     assert upon.member is None
     assert not any(said.test.any() for said in upon.said.values())
-    assert fit_endpoint(data, Silent()).age_logit is None
+    assert fit_endpoint(data, SilentStep()).age_logit is None
 
 
 def test_a_penalty_is_found_on_either_side_of_the_list() -> None:
@@ -190,7 +190,7 @@ def test_a_category_of_pure_noise_gains_nothing(
         shapes=(*data.shapes, *["flag"] * 40),
         directions=(*data.directions, *[0] * 40),
     )
-    found = fit_endpoint(wider, Silent())
+    found = fit_endpoint(wider, SilentStep())
 
     happened = data.happened[fitted.rows]
     gained = saving(data.lead[fitted.rows], happened, fitted.logit, found.logit)
