@@ -24,9 +24,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crm.config import OutcomeConfig
+from crm.deals import deals_of_leads
 from crm.known import from_micros, merge_paths, moments_table, to_micros
 from crm.persons import shared_by_persons
-from crm.recorded import hand_offs_recorded, newest_versions, rows_recorded
+from crm.recorded import hand_offs_recorded, rows_recorded
 from crm.store import Tables
 from crm.tables import ENDING_STAGES
 
@@ -159,15 +160,7 @@ def _events(
 
 
 def _opportunity_events(tables: Tables, known: int) -> pd.DataFrame:
-    newest = newest_versions(rows_recorded(tables, "opportunities", known), "opportunity_id")
-    direct = newest[newest["lead_id"].notna()].assign(share=1.0)
-    shared = newest[newest["lead_id"].isna()]
-    if len(shared):
-        leads = _frame(tables.table("leads").select("lead_id", "account_id", "created_us"))
-        pairs = shared.drop(columns="lead_id").merge(leads, on="account_id", suffixes=("", "_lead"))
-        pairs = pairs[pairs["created_us_lead"] < pairs["created_us"]]
-        pairs["share"] = 1.0 / pairs.groupby("opportunity_id")["lead_id"].transform("size")
-        direct = pd.concat([direct, pairs], ignore_index=True)
+    direct = deals_of_leads(tables, known)
     opened = _events(direct["lead_id"], "sql", direct["created_us"])
     won = direct[direct["is_won"].fillna(False).astype(bool)]
     closed = won["closed_us"].fillna(won["recorded_us"]).astype("int64")

@@ -1,8 +1,9 @@
 """What a win brings: the amount given a win, in workspace currency.
 
 Two parts: the probability of winning is the endpoint's; here is ``E[amount | won] = share * exp(mu(x) + s^2 / 2) *
-scale`` with ``mu`` from ridge regression of the log amount over the winners, ``s^2`` their residual variance out of
-fold, ``share`` the part of wins that brought anything, and ``scale`` the rescaling check of methods 3.
+scale`` with ``mu`` from ridge regression of the log amount (:mod:`models.amount_fit`), ``s^2`` the residual variance of
+the winners out of fold, ``share`` the part of wins that brought anything, and ``scale`` the rescaling check of
+methods 3.
 
 One distribution gives the mean, the spread and the interval: a win brings nothing with probability ``1 - share``, else
 ``scale`` times a lognormal amount with ``mu`` and ``s^2``.
@@ -10,50 +11,21 @@ One distribution gives the mean, the spread and the interval: a win brings nothi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
-from sklearn.linear_model import Ridge
 
-from features.feature import Shape
 from models.logistic import Transform
 
-__all__ = ["AmountModel", "AmountRows", "fit_amount"]
+__all__ = ["LEVELS", "AmountModel"]
 
 Matrix = NDArray[np.float64]
-MIN_WINS = 30
-WINSOR = 98.5
-ALPHAS = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
-BLOCKS = 5
-RESCALE_OUTSIDE = (0.9, 1.1)
 LEVELS = np.arange(1, 20) / 20
 """Where the quantiles of few amounts are kept."""
-
-
-@dataclass(frozen=True)
-class AmountRows:
-    """Won training rows, in time order.
-
-    Parameters
-    ----------
-    matrix
-        Features, shape (n, n_features).
-    amount
-        Sum won inside the horizon, shape (n,), workspace currency, no NaN.
-    groups
-        Account of each row, shape (n,).
-    weights
-        Shape (n,): one over the rows of the same lead.
-    """
-
-    matrix: Matrix
-    amount: Matrix
-    groups: NDArray[np.int64]
-    weights: Matrix
 
 
 @dataclass(frozen=True)
@@ -81,6 +53,10 @@ class AmountModel:
     quantiles
         For ``mean``: quantiles of the amount of the next win at 5%, 10%, ... 95%, None where the wins are too few to
         tell. Empty for the others.
+    reads_engagement
+        All features are read; where False, only those that say who the lead is.
+    lost_deals
+        Leads whose lost deals taught what amounts hang on, beside the wins; 0 where lost deals were not read.
     out_of_fold
         Predictions for the training rows by models that did not see them, shape (n,); not kept in the bundle.
     out_of_fold_rank
@@ -101,6 +77,8 @@ class AmountModel:
     alpha: float = 0.0
     deviation: float = 0.0
     quantiles: tuple[float | None, ...] = ()
+    reads_engagement: bool = True
+    lost_deals: int = 0
     out_of_fold: Matrix | None = None
     out_of_fold_rank: Matrix | None = None
 
@@ -194,125 +172,9 @@ class AmountModel:
         )
 
 
-def fit_amount(rows: AmountRows, shapes: Sequence[Shape], *, default_amount: float | None) -> AmountModel:
-    """Fit the amount of a win.
-
-    Parameters
-    ----------
-    rows
-        Won rows with a known amount.
-    shapes
-        How each feature is spread.
-    default_amount
-        What a win is worth where the data does not say; needed when no win has an amount above zero.
-
-    Raises
-    ------
-    ValueError
-        When neither the data nor the workspace says what a win is worth.
-    """
-    positive = rows.amount > 0
-    wins = len(np.unique(rows.groups[positive]))
-    if wins == 0:
-        if default_amount is None:
-            raise ValueError("No win has an amount and [value] default_amount is not set.")
-        return AmountModel("configured", default_amount)
-    cap = float(np.percentile(rows.amount[positive], WINSOR))
-    capped = np.minimum(rows.amount, cap)
-    mean = float(np.average(capped, weights=rows.weights))
-    share = float(np.average(positive, weights=rows.weights))
-    if wins < MIN_WINS:
-        deviation = float(np.sqrt(np.average((capped - mean) ** 2, weights=rows.weights)))
-        count = len(np.unique(rows.groups))
-        return AmountModel("mean", mean, deviation=deviation, quantiles=_quantiles(rows, count))
-    return _two_part(rows, positive, capped, mean, share, shapes)
-
-
-def _two_part(
-    rows: AmountRows, positive: NDArray[np.bool_], capped: Matrix, mean: float, share: float, shapes: Sequence[Shape]
-) -> AmountModel:
-    weights, logs = rows.weights[positive], np.log(capped[positive])
-    transform = Transform.learn(rows.matrix[positive], shapes)
-    columns = transform.standard(rows.matrix)
-    paid = _Paid(columns, np.log(np.where(positive, capped, 1.0)), positive, rows.weights, rows.groups)
-    best: tuple[float, float, Matrix, Matrix] | None = None
-    for alpha in ALPHAS:
-        predicted, level = _blocked(paid, alpha)
-        error = float(np.average((logs - predicted[positive]) ** 2, weights=weights))
-        if best is None or error < best[0]:
-            best = (error, alpha, predicted, level)
-    assert best is not None  # noqa: S101 - ALPHAS is not empty
-    variance, alpha, predicted, level = best
-    ridge = Ridge(alpha=alpha).fit(columns[positive], logs, sample_weight=weights)
-    unscaled = np.exp(np.clip(predicted, logs.min(), logs.max()) + variance / 2)
-    ratio = float((weights * capped[positive]).sum() / (weights * unscaled[positive]).sum())
-    scale = ratio if not RESCALE_OUTSIDE[0] <= ratio <= RESCALE_OUTSIDE[1] else 1.0
-    return AmountModel(
-        "two_part",
-        mean,
-        transform,
-        float(ridge.intercept_),
-        np.asarray(ridge.coef_, dtype=np.float64),
-        (float(logs.min()), float(logs.max())),
-        variance,
-        share,
-        scale,
-        ratio,
-        alpha,
-        out_of_fold=share * scale * unscaled,
-        out_of_fold_rank=np.exp(predicted - level),
-    )
-
-
-def _quantiles(rows: AmountRows, count: int) -> tuple[float | None, ...]:
-    """Return quantiles of the next win's amount after ``count`` accounts with wins.
-
-    The next of n + 1 exchangeable amounts is below the k-th of the others with probability k / (n + 1); further out
-    than the first and the last nothing is known.
-    """
-    order = np.argsort(rows.amount, kind="stable")
-    weight = rows.weights[order]
-    position = np.cumsum(weight) / weight.sum() * count / (count + 1)
-    found = np.interp(LEVELS, position, rows.amount[order])
-    is_known = np.minimum(LEVELS, 1 - LEVELS) * (count + 1) > 1 - 1e-9
-    return tuple(float(value) if known else None for value, known in zip(found, is_known, strict=True))
-
-
 def _between(quantiles: Matrix, tail: float) -> float:
     """Return the quantile at a tail probability from those at :data:`LEVELS`; NaN outside."""
     if not len(quantiles) or not LEVELS[0] - 1e-9 <= tail <= LEVELS[-1] + 1e-9:
         return float("nan")
     nearest = int(np.abs(LEVELS - tail).argmin())
     return float(quantiles[nearest] if abs(LEVELS[nearest] - tail) < 1e-9 else np.interp(tail, LEVELS, quantiles))
-
-
-@dataclass(frozen=True)
-class _Paid:
-    """Won rows for ridge regression: standard columns, log amounts (where paid), weights, accounts."""
-
-    columns: Matrix
-    logs: Matrix
-    is_paid: NDArray[np.bool_]
-    weights: Matrix
-    groups: NDArray[np.int64]
-
-
-def _blocked(paid: _Paid, alpha: float) -> tuple[Matrix, Matrix]:
-    """Predict each block of time from the paid rows of the other blocks, no account on both sides.
-
-    Returns
-    -------
-    tuple of Matrix
-        Log amounts predicted, paid or not, and the mean log amount of the rows they were learned from; shapes (n,).
-    """
-    predicted, level = np.empty_like(paid.logs), np.empty_like(paid.logs)
-    for block in np.array_split(np.arange(len(paid.logs)), BLOCKS):
-        others = np.flatnonzero(paid.is_paid & ~np.isin(paid.groups, paid.groups[block]))
-        used = others if len(others) >= BLOCKS else np.flatnonzero(paid.is_paid)
-        level[block] = np.average(paid.logs[used], weights=paid.weights[used])
-        if len(others) < BLOCKS:
-            predicted[block] = level[block]
-            continue
-        ridge = Ridge(alpha=alpha).fit(paid.columns[others], paid.logs[others], sample_weight=paid.weights[others])
-        predicted[block] = ridge.predict(paid.columns[block])
-    return predicted, level

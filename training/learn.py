@@ -13,7 +13,8 @@ from crm.config import WorkspaceConfig
 from crm.errors import ConfigError
 from crm.progress import Progress
 from features.known import DAY_US
-from models.amount import AmountModel, AmountRows, fit_amount
+from models.amount import AmountModel
+from models.amount_fit import AmountRows, fit_amount
 from models.bundle import Bundle
 from models.calibration import Calibrator
 from models.scoring import G50_PROBABILITY
@@ -146,27 +147,46 @@ def lead_weights(data: TrainingData, rows: NDArray[np.int64]) -> Matrix:
     return 1.0 / np.maximum(np.bincount(leads, minlength=1)[leads], 1) if len(rows) else np.zeros(0)
 
 
-def _amount_of(data: TrainingData, rows: NDArray[np.int64], default_amount: float | None) -> AmountModel:
+def _lost_deals(data: TrainingData) -> NDArray[np.int64]:
+    """Return the row numbers of mature rows without a win whose deals were lost and have an amount."""
+    return np.flatnonzero(data.won.is_mature & ~data.won.happened & ~np.isnan(data.lost_amount))
+
+
+def _amount_of(data: TrainingData, config: WorkspaceConfig, settled: NDArray[np.int64] | None = None) -> AmountModel:
+    """Learn the amount of a win from all settled rows, or from those whose numbers are given."""
+    won, lost = priced_wins(data), _lost_deals(data)
+    if settled is not None:
+        won, lost = np.intersect1d(settled, won), np.intersect1d(settled, lost)
+    of_won, of_lost = (
+        AmountRows(data.matrix[rows], amount[rows], data.snapshots.group[rows], lead_weights(data, rows))
+        for rows, amount in ((won, data.won.amount), (lost, data.lost_amount))
+    )
+    features = data.features.features
     return fit_amount(
-        AmountRows(data.matrix[rows], data.won.amount[rows], data.snapshots.group[rows], lead_weights(data, rows)),
-        tuple(feature.shape for feature in data.features.features),
-        default_amount=default_amount,
+        of_won,
+        tuple(feature.shape for feature in features),
+        default_amount=config.value.default_amount,
+        lost=of_lost,
+        fit=[number for number, feature in enumerate(features) if feature.group == "fit"],
     )
 
 
+def _settled_by(data: TrainingData, start_us: int) -> NDArray[np.bool_]:
+    """Tell which rows had been watched for the horizon of a win at a moment, shape (n,)."""
+    return data.snapshots.as_of_us + round(data.won.horizon_days * DAY_US) <= start_us
+
+
 def amount_before(data: TrainingData, start_us: int, config: WorkspaceConfig) -> AmountModel:
-    """Return what a win brings by the wins settled before a moment; ``ValueError`` when there were none."""
-    settled = data.snapshots.as_of_us + round(data.won.horizon_days * DAY_US) <= start_us
-    return _amount_of(data, np.intersect1d(np.flatnonzero(settled), priced_wins(data)), config.value.default_amount)
+    """Return what a win brings by the deals settled before a moment; ``ValueError`` when there were no wins."""
+    return _amount_of(data, config, np.flatnonzero(_settled_by(data, start_us)))
 
 
 def _amount_unseen(data: TrainingData, folds: Sequence[Fold], config: WorkspaceConfig) -> Matrix:
     found = np.full(len(data.snapshots.as_of_us), np.nan)
     for fold in folds:
-        settled = data.snapshots.as_of_us[fold.train] + round(data.won.horizon_days * DAY_US) <= fold.start_us
-        rows = np.intersect1d(fold.train[settled], priced_wins(data))
+        settled = fold.train[_settled_by(data, fold.start_us)[fold.train]]
         try:
-            found[fold.test] = _amount_of(data, rows, config.value.default_amount).expected(data.matrix[fold.test])
+            found[fold.test] = _amount_of(data, config, settled).expected(data.matrix[fold.test])
         except ValueError:
             continue  # no win was known by then, so no value was
     return found
@@ -175,13 +195,14 @@ def _amount_unseen(data: TrainingData, folds: Sequence[Fold], config: WorkspaceC
 def _learn_amount(data: TrainingData, config: WorkspaceConfig, progress: Progress) -> AmountModel:
     with progress.step("Learning the amount of a win") as step:
         try:
-            amount = _amount_of(data, priced_wins(data), config.value.default_amount)
+            amount = _amount_of(data, config)
         except ValueError as error:
             raise ConfigError(
                 path="kizashi.toml",
                 problems=["value.default_amount: no win has an amount, so say here what a win is worth on average"],
             ) from error
-        step.note(f"{amount.method}, mean {amount.mean:,.0f} {config.workspace.currency}")
+        lost = f", {amount.lost_deals:,} lost deals read too" if amount.lost_deals else ""
+        step.note(f"{amount.method}, mean {amount.mean:,.0f} {config.workspace.currency}{lost}")
     return amount
 
 

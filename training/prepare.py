@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crm.config import WorkspaceConfig
+from crm.deals import amounts_lost
 from crm.errors import PastOnlyError, TooFewOutcomesError
 from crm.known import to_micros
 from crm.outcomes import Labels, Observation, Outcome, label_moments, newest_moment, observation, outcome_events
@@ -48,6 +49,9 @@ class TrainingData:
         Labels of the snapshots.
     dropped
         Features that were left out, each with the reason.
+    lost_amount
+        What the deals lost inside the horizon of a win would have brought, shape (n,), workspace currency; NaN where
+        there is none with an amount.
     excluded
         What each rule of ``[exclude]`` leaves out.
     """
@@ -59,6 +63,7 @@ class TrainingData:
     sql: Labels
     won: Labels
     dropped: tuple[DroppedFeature, ...]
+    lost_amount: Matrix
     excluded: tuple[ExcludedLeads, ...] = ()
 
     @property
@@ -129,9 +134,10 @@ def prepare(tables: Tables, config: WorkspaceConfig, as_of: datetime | None, pro
 
         sql = label("sql", config.outcome.sql_horizon_days)
         won = label("won", config.outcome.won_horizon_days)
+        lost = amounts_lost(tables, snapshots.moments, to_micros(seen.as_of), horizon_days=won.horizon_days)
         step.note(f"{len(snapshots.as_of_us):,} moments of {len(np.unique(snapshots.lead)):,} leads")
     excluded = count_excluded(tables, seen, events)
-    draft = TrainingData(seen, snapshots, FeatureSet(()), np.empty((0, 0)), sql, won, (), excluded)
+    draft = TrainingData(seen, snapshots, FeatureSet(()), np.empty((0, 0)), sql, won, (), lost, excluded)
     _refuse_too_few(draft, config)
     with progress.step("Computing features") as step:
         mature = snapshots.moments.filter(sql.is_mature | won.is_mature)

@@ -8,7 +8,8 @@ import pytest
 from crm.config import load_workspace
 from crm.progress import Silent
 from crm.simulator_difficulty import DIFFICULTY
-from models.amount import AmountModel, AmountRows, fit_amount
+from models.amount import AmountModel
+from models.amount_fit import AmountRows, fit_amount
 from models.intervals import jeffreys
 from tests.model.conftest import DEMO, NOW
 from training.judge import judge_amount

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from models.amount import AmountModel, AmountRows, fit_amount
+from models.amount import AmountModel
+from models.amount_fit import AmountRows, fit_amount
 from models.metrics import normalised_gini
 from tests.unit.models.members import SHAPES, Matrix, rows
 

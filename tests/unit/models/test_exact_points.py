@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from features.lead_features import AttributeNumber
 from features.spec import FeatureSet
-from models.amount import AmountModel, AmountRows, fit_amount
+from models.amount import AmountModel
+from models.amount_fit import AmountRows, fit_amount
 from models.blend import Endpoint
 from models.boosted import BoosterPlan, ShallowMember, StumpsMember, booster_parameters, stumps_from_booster
 from models.bundle import Bundle

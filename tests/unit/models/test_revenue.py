@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.amount import AmountModel, fit_amount
+from models.amount import AmountModel
+from models.amount_fit import fit_amount
 from models.revenue import revenue_sum, revenue_variance
 from tests.unit.models.members import SHAPES
 from tests.unit.models.test_amount import first, wins

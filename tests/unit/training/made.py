@@ -47,4 +47,5 @@ def data_of(
         labels[0],
         labels[1],
         (),
+        np.full(count, np.nan),
     )
