@@ -90,29 +90,31 @@ def fit_amount(
         if default_amount is None:
             raise ValueError("No win has an amount and [value] default_amount is not set.")
         return AmountModel("configured", default_amount)
-    cap = float(np.percentile(rows.amount[positive], WINSOR))
-    capped = np.minimum(rows.amount, cap)
+    capped = _capped(rows)
     if wins < MIN_WINS:
         mean = float(np.average(capped, weights=rows.weights))
         deviation = float(np.sqrt(np.average((capped - mean) ** 2, weights=rows.weights)))
         count = len(np.unique(rows.groups))
         return AmountModel("mean", mean, deviation=deviation, quantiles=_quantiles(rows, count))
-    return _two_part(rows, capped, _chosen(rows, shapes, cap, lost, list(fit)))
+    return _two_part(rows, capped, _chosen(rows, shapes, lost, list(fit)))
 
 
-def _chosen(
-    rows: AmountRows, shapes: Sequence[Shape], cap: float, lost: AmountRows | None, fit: list[int]
-) -> _Searched:
+def _capped(rows: AmountRows) -> Matrix:
+    """Return the amounts, the largest of them cut to the :data:`WINSOR` percentile of those above zero."""
+    return np.minimum(rows.amount, np.percentile(rows.amount[rows.amount > 0], WINSOR))
+
+
+def _chosen(rows: AmountRows, shapes: Sequence[Shape], lost: AmountRows | None, fit: list[int]) -> _Searched:
     """Add the other features to those of fit, and lost deals to wins, where that helps by more than chance would."""
     every = list(range(len(shapes)))
     only = fit or every
-    found = _search(_Paid.of(rows, shapes, cap, only))
+    found = _search(_Paid.of(rows, shapes, only))
     if len(only) < len(every):
-        wider = _search(_Paid.of(rows, shapes, cap, every))
+        wider = _search(_Paid.of(rows, shapes, every))
         if _standard_errors_saved(found, wider) > MIN_ERRORS:
             found, only = wider, every
     if lost is not None and len(lost.amount):
-        wider = _search(_Paid.of(rows, shapes, cap, only, lost))
+        wider = _search(_Paid.of(rows, shapes, only, lost))
         if _standard_errors_saved(found, wider) > MIN_ERRORS:
             found = wider
     return found
@@ -137,13 +139,11 @@ class _Paid:
     lost_deals: int
 
     @classmethod
-    def of(
-        cls, rows: AmountRows, shapes: Sequence[Shape], cap: float, only: list[int], lost: AmountRows | None = None
-    ) -> _Paid:
+    def of(cls, rows: AmountRows, shapes: Sequence[Shape], only: list[int], lost: AmountRows | None = None) -> _Paid:
         """Put won rows, and lost ones where there are any, into columns."""
         parts = [rows] if lost is None else [rows, lost]
         matrix = np.concatenate([part.matrix for part in parts])
-        amount = np.minimum(np.concatenate([part.amount for part in parts]), cap)
+        amount = np.concatenate([_capped(part) for part in parts])
         is_paid = amount > 0
         transform = Transform.learn(matrix[is_paid], shapes)
         columns = transform.standard(matrix)[:, only]

@@ -88,7 +88,7 @@ def _context(report: ModelReport, language: Language) -> Context:
 def _sections(context: Context) -> dict[str, Any]:
     report, formats = context.report, context.formats
     tables, empty = data_tables(context)
-    amount_sentence, amounts = amount_table(context)
+    amount_sentences, amounts = amount_table(context)
     limits, notes = limit_sentences(context)
     return {
         "t": context.words,
@@ -98,7 +98,7 @@ def _sections(context: Context) -> dict[str, Any]:
         "summary": report_summary(context),
         "endpoints": tuple(endpoint_section(endpoint, context) for endpoint in report.endpoints),
         "line": line_section(context),
-        "amount_sentence": amount_sentence,
+        "amount_sentences": amount_sentences,
         "amounts": amounts,
         "signals": signals_figure(context),
         "examples": examples_table(context),

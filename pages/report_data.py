@@ -86,7 +86,8 @@ class AmountReport:
 
     ``coverage_80`` is the share of wins, out of fold, inside the interval that is to hold 80% of them;
     ``predicted_over_actual`` compares their mean amounts, and ``rescaling`` is actual over predicted before the model
-    was rescaled. All None unless ``two_part``.
+    was rescaled. All None unless ``two_part``. ``reads_engagement`` tells whether behaviour is read too, ``lost_deals``
+    how many leads with a lost deal taught beside the wins.
     """
 
     method: str
@@ -99,6 +100,8 @@ class AmountReport:
     coverage_80: Estimate | None = None
     predicted_over_actual: Estimate | None = None
     rescaling: float | None = None
+    reads_engagement: bool = True
+    lost_deals: int = 0
 
 
 @dataclass(frozen=True)

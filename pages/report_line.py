@@ -41,11 +41,15 @@ def line_section(context: Context) -> LineSection:
     )
 
 
-def amount_table(context: Context) -> tuple[str, Table]:
-    """Return how amounts are estimated, in a sentence, and their figures."""
+def amount_table(context: Context) -> tuple[tuple[str, ...], Table]:
+    """Return how amounts are estimated, in sentences, and their figures."""
     words, formats, amount = context.words, context.formats, context.report.amount
     key = f"amount.{amount.method}" if f"amount.{amount.method}" in words.texts else "amount.other"
-    sentence = words(key, wins=formats.number(amount.wins), with_amount=formats.number(amount.wins_with_amount))
+    sentences = [words(key, wins=formats.number(amount.wins), with_amount=formats.number(amount.wins_with_amount))]
+    if amount.method == "two_part":
+        sentences.append(words("amount.reads_all" if amount.reads_engagement else "amount.reads_fit"))
+    if amount.lost_deals:
+        sentences.append(words("amount.lost", deals=formats.number(amount.lost_deals)))
     rows = [
         (words("amount.mean_amount"), formats.money(amount.mean_amount), ""),
         (words("amount.median_amount"), formats.money(amount.median_amount), ""),
@@ -63,7 +67,7 @@ def amount_table(context: Context) -> tuple[str, Table]:
     if amount.rescaling is not None:
         rows.append((words("amount.rescaling"), formats.number(amount.rescaling, 2), ""))
     heads = (*columns(words, "amount", "measure", "value:n"), *columns(words, "endpoint", "interval:n"))
-    return sentence, make_table(words("amount.caption"), heads, rows, stacks=True, name="amounts")
+    return tuple(sentences), make_table(words("amount.caption"), heads, rows, stacks=True, name="amounts")
 
 
 def signals_figure(context: Context) -> Figure | None:

@@ -111,7 +111,7 @@ def _in_background(work: Callable[[], FittedEndpoint]) -> Future[FittedEndpoint]
         except BaseException as error:
             found.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    threading.Thread(target=run, name="learning won", daemon=True).start()
     return found
 
 

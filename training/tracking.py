@@ -121,6 +121,8 @@ def _parameters(parts: ReportParts) -> dict[str, Any]:
         "feature_fingerprint": data.features.fingerprint,
         "amount_method": parts.learned.amount.method,
         "amount_alpha": parts.learned.amount.alpha,
+        "amount_reads_engagement": parts.learned.amount.reads_engagement,
+        "amount_lost_deals": parts.learned.amount.lost_deals,
         "amount_residual_variance": round(parts.learned.amount.residual_variance, 4),
         "capacity_per_week": config.value.weekly_capacity,
         "touch_cost": config.value.touch_cost,

@@ -29,4 +29,6 @@ def amount_report(parts: ReportParts) -> AmountReport:
         coverage_80=None if judged is None else estimate_of(judged.coverage),
         predicted_over_actual=None if judged is None else estimate_of(judged.predicted_over_actual),
         rescaling=None if judged is None else judged.rescaling,
+        reads_engagement=amount.reads_engagement,
+        lost_deals=amount.lost_deals,
     )

@@ -211,3 +211,63 @@ def test_without_a_signal_the_ranking_out_of_fold_is_random_and_not_worse() -> N
     error = float(np.std(by_rank) / np.sqrt(30))
     assert abs(np.mean(by_rank)) < 2.5 * error
     assert np.mean(by_amount) < np.mean(by_rank) - 0.03
+
+
+FIT = [3, 4]
+"""The two features that the amounts of :func:`wins` hang on."""
+
+
+def deals(count: int, *, level: float, slope: float, seed: int = 9) -> AmountRows:
+    """Lost deals: ``slope`` times the slopes of the wins, at ``level`` times their amounts; accounts of their own."""
+    matrix = np.nan_to_num(rows(count, seed)[0], nan=1.0)
+    rng = np.random.default_rng(seed)
+    mu = 8.0 + slope * (0.9 * matrix[:, 3] + 0.6 * matrix[:, 4])
+    amount = level * np.exp(mu + rng.normal(0, 0.5, count))
+    return AmountRows(matrix, amount, 100_000 + np.arange(count), np.ones(count))
+
+
+def spread_of(model: AmountModel, truth: Matrix, matrix: Matrix) -> float:
+    """Return the standard deviation of the log of expected over true amounts: what is wrong beside the level."""
+    return float(np.log(model.expected(matrix) / truth).std())
+
+
+@pytest.mark.parametrize("level", [0.3, 3.0])
+def test_lost_deals_teach_what_amounts_hang_on_and_wins_their_level(level: float) -> None:
+    data, truth = wins(2000, noise=1.0)
+    few, unseen = first(data, 60), slice(1000, None)
+    alone = fit_amount(few, SHAPES, default_amount=None, fit=FIT)
+    more = fit_amount(few, SHAPES, default_amount=None, fit=FIT, lost=deals(800, level=level, slope=1.0))
+    assert (alone.lost_deals, more.lost_deals) == (0, 800)
+    apart, together = (spread_of(model, truth[unseen], data.matrix[unseen]) for model in (alone, more))
+    assert together < 0.8 * apart
+    assert more.mean == alone.mean, "what a win brings on average is what wins brought"
+    assert more.expected(data.matrix).mean() == pytest.approx(truth.mean(), rel=0.35)
+    assert more.out_of_fold is not None
+    assert more.out_of_fold.shape == few.amount.shape
+
+
+def test_lost_deals_that_hang_on_other_things_are_not_read() -> None:
+    data, _ = wins(600)
+    model = fit_amount(data, SHAPES, default_amount=None, lost=deals(2000, level=1.0, slope=-1.0))
+    assert model.lost_deals == 0
+    alone = fit_amount(data, SHAPES, default_amount=None)
+    np.testing.assert_array_equal(model.expected(data.matrix), alone.expected(data.matrix))
+
+
+def test_behaviour_is_read_only_where_amounts_hang_on_it() -> None:
+    data, _ = wins(400)
+    by_fit = fit_amount(data, SHAPES, default_amount=None, fit=FIT)
+    assert not by_fit.reads_engagement
+    assert by_fit.weights is not None
+    assert (by_fit.weights[[0, 1, 2]] == 0.0).all()
+    assert (by_fit.weights[FIT] != 0.0).all()
+    by_all = fit_amount(data, SHAPES, default_amount=None, fit=[0, 1, 3])
+    assert by_all.reads_engagement, "feature 4 is missing among those of fit"
+
+
+def test_what_was_read_outlives_the_file() -> None:
+    data, _ = wins(60)
+    model = fit_amount(data, SHAPES, default_amount=None, fit=FIT, lost=deals(500, level=1.0, slope=1.0))
+    again = AmountModel.from_json(json.loads(json.dumps(model.to_json())))
+    assert (again.lost_deals, again.reads_engagement) == (model.lost_deals, model.reads_engagement) == (500, False)
+    np.testing.assert_array_equal(again.expected(data.matrix), model.expected(data.matrix))

@@ -151,6 +151,8 @@ def make_report() -> ModelReport:
             Estimate(0.794, 0.77, 0.817),
             Estimate(0.97, 0.92, 1.03),
             1.02,
+            reads_engagement=False,
+            lost_deals=1_204,
         ),
         line=LineReport(
             price=price,
