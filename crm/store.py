@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +21,7 @@ from crm.errors import TableError
 __all__ = ["Attribute", "TableCount", "Tables"]
 
 SIDE_BY_SIDE = 2
-"""Queries that :meth:`Tables.read_all` runs at a time; each of them holds its own rows in memory."""
+"""Queries that :meth:`Tables.read_each` runs at a time, whose answers are held in memory together."""
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,27 @@ class Tables:
             )
         return self.backend.table(name)
 
-    def read_all(self, queries: Sequence[ir.Table]) -> list[pa.Table]:
-        """Run queries side by side and return what each answers, in their order.
+    def read_each(self, queries: Sequence[ir.Table], take: Callable[[int, pa.Table], None]) -> None:
+        """Run queries side by side, and hand over each answer as it comes.
 
-        Each runs on one thread from beginning to end, so that sums of floats come in the same order every time.
+        Each query runs on one thread from beginning to end, so that sums of floats come in the same order every time.
+
+        Parameters
+        ----------
+        queries
+            On tables of this workspace.
+        take
+            Called with a query's position and its answer, on the thread that ran it: two calls may run at a time. The
+            answer is let go afterwards.
         """
         texts = [self.backend.compile(query) for query in queries]
+
+        def run(number: int) -> None:
+            take(number, self._read(texts[number]))
+
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            return list(pool.map(self._read, texts))
+            for done in [pool.submit(run, number) for number in range(len(texts))]:
+                done.result()
 
     def _read(self, text: str) -> pa.Table:
         with self.backend.con.cursor() as connection:

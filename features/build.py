@@ -44,19 +44,21 @@ def build_features(tables: Tables, moments: pa.Table, features: FeatureSet) -> N
     """
     known = KnownTables(tables, moments_table(tables, moments))
     matrix = np.full((moments.num_rows, len(features.features)), np.nan)
-    # Touches, which take longest, come first, so that both queries that run at a time end together.
+    # The lead's own touches, which take longest, come first, so that both queries that run at a time end together.
     numbered = sorted(enumerate(features.features), key=lambda item: item[1].reads, reverse=True)
     slices = [
         group[start : start + SLICE]
         for group in (list(items) for _, items in groupby(numbered, key=lambda item: item[1].reads))
         for start in range(0, len(group), SLICE)
     ]
-    answers = tables.read_all([_query(known, part) for part in slices])
-    for part, answer in zip(slices, answers, strict=True):
+
+    def fill(at: int, answer: pa.Table) -> None:
         rows = answer.column("row_id").to_numpy()
-        for number, feature in part:
+        for number, feature in slices[at]:
             matrix[:, number] = np.nan if feature.empty is None else feature.empty
             matrix[rows, number] = answer.column(f"f{number}").to_numpy(zero_copy_only=False)
+
+    tables.read_each([_query(known, part) for part in slices], fill)
     return matrix
 
 

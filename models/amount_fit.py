@@ -9,7 +9,7 @@ where they help as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ MIN_ERRORS = 0.5
 """Standard errors of the squared error of log amounts that whatever is added must save: odds of two to one that it
 helps."""
 LOST = 30.0
-"""The column that tells lost deals: so large that the penalty does not hold their level back."""
+"""The column that tells lost deals: so large that the penalty hardly holds their level back."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,9 @@ def fit_amount(
         deviation = float(np.sqrt(np.average((capped - mean) ** 2, weights=rows.weights)))
         count = len(np.unique(rows.groups))
         return AmountModel("mean", mean, deviation=deviation, quantiles=_quantiles(rows, count))
-    return _two_part(rows, capped, _chosen(rows, shapes, lost, list(fit)))
+    found = _chosen(rows, shapes, lost, list(fit))
+    model = _two_part(rows, capped, found)
+    return replace(model, reads_engagement=not set(found.paid.only) <= set(fit))
 
 
 def _capped(rows: AmountRows) -> Matrix:
@@ -175,7 +177,7 @@ class _Paid:
 
 @dataclass(frozen=True)
 class _Searched:
-    """The penalty that predicts the wins of other times and accounts best, and what it predicts of the won rows."""
+    """The penalty that predicts wins best that it had not learned from, and what it predicts of the won rows."""
 
     paid: _Paid
     alpha: float
@@ -234,7 +236,6 @@ def _two_part(rows: AmountRows, capped: Matrix, found: _Searched) -> AmountModel
         scale,
         ratio,
         found.alpha,
-        reads_engagement=len(paid.only) == len(read),
         lost_deals=paid.lost_deals,
         out_of_fold=share * scale * unscaled,
         out_of_fold_rank=np.exp(found.predicted - found.level),

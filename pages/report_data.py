@@ -87,7 +87,7 @@ class AmountReport:
     ``coverage_80`` is the share of wins, out of fold, inside the interval that is to hold 80% of them;
     ``predicted_over_actual`` compares their mean amounts, and ``rescaling`` is actual over predicted before the model
     was rescaled. All None unless ``two_part``. ``reads_engagement`` tells whether behaviour is read too, ``lost_deals``
-    how many leads with a lost deal taught beside the wins.
+    how many leads with lost deals taught beside the wins.
     """
 
     method: str

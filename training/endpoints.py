@@ -25,15 +25,23 @@ from training.prepare import TrainingData
 from training.recent import LevelUpdate
 from training.splits import Fold, time_forward_folds
 
-__all__ = ["FoundEndpoint", "is_observed", "learn_sql", "learn_sql_and_won"]
+__all__ = ["EndpointRows", "FoundEndpoint", "endpoint_rows", "is_observed", "learn_sql", "learn_sql_and_won"]
 
 FoundEndpoint = tuple[FittedEndpoint, tuple[Fold, ...]]
 """An endpoint and its folds, whose rows are row numbers of the training data."""
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What one endpoint learns from, and the numbers of these rows in the training data, shape (n,)."""
+class EndpointRows:
+    """What one endpoint learns from.
+
+    Parameters
+    ----------
+    endpoint
+        Its rows and folds.
+    rows
+        The numbers of these rows in the training data, shape (n,).
+    """
 
     endpoint: EndpointData
     rows: NDArray[np.int64]
@@ -62,7 +70,7 @@ def learn_sql(data: TrainingData, progress: Progress) -> FoundEndpoint:
     TooFewOutcomesError
         When no moment has outcomes before and after it.
     """
-    asked = _asked(data, data.sql)
+    asked = endpoint_rows(data, data.sql)
     with progress.step("Learning sql", total=len(members_tried(asked.endpoint))) as step:
         fitted = fit_endpoint(asked.endpoint, step)
         step.note(fitted.choice.weights_told)
@@ -84,7 +92,7 @@ def learn_sql_and_won(data: TrainingData, progress: Progress) -> tuple[FoundEndp
     TooFewOutcomesError
         When no moment has outcomes of an endpoint before and after it.
     """
-    sql, won = _asked(data, data.sql), _asked(data, data.won)
+    sql, won = endpoint_rows(data, data.sql), endpoint_rows(data, data.won)
     total = len(members_tried(sql.endpoint)) + len(members_tried(won.endpoint))
     # Two products of matrices at a time that each take both cores are slower than one after the other.
     with progress.step("Learning sql and won", total=total) as step, threadpool_limits(1, user_api="blas"):
@@ -115,7 +123,14 @@ def _in_background(work: Callable[[], FittedEndpoint]) -> Future[FittedEndpoint]
     return found
 
 
-def _asked(data: TrainingData, labels: Labels) -> _Asked:
+def endpoint_rows(data: TrainingData, labels: Labels) -> EndpointRows:
+    """Return the rows that one endpoint learns from, and their folds.
+
+    Raises
+    ------
+    TooFewOutcomesError
+        When no moment has outcomes before and after it.
+    """
     rows = np.flatnonzero(is_observed(data))
     is_mature, happened = labels.is_mature[rows], labels.happened[rows]
     as_of_us, lead = data.snapshots.as_of_us[rows], data.snapshots.lead[rows]
@@ -152,7 +167,7 @@ def _asked(data: TrainingData, labels: Labels) -> _Asked:
         folds,
         _ages(data),
     )
-    return _Asked(endpoint, rows)
+    return EndpointRows(endpoint, rows)
 
 
 def is_observed(data: TrainingData) -> NDArray[np.bool_]:

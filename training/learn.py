@@ -26,7 +26,7 @@ from training.prepare import MIN_OUTCOMES, TrainingData
 from training.recent import LevelUpdate
 from training.splits import Fold
 
-__all__ = ["Learned", "amount_before", "lead_weights", "learn", "make_bundle", "priced_wins"]
+__all__ = ["Learned", "amount_before", "amount_of", "lead_weights", "learn", "make_bundle", "priced_wins"]
 
 Matrix = NDArray[np.float64]
 MIN_SCORE_WINS = 100
@@ -152,8 +152,21 @@ def _lost_deals(data: TrainingData) -> NDArray[np.int64]:
     return np.flatnonzero(data.won.is_mature & ~data.won.happened & ~np.isnan(data.lost_amount))
 
 
-def _amount_of(data: TrainingData, config: WorkspaceConfig, settled: NDArray[np.int64] | None = None) -> AmountModel:
-    """Learn the amount of a win from all settled rows, or from those whose numbers are given."""
+def amount_of(data: TrainingData, config: WorkspaceConfig, settled: NDArray[np.int64] | None = None) -> AmountModel:
+    """Learn what a win brings from wins and lost deals.
+
+    Parameters
+    ----------
+    data, config
+        What the run learns from, and the workspace file.
+    settled
+        Numbers of the rows that may be read; None for all that are mature.
+
+    Raises
+    ------
+    ValueError
+        When neither these rows nor the workspace say what a win is worth.
+    """
     won, lost = priced_wins(data), _lost_deals(data)
     if settled is not None:
         won, lost = np.intersect1d(settled, won), np.intersect1d(settled, lost)
@@ -178,7 +191,7 @@ def _settled_by(data: TrainingData, start_us: int) -> NDArray[np.bool_]:
 
 def amount_before(data: TrainingData, start_us: int, config: WorkspaceConfig) -> AmountModel:
     """Return what a win brings by the deals settled before a moment; ``ValueError`` when there were no wins."""
-    return _amount_of(data, config, np.flatnonzero(_settled_by(data, start_us)))
+    return amount_of(data, config, np.flatnonzero(_settled_by(data, start_us)))
 
 
 def _amount_unseen(data: TrainingData, folds: Sequence[Fold], config: WorkspaceConfig) -> Matrix:
@@ -186,7 +199,7 @@ def _amount_unseen(data: TrainingData, folds: Sequence[Fold], config: WorkspaceC
     for fold in folds:
         settled = fold.train[_settled_by(data, fold.start_us)[fold.train]]
         try:
-            found[fold.test] = _amount_of(data, config, settled).expected(data.matrix[fold.test])
+            found[fold.test] = amount_of(data, config, settled).expected(data.matrix[fold.test])
         except ValueError:
             continue  # no win was known by then, so no value was
     return found
@@ -195,13 +208,13 @@ def _amount_unseen(data: TrainingData, folds: Sequence[Fold], config: WorkspaceC
 def _learn_amount(data: TrainingData, config: WorkspaceConfig, progress: Progress) -> AmountModel:
     with progress.step("Learning the amount of a win") as step:
         try:
-            amount = _amount_of(data, config)
+            amount = amount_of(data, config)
         except ValueError as error:
             raise ConfigError(
                 path="kizashi.toml",
                 problems=["value.default_amount: no win has an amount, so say here what a win is worth on average"],
             ) from error
-        lost = f", {amount.lost_deals:,} lost deals read too" if amount.lost_deals else ""
+        lost = f", lost deals of {amount.lost_deals:,} leads read too" if amount.lost_deals else ""
         step.note(f"{amount.method}, mean {amount.mean:,.0f} {config.workspace.currency}{lost}")
     return amount
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from crm.config import load_workspace
+from crm.config import SourceConfig, WorkspaceConfig, load_workspace
 from crm.progress import Silent
 from crm.simulator_difficulty import DIFFICULTY
-from models.amount import AmountModel
-from models.amount_fit import AmountRows, fit_amount
 from models.intervals import jeffreys
 from tests.model.conftest import DEMO, NOW
 from training.judge import judge_amount
-from training.learn import lead_weights, priced_wins
+from training.learn import amount_of, priced_wins
 from training.prepare import TrainingData, prepare
 from training.train import open_tables
 
@@ -26,9 +24,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     return prepare(open_tables(workspace, NOW, Silent()), workspace.config, None, Silent())
 
 
-def fit(data: TrainingData, rows: np.ndarray) -> AmountModel:
-    part = AmountRows(data.matrix[rows], data.won.amount[rows], data.snapshots.group[rows], lead_weights(data, rows))
-    return fit_amount(part, tuple(feature.shape for feature in data.features.features), default_amount=None)
+CONFIG = WorkspaceConfig(source=SourceConfig(url="demo://"))
 
 
 @pytest.mark.slow
@@ -38,7 +34,7 @@ def test_wins_to_come_lie_inside_as_often_as_they_should(data: TrainingData, lev
     rows = priced_wins(data)
     past, later = np.split(rows, [int(0.6 * len(rows))])
     later = later[~np.isin(data.snapshots.group[later], data.snapshots.group[past])]
-    model = fit(data, past)
+    model = amount_of(data, CONFIG, np.arange(past[-1] + 1))
     assert model.method == "two_part"
     _, one_each = np.unique(data.snapshots.lead[later], return_index=True)
     low, high = model.interval(data.matrix[later[one_each]], level)
@@ -51,7 +47,9 @@ def test_wins_to_come_lie_inside_as_often_as_they_should(data: TrainingData, lev
 
 @pytest.mark.slow
 def test_what_is_said_of_unseen_wins_is_near_the_truth(data: TrainingData) -> None:
-    model = fit(data, priced_wins(data))
+    model = amount_of(data, CONFIG)
+    assert model.lost_deals > 100
+    assert not model.reads_engagement
     judged = judge_amount(data, model)
     assert judged is not None
     assert judged.coverage.low < 0.8 < judged.coverage.high

@@ -45,10 +45,10 @@ class ReportParts:
 
 
 def data_digest(data: TrainingData) -> str:
-    """Return a SHA-256 over moments, features and labels: the same data gives the same digest."""
+    """Return a SHA-256 over moments, features, labels and amounts: the same data gives the same digest."""
     digest = hashlib.sha256(data.features.fingerprint.encode())
-    labels = (data.sql.happened, data.sql.is_mature, data.won.happened, data.won.is_mature, data.won.amount)
-    for array in (data.snapshots.as_of_us, data.matrix, *labels):
+    labels = (data.sql.happened, data.sql.is_mature, data.won.happened, data.won.is_mature)
+    for array in (data.snapshots.as_of_us, data.matrix, *labels, data.won.amount, data.lost_amount):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

@@ -11,23 +11,16 @@ import numpy as np
 import pytest
 
 from crm.errors import TooFewOutcomesError
-from crm.progress import Silent, Step
-from features.lead_features import LeadAge
-from features.touch_features import CountIn
-from tests.unit.training.made import data_of
-from training.endpoints import learn_sql, learn_sql_and_won
+from crm.progress import Silent, SilentStep, Step
+from tests.unit.training.made import funnel
+from training.endpoints import endpoint_rows, learn_sql, learn_sql_and_won
+from training.fit import fit_endpoint
 from training.prepare import TrainingData
 
-COUNT = 1500
 
-
-def funnel(seed: int = 4) -> TrainingData:
-    """A lead a day, whose visits make an SQL likelier; every third SQL is a win."""
-    rng = np.random.default_rng(seed)
-    visits = rng.poisson(2.0, COUNT).astype(float)
-    sql = rng.random(COUNT) < 0.05 + 0.08 * visits
-    columns = [(CountIn("visit", ("visit",)), visits), (LeadAge(), rng.uniform(0.0, 90.0, COUNT))]
-    return data_of(columns, sql, won=sql & (rng.random(COUNT) < 1 / 3))
+@pytest.fixture(scope="module")
+def drifted() -> TrainingData:
+    return funnel(drift=0.3, horizon_days=250.0)
 
 
 class Counted(Silent):
@@ -51,21 +44,28 @@ class Counted(Silent):
             yield Counting()
 
 
-def test_side_by_side_or_alone_is_the_same_model() -> None:
-    data, progress = funnel(), Counted()
-    (sql, folds), (won, won_folds) = learn_sql_and_won(data, progress)
-    alone, folds_alone = learn_sql(data, Silent())
-    np.testing.assert_allclose(sql.logit, alone.logit, rtol=0, atol=1e-9)
-    np.testing.assert_array_equal(sql.rows, alone.rows)
-    assert [fold.start_us for fold in folds] == [fold.start_us for fold in folds_alone]
-    assert (sql.endpoint.outcome, won.endpoint.outcome) == ("sql", "won")
-    assert won_folds
+def test_side_by_side_or_one_after_the_other_is_the_same(drifted: TrainingData) -> None:
+    """Also where the level of wins follows that of SQLs, which wins wait for."""
+    progress = Counted()
+    found = learn_sql_and_won(drifted, progress)
+    asked = [endpoint_rows(drifted, labels) for labels in (drifted.sql, drifted.won)]
+    sql = fit_endpoint(asked[0].endpoint, SilentStep())
+    won = fit_endpoint(asked[1].endpoint, SilentStep(), follows=lambda: sql.update)
+    assert sql.update.factor != 1.0, "the level of SQLs has moved"
+    assert won.update.recent.prior == pytest.approx(sql.update.factor), "and that of wins begins from there"
+    for (fitted, folds), rows, alone in zip(found, asked, (sql, won), strict=True):
+        expected, folds_alone = rows.numbered(alone)
+        np.testing.assert_allclose(fitted.logit, expected.logit, rtol=0, atol=1e-9)
+        np.testing.assert_array_equal(fitted.rows, expected.rows)
+        assert fitted.update.factor == pytest.approx(alone.update.factor, abs=1e-9)
+        assert [fold.start_us for fold in folds] == [fold.start_us for fold in folds_alone]
     assert progress.announced == progress.done > 0
+    np.testing.assert_allclose(learn_sql(drifted, Silent())[0].logit, sql.logit, rtol=0, atol=1e-9)
 
 
 def test_what_one_endpoint_lacks_is_told_before_either_is_learned() -> None:
     data = funnel()
-    short = np.zeros(COUNT, dtype=bool)
+    short = np.zeros(len(data.won.happened), dtype=bool)
     short[-40:] = True
     with pytest.raises(TooFewOutcomesError, match="won outcomes"):
         learn_sql_and_won(replace(data, won=replace(data.won, happened=short)), Silent())
