@@ -1,15 +1,11 @@
-"""Learning the endpoints from the rows that they have in common, SQL and won side by side."""
+"""Learning an endpoint from the labelled snapshots of a run."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from crm.errors import TooFewOutcomesError
 from crm.known import to_micros
@@ -25,14 +21,14 @@ from training.prepare import TrainingData
 from training.recent import LevelUpdate
 from training.splits import Fold, time_forward_folds
 
-__all__ = ["EndpointRows", "FoundEndpoint", "endpoint_rows", "is_observed", "learn_sql", "learn_sql_and_won"]
+__all__ = ["FoundEndpoint", "is_observed", "learn_endpoint"]
 
 FoundEndpoint = tuple[FittedEndpoint, tuple[Fold, ...]]
 """An endpoint and its folds, whose rows are row numbers of the training data."""
 
 
 @dataclass(frozen=True)
-class EndpointRows:
+class _EndpointRows:
     """What one endpoint learns from.
 
     Parameters
@@ -55,75 +51,35 @@ class EndpointRows:
         )
 
 
-def learn_sql(data: TrainingData, progress: Progress) -> FoundEndpoint:
-    """Learn the SQL endpoint alone.
+def learn_endpoint(
+    data: TrainingData, labels: Labels, progress: Progress, *, follows: LevelUpdate | None = None
+) -> FoundEndpoint:
+    """Learn one endpoint.
+
+    One after the other: LightGBM crashed where two were learned on two threads.
 
     Parameters
     ----------
-    data
-        Labelled snapshots.
+    data, labels
+        Labelled snapshots, and which of their labels.
     progress
         Where to report each member.
+    follows
+        How the level of the endpoint moved that every outcome of this one passes through; None for no such endpoint.
 
     Raises
     ------
     TooFewOutcomesError
         When no moment has outcomes before and after it.
     """
-    asked = endpoint_rows(data, data.sql)
-    with progress.step("Learning sql", total=len(members_tried(asked.endpoint))) as step:
-        fitted = fit_endpoint(asked.endpoint, step)
+    asked = _endpoint_rows(data, labels)
+    with progress.step(f"Learning {labels.outcome}", total=len(members_tried(asked.endpoint))) as step:
+        fitted = fit_endpoint(asked.endpoint, step, follows=follows)
         step.note(fitted.choice.weights_told)
     return asked.numbered(fitted)
 
 
-def learn_sql_and_won(data: TrainingData, progress: Progress) -> tuple[FoundEndpoint, FoundEndpoint]:
-    """Learn both endpoints at the same time, each on one thread of its own.
-
-    Parameters
-    ----------
-    data
-        Labelled snapshots.
-    progress
-        Where to report each member.
-
-    Raises
-    ------
-    TooFewOutcomesError
-        When no moment has outcomes of an endpoint before and after it.
-    """
-    sql, won = endpoint_rows(data, data.sql), endpoint_rows(data, data.won)
-    total = len(members_tried(sql.endpoint)) + len(members_tried(won.endpoint))
-    # Two products of matrices at a time that each take both cores are slower than one after the other.
-    with progress.step("Learning sql and won", total=total) as step, threadpool_limits(1, user_api="blas"):
-        level: Future[LevelUpdate | None] = Future()
-        other = _in_background(lambda: fit_endpoint(won.endpoint, step, follows=level.result))
-        try:
-            of_sql = fit_endpoint(sql.endpoint, step)
-        except BaseException as error:
-            level.set_exception(error)
-            raise
-        level.set_result(of_sql.update)
-        of_won = other.result()
-        step.note(f"sql {of_sql.choice.weights_told}; won {of_won.choice.weights_told}")
-    return sql.numbered(of_sql), won.numbered(of_won)
-
-
-def _in_background(work: Callable[[], FittedEndpoint]) -> Future[FittedEndpoint]:
-    """Work on a thread that ends with the program: who interrupts it does not wait until an endpoint is learned."""
-    found: Future[FittedEndpoint] = Future()
-
-    def run() -> None:
-        try:
-            found.set_result(work())
-        except BaseException as error:
-            found.set_exception(error)
-
-    threading.Thread(target=run, name="learning won", daemon=True).start()
-    return found
-
-
-def endpoint_rows(data: TrainingData, labels: Labels) -> EndpointRows:
+def _endpoint_rows(data: TrainingData, labels: Labels) -> _EndpointRows:
     """Return the rows that one endpoint learns from, and their folds.
 
     Raises
@@ -167,7 +123,7 @@ def endpoint_rows(data: TrainingData, labels: Labels) -> EndpointRows:
         folds,
         _ages(data),
     )
-    return EndpointRows(endpoint, rows)
+    return _EndpointRows(endpoint, rows)
 
 
 def is_observed(data: TrainingData) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,13 +69,7 @@ def members_tried(data: EndpointData) -> tuple[str, ...]:
     return policy_for(data.outcomes()).members
 
 
-def _follows_nothing() -> LevelUpdate | None:
-    return None
-
-
-def fit_endpoint(
-    data: EndpointData, step: Step, *, follows: Callable[[], LevelUpdate | None] = _follows_nothing
-) -> FittedEndpoint:
+def fit_endpoint(data: EndpointData, step: Step, *, follows: LevelUpdate | None = None) -> FittedEndpoint:
     """Fit the default model of an endpoint.
 
     The members of the policy (:data:`training.choice.POLICY`), averaged in logits with weights from time-forward
@@ -88,8 +82,7 @@ def fit_endpoint(
     step
         Where to report each member.
     follows
-        Gives how the level of an endpoint moved that every outcome of this one passes through, None for no such
-        endpoint. It is asked late, and may wait until that one is learned.
+        How the level of an endpoint moved that every outcome of this one passes through; None for no such endpoint.
     """
     rows = np.concatenate([fold.test for fold in data.folds])
     kinds = members_tried(data)
@@ -113,7 +106,7 @@ def fit_endpoint(
     z = endpoint.calibrator.logit(endpoint.scale * g)
     endpoint = _in_time(endpoint, z, data)
     levels = _levels_forward(blended, data)
-    update = _follow_level(data, (endpoint, z), blended, levels, follows())
+    update = _follow_level(data, (endpoint, z), blended, levels, follows)
     moved = [
         level.moved(float(np.log(update.factor_at(fold.start_us))))
         for fold, level in zip(data.folds, levels, strict=True)

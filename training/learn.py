@@ -20,7 +20,7 @@ from models.calibration import Calibrator
 from models.scoring import G50_PROBABILITY
 from models.timing import fit_timing
 from training.choice import Choice
-from training.endpoints import is_observed, learn_sql, learn_sql_and_won
+from training.endpoints import is_observed, learn_endpoint
 from training.fit import FittedEndpoint
 from training.prepare import MIN_OUTCOMES, TrainingData
 from training.recent import LevelUpdate
@@ -75,20 +75,19 @@ class Learned:
 
 def learn(data: TrainingData, config: WorkspaceConfig, progress: Progress) -> Learned:
     """Learn SQL, won and amount from labelled features."""
+    sql, sql_folds = learn_endpoint(data, data.sql, progress)
     same = (
         data.sql.horizon_days == data.won.horizon_days
         and bool((data.sql.is_mature == data.won.is_mature).all())
         and bool((data.sql.happened == data.won.happened)[data.sql.is_mature].all())
     )
-    from_sql = not same and data.outcomes(data.won) < MIN_OUTCOMES
+    from_sql = False
     if same:
-        sql, sql_folds = learn_sql(data, progress)
         won, won_folds = replace(sql, endpoint=replace(sql.endpoint, outcome="won")), sql_folds
-    elif from_sql:
-        sql, sql_folds = learn_sql(data, progress)
-        won, won_folds = _won_from_sql(data, sql, sql_folds), sql_folds
+    elif data.outcomes(data.won) >= MIN_OUTCOMES:
+        won, won_folds = learn_endpoint(data, data.won, progress, follows=sql.update)
     else:
-        (sql, sql_folds), (won, won_folds) = learn_sql_and_won(data, progress)
+        won, won_folds, from_sql = _won_from_sql(data, sql, sql_folds), sql_folds, True
     amount = _learn_amount(data, config, progress)
     unseen = _amount_unseen(data, won_folds, config)
     return Learned(sql, won, {"sql": sql_folds, "won": won_folds}, amount, same, from_sql, unseen)
