@@ -12,11 +12,14 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, ValidationError, model_validator
 
+from crm.config_crm import CRM_SECRETS, CrmConfig, CrmName
 from crm.config_problems import describe_problems
 from crm.config_sections import (
+    SERVE_SECRETS,
     ColumnsConfig,
     LineConfig,
     OldRuleConfig,
@@ -76,6 +79,7 @@ class WorkspaceConfig(Section):
     exclude: Mapping[RuleName, Predicate] = Field(default_factory=dict)
     old_rule: OldRuleConfig = OldRuleConfig()
     serve: ServeConfig = ServeConfig()
+    crm: Mapping[CrmName, CrmConfig] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -133,6 +137,11 @@ class Workspace(Section):
         return self.folder / ".kizashi" / "tables"
 
     @property
+    def state_path(self) -> Path:
+        """The service's state where it is a file."""
+        return self.folder / ".kizashi" / "state.db"
+
+    @property
     def line_path(self) -> Path:
         """The MQL line in force after ``kizashi line``; the model's own line lies in its bundle."""
         return self.folder / ".kizashi" / "line.json"
@@ -186,9 +195,7 @@ def load_workspace(folder: Path, *, environ: Mapping[str, str] = os.environ) -> 
         raise ConfigError(path=str(path), problems=[f"not valid TOML: {error}"]) from error
     secrets: list[str] = []
     problems: list[str] = []
-    source = raw.get("source")
-    if isinstance(source, dict) and isinstance(source.get("url"), str):
-        source["url"] = _expand(source["url"], environ, secrets, problems)
+    _expand_all(raw, environ, secrets, problems)
     try:
         config = WorkspaceConfig.model_validate(raw)
     except ValidationError as error:
@@ -230,16 +237,33 @@ def _read(path: Path) -> str:
         ) from error
 
 
-def _expand(url: str, environ: Mapping[str, str], secrets: list[str], problems: list[str]) -> str:
+def _expand_all(raw: dict[str, Any], environ: Mapping[str, str], secrets: list[str], problems: list[str]) -> None:
+    """Put environment variables into URLs and secret fields: ``[source] url``, ``[serve]`` and ``[crm.NAME]``."""
+    places: list[tuple[str, Any, tuple[str, ...]]] = [
+        ("source", raw.get("source"), ("url",)),
+        ("serve", raw.get("serve"), SERVE_SECRETS),
+    ]
+    crms = raw.get("crm")
+    if isinstance(crms, dict):
+        places += [(f"crm.{name}", section, CRM_SECRETS) for name, section in crms.items()]
+    for where, section, keys in places:
+        if not isinstance(section, dict):
+            continue
+        for key in keys:
+            if isinstance(section.get(key), str):
+                section[key] = _expand(section[key], f"{where}.{key}", environ, secrets, problems)
+
+
+def _expand(text: str, place: str, environ: Mapping[str, str], secrets: list[str], problems: list[str]) -> str:
     def value(match: re.Match[str]) -> str:
         name: str = match["name"]
         default: str | None = match["default"]
         found = environ.get(name, default)
         if found is None:
-            problems.append(f"source.url: environment variable {name} is not set; set it or write ${{{name}:-default}}")
+            problems.append(f"{place}: environment variable {name} is not set; set it or write ${{{name}:-default}}")
             return ""
         if name in environ and not Path(found).is_dir():
             secrets.append(found)
         return found
 
-    return re.sub(r"\$\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}", value, url)
+    return re.sub(r"\$\{(?P<name>[A-Za-z_]\w*)(?::-(?P<default>[^}]*))?\}", value, text)

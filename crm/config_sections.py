@@ -328,8 +328,12 @@ class OldRuleConfig(Section):
         return self
 
 
+SERVE_SECRETS = ("state_url", "public_url")
+"""Keys of ``[serve]`` in which environment variables are put."""
+
+
 class ServeConfig(Section):
-    """``[serve]``: limits of the HTTP service.
+    """``[serve]``: limits of the HTTP service, and where it keeps what it is told.
 
     Attributes
     ----------
@@ -339,8 +343,22 @@ class ServeConfig(Section):
         Largest body of a request.
     max_batch
         Most leads in one request.
+    state_url
+        A PostgreSQL database that keeps the state; by default the file ``.kizashi/state.db``.
+    durability
+        ``process``: what was acknowledged survives the end of the process, however it ends; a loss of power may take
+        the newest transactions of a state that is a file. ``power``: not even that, at the price of a wait for the disk
+        at every commit.
+    public_url
+        How callers reach the service from outside, without a path: signatures of webhooks cover it.
+    rescore_at
+        Local time at which all leads at risk are scored anew; none for never.
     """
 
     port: Annotated[Whole, Field(ge=1, le=65535)] = 3000
     max_body_bytes: Annotated[Whole, Field(ge=1_000, le=100_000_000)] = 4_000_000
     max_batch: Annotated[Whole, Field(ge=1, le=1_000)] = 1_000
+    state_url: Annotated[str, Field(pattern=r"^postgres(ql)?://")] | None = None
+    durability: Literal["process", "power"] = "process"
+    public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+$")] | None = None
+    rescore_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = "03:00"

@@ -14,6 +14,7 @@
     ├── BundleError            a model's files are not what the registry recorded
     ├── RegistryError          no such model, version or alias
     ├── PromotionError         the gate keeps a challenger from becoming champion
+    ├── StateError             the service's state cannot be opened, read or written
     └── RequestError           a scoring request cannot be understood
 
 Each one says what was found, what was expected and what to do, in one paragraph.
@@ -44,6 +45,7 @@ __all__ = [
     "RegistryError",
     "RequestError",
     "SourceError",
+    "StateError",
     "TableError",
     "TooFewOutcomesError",
     "WorkspaceError",
@@ -130,6 +132,10 @@ class RegistryError(KizashiError, LookupError):
 
 class PromotionError(KizashiError):
     """The gate keeps this version from becoming champion; the message names the condition."""
+
+
+class StateError(KizashiError):
+    """The service's state cannot be opened, read or written."""
 
 
 class RequestError(KizashiError, ValueError):

@@ -1,0 +1,183 @@
+"""Opening the service's state: SQLite in WAL mode beside the workspace, or PostgreSQL by URL.
+
+What is committed survives the end of the process at any moment. Whether it survives a loss of power as well is a
+setting of SQLite (``[serve] durability``): by default the newest transactions since its last checkpoint may be lost
+then, whole ones and never halves; ``"power"`` waits for the disk at every commit.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
+
+from crm.config import Workspace, mask_secrets
+from crm.errors import StateError
+
+__all__ = ["State", "open_state", "state_secret"]
+
+BUSY_MS = 30_000
+SECRET_VARIABLE = "KIZASHI_SECRET"  # noqa: S105 - the name of a variable
+
+
+@dataclass(frozen=True)
+class State:
+    """An opened state.
+
+    Parameters
+    ----------
+    engine
+        Its database; transactions that write are begun with :meth:`writing`.
+    is_sqlite
+        One file that one process serves, rather than a server for many.
+    """
+
+    engine: sa.Engine
+    is_sqlite: bool
+
+    @contextmanager
+    def writing(self) -> Generator[sa.Connection]:
+        """Run a transaction that is committed at the end, and undone as a whole when an exception leaves it."""
+        with self.engine.connect() as connection:
+            if self.is_sqlite:
+                # Taken at once: a transaction that first reads and then writes would fail beside another writer.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            with connection.begin() if not connection.in_transaction() else _committing(connection):
+                yield connection
+
+    @contextmanager
+    def reading(self) -> Generator[sa.Connection]:
+        """Read a consistent picture; nothing is written."""
+        with self.engine.connect() as connection:
+            yield connection
+            connection.rollback()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _committing(connection: sa.Connection) -> Generator[None]:
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def open_state(workspace: Workspace) -> State:
+    """Open a workspace's state, made or brought up to date on the way.
+
+    Raises
+    ------
+    StateError
+        When it cannot be opened or is of a newer version.
+    """
+    url = workspace.config.serve.state_url
+    is_sqlite = not url
+    try:
+        if is_sqlite:
+            path = workspace.state_path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            engine = _sqlite_engine(path, is_durable=workspace.config.serve.durability == "power")
+        else:
+            engine = sa.create_engine(_driver_url(url), pool_pre_ping=True, pool_size=8, max_overflow=8)
+        _migrate(engine)
+    except (SQLAlchemyError, OSError) as error:
+        raise StateError(
+            found=f"a state that cannot be opened ({mask_secrets(_first_line(error), workspace.secrets)})",
+            expected="a file that can be written, or a PostgreSQL that answers",
+            fix="look at .kizashi/state.db and the free space, or at [serve] state_url",
+        ) from error
+    return State(engine, is_sqlite)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+
+
+def _driver_url(url: str) -> str:
+    """Name the driver that is installed with the extra ``postgres``."""
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+def _sqlite_engine(path: Path, *, is_durable: bool) -> sa.Engine:
+    engine = sa.create_engine(
+        f"sqlite:///{path}",
+        connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False, "cached_statements": 256},
+        pool_size=8,
+        max_overflow=16,
+    )
+
+    def prepare(connection: Any, record: object) -> None:
+        del record
+        connection.isolation_level = None  # transactions begin where the code says, not where sqlite3 guesses
+        for pragma in (
+            "journal_mode = WAL",
+            f"synchronous = {'FULL' if is_durable else 'NORMAL'}",
+            f"busy_timeout = {BUSY_MS}",
+            "secure_delete = ON",
+            "foreign_keys = ON",
+            "trusted_schema = OFF",
+            "temp_store = MEMORY",
+            "mmap_size = 268435456",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    event.listen(engine, "connect", prepare)
+    if not path.exists():
+        path.touch(mode=0o600)
+    return engine
+
+
+def _migrate(engine: sa.Engine) -> None:
+    """Bring the tables to this version's form, under a lock where several processes may start at once."""
+    from alembic import command  # half a second, and only whoever opens a state needs it
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(files("crm").joinpath("migrations")))
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text("SELECT pg_advisory_lock(724180)"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+
+
+def state_secret(workspace: Workspace) -> bytes:
+    """Return the workspace's secret, from which hashes of ids and of inputs are made; made on first use.
+
+    ``KIZASHI_SECRET`` in the environment, else the file ``.kizashi/secret``, which only its owner can read. Who loses
+    it loses the list of erased leads: keep it with the state's backups.
+    """
+    given = os.environ.get(SECRET_VARIABLE, "")
+    if given:
+        return given.encode()
+    path = workspace.folder / ".kizashi" / "secret"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = path.with_suffix(f".{os.getpid()}")
+        made.touch(mode=0o600)
+        made.write_text(secrets.token_hex(32), encoding="ascii")
+        try:
+            os.link(made, path)  # whoever is first wins, and everybody reads the same
+        except FileExistsError:
+            pass
+        finally:
+            made.unlink()
+    return path.read_bytes().strip()
