@@ -77,9 +77,8 @@ class SalesRows:
         for row in self.stages.get(lead_id, ()):
             if row["stage"] in SQL_STAGES and row["recorded_us"] <= as_of_us:
                 yield row["entered_us"]
-        for row in _newest((*self.opportunities.get(lead_id, ()), *self.shared.get(lead_id, ())), "opportunity_id", as_of_us):
-            if row["lead_id"] is None and row not in self.shared.get(lead_id, ()):
-                continue
+        deals = (*self.opportunities.get(lead_id, ()), *self.shared.get(lead_id, ()))
+        for row in _newest(deals, "opportunity_id", as_of_us):
             yield row["created_us"]
             if row["is_won"]:
                 yield row["recorded_us"] if row["closed_us"] is None else row["closed_us"]
