@@ -195,6 +195,7 @@ OUTBOX = Table(
     Column("tries", Integer, nullable=False),
     Column("next_try_us", BigInteger, nullable=False),
     Column("last_error", Text),
+    Index("ix_outbox_due", "crm", "next_try_us"),
 )
 """Scores that a CRM does not have yet, written in the transaction of the ledger's row."""
 
