@@ -7,8 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 import ibis.expr.types as ir
+import numpy as np
+from numpy.typing import NDArray
 
-from features.known import KnownLead, Relation
+from features.known import Relation
+from features.known_leads import KnownLeads
 
 __all__ = ["FRESHNESS", "Direction", "Feature", "Group", "Language", "Shape"]
 
@@ -24,7 +27,7 @@ FRESHNESS = "freshness"
 class Feature(ABC):
     """One named number of a lead as of a moment.
 
-    A subclass gives the number twice: :meth:`column` for a table of snapshots, :meth:`value` for one lead in memory.
+    A subclass gives the number twice: :meth:`column` for a table of snapshots, :meth:`values` for leads in memory.
     The two must agree for every history; a hypothesis test draws histories and holds them to it.
     """
 
@@ -74,8 +77,8 @@ class Feature(ABC):
         """Return the number as an expression over the relation it reads (an aggregate, except for attributes)."""
 
     @abstractmethod
-    def value(self, known: KnownLead, as_of_us: int) -> float:
-        """Return the number of one lead; ``known`` holds only what was known at ``as_of_us``."""
+    def values(self, known: KnownLeads) -> NDArray[np.float64]:
+        """Return the number of each lead at its moment, shape (n,)."""
 
     @abstractmethod
     def words(self, value: float, language: Language) -> str | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from crm.errors import BundleError
 from features.feature import Feature
 from features.known import KnownLead
+from features.known_leads import KnownLeads
 from features.lead_features import (
     AccountLeads,
     AttributeIs,
@@ -102,18 +103,26 @@ class FeatureSet:
         text = json.dumps([SPEC_VERSION, self.to_json()], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def row(self, lead: KnownLead, as_of_us: int) -> NDArray[np.float64]:
-        """Compute the features of one lead, shape (n_features,).
+    def rows(self, leads: Sequence[KnownLead], as_of_us: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Compute the features of leads in memory, shape (n, n_features).
 
         Parameters
         ----------
-        lead
-            The lead; what was not known at ``as_of_us`` is put aside here.
+        leads
+            The leads; what was not known at a lead's moment is put aside here.
         as_of_us
-            Moment, microseconds since 1970 UTC.
+            Moment of each, microseconds since 1970 UTC, shape (n,).
         """
-        known = lead.as_known(as_of_us)
-        return np.array([feature.value(known, as_of_us) for feature in self.features], dtype=np.float64)
+        found = np.empty((len(self.features), len(leads)))
+        if leads:
+            known = KnownLeads(leads, as_of_us)
+            for number, feature in enumerate(self.features):
+                found[number] = feature.values(known)
+        return np.ascontiguousarray(found.T)
+
+    def row(self, lead: KnownLead, as_of_us: int) -> NDArray[np.float64]:
+        """Compute the features of one lead, shape (n_features,), as :meth:`rows` does."""
+        return self.rows((lead,), np.array([as_of_us], dtype=np.int64))[0]
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the list as plain JSON."""

@@ -11,6 +11,7 @@ import pytest
 from crm.errors import BundleError
 from features.feature import Feature
 from features.known import DAY_US, Arrivals, Change, KnownLead
+from features.known_leads import KnownTouches
 from features.lead_features import (
     AccountLeads,
     AttributeIs,
@@ -110,15 +111,20 @@ class TestRow:
             [2, np.nan, 1, 8 / DAY_US],
             [3, np.nan, 2, 28 / DAY_US],
         ]
-        rows = [features.row(lead, moment) for moment in (1, 9, 10, 15, 20, 40)]
-        np.testing.assert_allclose(rows, expected)
+        moments = (1, 9, 10, 15, 20, 40)
+        np.testing.assert_allclose([features.row(lead, moment) for moment in moments], expected)
+        np.testing.assert_allclose(features.rows([lead] * len(moments), np.array(moments)), expected)
+
+    def test_no_leads_have_no_rows(self) -> None:
+        assert FeatureSet(ONE_OF_EACH).rows([], np.array([], dtype=np.int64)).shape == (0, len(ONE_OF_EACH))
 
     def test_arrivals_are_put_in_order(self) -> None:
         arrivals = Arrivals.of([9, 1], [10, 11], ["b", "a"], [None, "c"], [None, 2.0], [50, 12])
         assert arrivals.kind.tolist() == ["a", "b"]
         assert arrivals.content_id.tolist() == ["c", ""]
-        assert arrivals.known(11).kind.tolist() == ["a", "b"]
-        assert arrivals.known(12).kind.tolist() == ["b"]
+        known = KnownTouches([arrivals, None, arrivals], np.array([11, 11, 12]))
+        assert known.happened_us.tolist() == [1, 9, 9]
+        assert known.lead.tolist() == [0, 0, 2]
 
     @pytest.mark.parametrize(("value", "number"), [("12", 12.0), ("many", np.nan), ("inf", np.nan), (True, 1.0)])
     def test_a_number_that_came_as_something_else(self, value: str | bool, number: float) -> None:
