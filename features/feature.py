@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from features.known import Relation
 from features.known_leads import KnownLeads
 
-__all__ = ["FRESHNESS", "Direction", "Feature", "Group", "Language", "Shape"]
+__all__ = ["FRESHNESS", "Direction", "Feature", "Group", "Language", "Shape", "Silent"]
 
 Direction = Literal[-1, 0, 1]
 Group = Literal["fit", "engagement"]
 Language = Literal["en", "ja"]
 Shape = Literal["count", "days", "number", "flag"]
+Silent = Literal["never", "missing", "off"]
 FRESHNESS = "freshness"
 """Signal of how old and how silent a lead is: one without the other misleads, an old lead may be silent for long."""
 
@@ -37,6 +38,8 @@ class Feature(ABC):
     """Whether it speaks of who the lead is (fit) or of what the lead does (engagement)."""
     shape: ClassVar[Shape]
     """How it is spread, which decides how the logistic member transforms it."""
+    silent: ClassVar[Silent]
+    """Which values have no words: none, missing ones, or all but 1."""
 
     @property
     @abstractmethod
@@ -82,7 +85,7 @@ class Feature(ABC):
 
     @abstractmethod
     def words(self, value: float, language: Language) -> str | None:
-        """Say the raw fact behind a value, or None when the value has nothing to say (a flag that is off)."""
+        """Say the raw fact behind a value, or None when the value is :attr:`silent` (a flag that is off)."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the feature as plain JSON; :func:`features.spec.feature_from_json` reads it back."""

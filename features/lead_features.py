@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crm.known import typed_change
-from features.feature import FRESHNESS, Direction, Feature, Group, Language, Relation, Shape
+from features.feature import FRESHNESS, Direction, Feature, Group, Language, Relation, Shape, Silent
 from features.known import DAY_US, Attribute
 from features.known_leads import EVERY_KIND, KnownLeads
 
@@ -37,6 +37,7 @@ class _AttributeFeature(Feature):
     available: ClassVar[str] = "the newest value recorded by as_of, or the value at creation"
     group: ClassVar[Group] = "fit"
     shape: ClassVar[Shape] = "flag"
+    silent: ClassVar[Silent] = "off"
 
     attribute: str
 
@@ -68,6 +69,7 @@ class AttributeNumber(_AttributeFeature):
     """A numeric or yes/no attribute; missing stays missing."""
 
     shape: ClassVar[Shape] = "number"
+    silent: ClassVar[Silent] = "never"
 
     @property
     def name(self) -> str:
@@ -92,7 +94,7 @@ class AttributeNumber(_AttributeFeature):
 
     def words(self, value: float, language: Language) -> str | None:
         """Say 'employees: 250'."""
-        shown = f"{value:,.6g}" if not np.isnan(value) else ("not given" if language == "en" else "未入力")
+        shown = f"{value:,.6g}" if not math.isnan(value) else ("not given" if language == "en" else "未入力")
         return f"{self.attribute}: {shown}"
 
 
@@ -191,6 +193,7 @@ class LeadAge(Feature):
     available: ClassVar[str] = "created_at is known from creation on"
     group: ClassVar[Group] = "engagement"
     shape: ClassVar[Shape] = "days"
+    silent: ClassVar[Silent] = "missing"
 
     @property
     def name(self) -> str:
@@ -227,7 +230,7 @@ class LeadAge(Feature):
 
     def words(self, value: float, language: Language) -> str | None:
         """Say 'a lead for 12 days'."""
-        if np.isnan(value):
+        if math.isnan(value):
             return None
         if language == "ja":
             return f"リード化から{value:.0f}日" if value >= 1 else "リード化から24時間以内"
@@ -243,6 +246,7 @@ class AccountLeads(Feature):
     available: ClassVar[str] = "the other leads were created by as_of"
     group: ClassVar[Group] = "fit"
     shape: ClassVar[Shape] = "count"
+    silent: ClassVar[Silent] = "missing"
 
     @property
     def name(self) -> str:
@@ -269,7 +273,7 @@ class AccountLeads(Feature):
 
     def words(self, value: float, language: Language) -> str | None:
         """Say '3 other leads of the account'."""
-        if np.isnan(value):
+        if math.isnan(value):
             return None
         if language == "ja":
             return f"同じ企業に他のリード{value:.0f}件" if value > 0 else "同じ企業に他のリードなし"
@@ -287,6 +291,7 @@ class StageAge(Feature):
     available: ClassVar[str] = "mql and recycled are set before sales decides; both clocks hold"
     group: ClassVar[Group] = "engagement"
     shape: ClassVar[Shape] = "days"
+    silent: ClassVar[Silent] = "never"
 
     stage: Literal["mql", "recycled"]
 
@@ -327,7 +332,7 @@ class StageAge(Feature):
     def words(self, value: float, language: Language) -> str | None:
         """Say 'MQL by the old rule for 3 days'."""
         what = {"mql": ("MQL by the old rule", "旧ルールでMQL化"), "recycled": ("recycled", "リサイクル")}[self.stage]
-        if np.isnan(value):
+        if math.isnan(value):
             return f"never {what[0]}" if language == "en" else f"{what[1]}なし"
         days = f"{value:.0f} day{'s' if round(value) != 1 else ''} ago" if language == "en" else f"から{value:.0f}日"
         return f"{what[0]} {days}" if language == "en" else f"{what[1]}{days}"

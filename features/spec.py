@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crm.errors import BundleError
-from features.feature import Feature
+from features.feature import Feature, Language
 from features.known import KnownLead
 from features.known_leads import KnownLeads
 from features.lead_features import (
@@ -25,6 +25,7 @@ from features.lead_features import (
     LeadAge,
     StageAge,
 )
+from features.phrases import Phrases
 from features.touch_features import ActiveDaysIn, CountIn, DistinctIn, SessionsIn, ValueIn
 from features.touch_times import DecayedSum, Recency, Velocity
 
@@ -91,6 +92,34 @@ class FeatureSet:
         """Position in :attr:`signals` of each feature's signal, shape (n_features,)."""
         position = {signal: number for number, signal in enumerate(self.signals)}
         return np.array([position[feature.signal] for feature in self.features], dtype=np.int64)
+
+    @cached_property
+    def by_signal(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Numbers of the features signal by signal, and where in them each signal begins."""
+        order = np.argsort(self.signal_of, kind="stable")
+        return order, np.searchsorted(self.signal_of[order], np.arange(len(self.signals)))
+
+    @cached_property
+    def is_fit(self) -> NDArray[np.bool_]:
+        """Features that speak of who the lead is, shape (n_features,)."""
+        return np.array([feature.group == "fit" for feature in self.features], dtype=bool)
+
+    def speak(self, matrix: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which values have words, shape of ``matrix``, (n, n_features)."""
+        return np.where(self._is_flag, matrix == 1.0, self._is_never_silent | ~np.isnan(matrix))
+
+    @cached_property
+    def _is_flag(self) -> NDArray[np.bool_]:
+        return np.array([feature.silent == "off" for feature in self.features], dtype=bool)
+
+    @cached_property
+    def _is_never_silent(self) -> NDArray[np.bool_]:
+        return np.array([feature.silent == "never" for feature in self.features], dtype=bool)
+
+    @cached_property
+    def phrases(self) -> Mapping[Language, Phrases]:
+        """Words of the features by value, in each language."""
+        return {"en": Phrases(self.features, "en"), "ja": Phrases(self.features, "ja")}
 
     @cached_property
     def attributes(self) -> frozenset[str]:

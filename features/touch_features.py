@@ -9,6 +9,7 @@ long ago touches were is told by :mod:`features.touch_times`.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
-from features.feature import FRESHNESS, Direction, Feature, Group, Language, Relation, Shape
+from features.feature import FRESHNESS, Direction, Feature, Group, Language, Relation, Shape, Silent
 from features.known import DAY_US
 from features.known_leads import KindPool, KnownLeads, KnownTouches
 from features.words import kind_words
@@ -71,6 +72,7 @@ class TouchFeature(Feature):
     available: ClassVar[str] = "touches happened before as_of and were recorded by then"
     group: ClassVar[Group] = "engagement"
     shape: ClassVar[Shape] = "count"
+    silent: ClassVar[Silent] = "missing"
 
     label: str
     kinds: tuple[str, ...] = ()
@@ -136,7 +138,7 @@ class TouchFeature(Feature):
 
     def _absent(self, value: float, language: Language) -> str | None:
         """Say that there is none; nothing when it is not known whether there is one."""
-        return None if np.isnan(value) else self._none(language)
+        return None if math.isnan(value) else self._none(language)
 
 
 @dataclass(frozen=True)
@@ -233,7 +235,7 @@ class DistinctIn(_WindowFeature):
 
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, '4 different pieces of content in the last 30 days'."""
-        if np.isnan(value):
+        if math.isnan(value):
             return None
         if not value > 0:
             period = self._period(language)

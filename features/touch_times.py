@@ -9,6 +9,7 @@ Ages are counted back from ``as_of`` in days. Sources of the formulas: methods 1
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -17,7 +18,7 @@ import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
-from features.feature import FRESHNESS, Direction, Language, Shape
+from features.feature import FRESHNESS, Direction, Language, Shape, Silent
 from features.known import DAY_US
 from features.known_leads import KnownTouches
 from features.touch_features import TouchFeature
@@ -30,6 +31,7 @@ class Recency(TouchFeature):
     """Days since the newest touch; missing when there is none."""
 
     shape: ClassVar[Shape] = "days"
+    silent: ClassVar[Silent] = "never"
 
     @property
     def measure(self) -> str:
@@ -65,7 +67,7 @@ class Recency(TouchFeature):
 
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, 'last download 3 days ago'."""
-        if np.isnan(value):
+        if math.isnan(value):
             return self._none(language)
         what = self._what(language, one=True)
         if language == "ja":
@@ -126,7 +128,7 @@ class Velocity(TouchFeature):
 
     def words(self, value: float, language: Language) -> str | None:
         """Say how much of the month's activity fell in the last week."""
-        if np.isnan(value):
+        if math.isnan(value):
             return None
         if not value > 0:
             return "nothing in the last 7 days" if language == "en" else "直近7日間の活動なし"

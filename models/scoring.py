@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -61,6 +63,11 @@ class LoadedModel:
     version: str
     bundle: Bundle
     line: Line
+
+    @cached_property
+    def line_version(self) -> str:
+        """Version of the line, which is a hash of its whole document."""
+        return self.line.version
 
 
 @dataclass(frozen=True)
@@ -286,66 +293,56 @@ def answers(
     language
         Of the reasons.
     """
-    features, line = model.bundle.features, model.line
-    version = line.version
-    found: list[dict[str, Any]] = []
-    for i, lead_id in enumerate(lead_ids):
-        points = describe_signals(features, scores.matrix[i], scores.parts[i], scores.points[i], language)
-        by_group = {group: sum(p["points"] for p in points if p["group"] == group) for group in ("fit", "engagement")}
-        found.append(
-            {
-                "lead_id": lead_id,
-                "as_of": from_micros(int(as_of_us[i])).isoformat(),
-                "score": float(scores.score[i]),
-                "p_sql": float(scores.p_sql[i]),
-                "p_won": float(scores.p_won[i]),
-                "p_sql_if_worked": _known(scores.p_sql_if_worked[i]),
-                "p_won_if_worked": _known(scores.p_won_if_worked[i]),
-                "p_sql_if_left": _known(scores.p_sql_if_left[i]),
-                "p_won_if_left": _known(scores.p_won_if_left[i]),
-                "if_worked_points": _known(scores.if_worked_points[i]),
-                "hand_off_propensity": _known(scores.propensity[i]),
-                "value_basis": "if_worked" if scores.is_if_worked[i] else "as_run",
-                "horizons": _horizons(scores, i),
-                "expected_revenue": float(scores.expected_revenue[i]),
-                "expected_value": float(scores.expected_value[i]),
-                "currency": model.bundle.currency,
-                "is_mql": bool(scores.is_mql[i]),
-                "grade": str(scores.grade[i]),
-                "percentile": float(scores.percentile[i]),
-                "reasons": top_reasons(points),
-                "model_version": model.version,
-                "line_version": version,
-                "score_outcome": model.bundle.score_outcome,
-                "score_unclipped": float(scores.score_unclipped[i]),
-                "base": float(scores.base[i]),
-                "fit_points": float(by_group["fit"]),
-                "engagement_points": float(by_group["engagement"]),
-                "points": points,
-            }
-        )
-    return found
+    bundle = model.bundle
+    told = describe_signals(bundle.features, scores.matrix, scores.parts, scores.points, language)
+    columns: dict[str, Sequence[Any]] = {
+        "lead_id": lead_ids,
+        "as_of": [from_micros(moment).isoformat() for moment in as_of_us.tolist()],
+        "score": scores.score.tolist(),
+        "p_sql": scores.p_sql.tolist(),
+        "p_won": scores.p_won.tolist(),
+        "p_sql_if_worked": _known(scores.p_sql_if_worked),
+        "p_won_if_worked": _known(scores.p_won_if_worked),
+        "p_sql_if_left": _known(scores.p_sql_if_left),
+        "p_won_if_left": _known(scores.p_won_if_left),
+        "if_worked_points": _known(scores.if_worked_points),
+        "hand_off_propensity": _known(scores.propensity),
+        "value_basis": np.where(scores.is_if_worked, "if_worked", "as_run").tolist(),
+        "horizons": _horizons(scores),
+        "expected_revenue": scores.expected_revenue.tolist(),
+        "expected_value": scores.expected_value.tolist(),
+        "currency": [bundle.currency] * len(lead_ids),
+        "is_mql": scores.is_mql.tolist(),
+        "grade": scores.grade.tolist(),
+        "percentile": scores.percentile.tolist(),
+        "reasons": told.reasons,
+        "model_version": [model.version] * len(lead_ids),
+        "line_version": [model.line_version] * len(lead_ids),
+        "score_outcome": [bundle.score_outcome] * len(lead_ids),
+        "score_unclipped": scores.score_unclipped.tolist(),
+        "base": scores.base.tolist(),
+        "fit_points": told.fit_points,
+        "engagement_points": told.engagement_points,
+        "points": told.points,
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _horizons(scores: Scores, row: int) -> list[dict[str, float | None]]:
-    """Return the chances of one lead by days; null where no history was watched for so long."""
+def _horizons(scores: Scores) -> list[list[dict[str, float | None]]]:
+    """Return the chances of each lead by days; null where no history was watched for so long."""
+    by_days = [
+        zip(_known(p_sql), _known(p_won), strict=True)
+        for p_sql, p_won in zip(scores.p_sql_within.T, scores.p_won_within.T, strict=True)
+    ]
     return [
-        {"days": days, "p_sql": _known(p_sql), "p_won": _known(p_won)}
-        for days, p_sql, p_won in zip(HORIZONS_DAYS, scores.p_sql_within[row], scores.p_won_within[row], strict=True)
+        [
+            {"days": days, "p_sql": p_sql, "p_won": p_won}
+            for days, (p_sql, p_won) in zip(HORIZONS_DAYS, row, strict=True)
+        ]
+        for row in zip(*by_days, strict=True)
     ]
 
 
-def _known(probability: float) -> float | None:
-    return None if np.isnan(probability) else float(probability)
-
-
-def top_reasons(points: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the top three positive and two negative signals in words, with their points."""
-    ranked = sorted(points, key=lambda p: -p["points"])
-    best = [p for p in ranked if p["points"] >= MIN_REASON][:3]
-    worst = [p for p in reversed(ranked) if p["points"] <= -MIN_REASON][:2]
-    return [f"{p['words']} ({p['points']:+.1f})" for p in (*best, *worst)]
-
-
-MIN_REASON = 0.5
-"""Points below which a signal is no reason: half a point is a change of odds by 7%."""
+def _known(numbers: Matrix) -> list[float | None]:
+    """Return numbers, shape (n,), as a list with None for what is not known."""
+    return [None if math.isnan(number) else number for number in numbers.tolist()]

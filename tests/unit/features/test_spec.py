@@ -21,6 +21,7 @@ from features.lead_features import (
     LeadAge,
     StageAge,
 )
+from features.phrases import Phrases
 from features.spec import FeatureSet, feature_from_json
 from features.touch_features import ActiveDaysIn, CountIn, DistinctIn, SessionsIn, ValueIn
 from features.touch_times import DecayedSum, Recency, Velocity
@@ -142,6 +143,28 @@ class TestWords:
                 assert "nan" not in english + japanese
                 assert english
                 assert japanese
+
+    def test_which_values_speak_is_known_without_their_words(self) -> None:
+        features = FeatureSet((*ONE_OF_EACH, Recency("any")))
+        values = np.array([0.0, 0.4, 1.0, 3.0, 250.0, np.nan])
+        expected = [[feature.words(value, "en") is not None for feature in features.features] for value in values]
+        assert features.speak(np.tile(values[:, None], len(features.features))).tolist() == expected
+
+    def test_phrases_are_the_words_and_are_kept(self) -> None:
+        features = FeatureSet(ONE_OF_EACH)
+        for language, phrases in features.phrases.items():
+            for number, feature in enumerate(features.features):
+                for value in (0.0, 1.0, float("nan")):
+                    said = phrases.say(number, value)
+                    assert said == feature.words(value, language)
+                    assert phrases.say(number, value) is said
+
+    def test_not_every_phrase_is_kept_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("features.phrases.MOST_KEPT", 2)
+        phrases = Phrases((LeadAge(),), "en")
+        for days in (3.0, 4.0, 5.0, 3.0):
+            assert phrases.say(0, days) == f"a lead for {days:.0f} days"
+            assert len(phrases._known) <= 2
 
     def test_nothing_is_claimed_of_an_account_that_is_not_known(self) -> None:
         for feature in (CountIn("any", scope="account"), Velocity("any", scope="account"), AccountLeads()):
