@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crm.errors import BundleError
-from features.feature import Feature, Language
+from features.feature import FRESHNESS, Feature, Language
 from features.known import KnownLead
 from features.known_leads import KnownLeads
 from features.lead_features import (
@@ -103,6 +103,11 @@ class FeatureSet:
     def is_fit(self) -> NDArray[np.bool_]:
         """Features that speak of who the lead is, shape (n_features,)."""
         return np.array([feature.group == "fit" for feature in self.features], dtype=bool)
+
+    @cached_property
+    def is_fresh(self) -> NDArray[np.bool_]:
+        """Features of how old and how silent a lead is, shape (n_features,)."""
+        return np.array([feature.signal == FRESHNESS for feature in self.features], dtype=bool)
 
     def speak(self, matrix: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell which values have words, shape of ``matrix``, (n, n_features)."""

@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 
 from crm.known import from_micros
 from features.feature import Language
-from models.blend import Endpoint
+from models.blend import Endpoint, Split
 from models.bundle import Bundle
 from models.follow_up import IfWorked
 from models.line import Line
@@ -140,11 +140,13 @@ def probabilities(bundle: Bundle, matrix: Matrix) -> tuple[Matrix, Matrix]:
 
 def from_logits(bundle: Bundle, sql: Matrix, won: Matrix, matrix: Matrix) -> tuple[Matrix, Matrix]:
     """Return p_sql and p_won inside their horizons from calibrated logits and features, all of n rows."""
-    return expit(sql), within(bundle, (sql, won), matrix, bundle.won.horizon_days)[1]
+    return expit(sql), within(bundle, (sql, won), matrix, [bundle.won.horizon_days])[1][:, 0]
 
 
-def within(bundle: Bundle, logits: tuple[Matrix, Matrix], matrix: Matrix, days: float) -> tuple[Matrix, Matrix]:
-    """Return the chance of an SQL and of a win within so many days.
+def within(
+    bundle: Bundle, logits: tuple[Matrix, Matrix], matrix: Matrix, days: Sequence[float]
+) -> tuple[Matrix, Matrix]:
+    """Return the chance of an SQL and of a win within each of k days.
 
     A win passes through SQL, so its chance is never above that of an SQL by the same day.
 
@@ -157,18 +159,18 @@ def within(bundle: Bundle, logits: tuple[Matrix, Matrix], matrix: Matrix, days: 
     matrix
         Features of the same rows, shape (n, n_features).
     days
-        Above 0.
+        Above 0, length k.
 
     Returns
     -------
     p_sql, p_won
-        Shape (n,); NaN where no history was watched for so long.
+        Shape (n, k); NaN where no history was watched for so long.
     """
     return chances_within((bundle.sql, bundle.won), logits, matrix, days)
 
 
 def chances_within(
-    endpoints: tuple[Endpoint, Endpoint], logits: tuple[Matrix, Matrix], matrix: Matrix, days: float
+    endpoints: tuple[Endpoint, Endpoint], logits: tuple[Matrix, Matrix], matrix: Matrix, days: Sequence[float]
 ) -> tuple[Matrix, Matrix]:
     """Return what :func:`within` does, for any pair of endpoints of SQL and won."""
     ends = zip(endpoints, logits, strict=True)
@@ -199,13 +201,26 @@ class Worth:
     if_worked: IfWorked | None
 
 
-def worth_of(bundle: Bundle, matrix: Matrix, p_won: Matrix) -> Worth:
-    """Return what leads are worth to work; ``p_won`` as :func:`probabilities` gives it, shape (n,)."""
+def worth_of(bundle: Bundle, matrix: Matrix, p_won: Matrix, splits: tuple[Split, Split] | None = None) -> Worth:
+    """Return what leads are worth to work.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    matrix
+        Features, shape (n, n_features).
+    p_won
+        As :func:`probabilities` gives it, shape (n,).
+    splits
+        What the endpoints of SQL and won split into, where that is known already.
+    """
     amount = bundle.amount.expected(matrix)
     term = bundle.follow_up
     if term is None:
         return Worth(p_won * amount, amount, np.zeros(len(p_won), dtype=bool), None)
-    found = term.if_worked(bundle.features, bundle.sql, bundle.won, matrix)
+    splits = splits or (bundle.sql.split(matrix), bundle.won.split(matrix))
+    found = term.if_worked(bundle.features, (bundle.sql, bundle.won), splits, matrix)
     revenue = (found.gain_won if term.decides else p_won) * amount
     return Worth(revenue, amount, np.full(len(p_won), term.decides), found)
 
@@ -238,20 +253,19 @@ def score_matrix(bundle: Bundle, line: Line, matrix: Matrix) -> Scores:
     matrix
         Features in the bundle's order, shape (n, n_features), NaN where missing.
     """
-    sql, won = bundle.sql.logit(matrix), bundle.won.logit(matrix)
-    p_sql, p_won = from_logits(bundle, sql, won, matrix)
-    parts, base = bundle.score_endpoint.split(matrix)
+    splits = bundle.sql.split(matrix), bundle.won.split(matrix)
+    sql, won = bundle.sql.calibrator.logit(splits[0].g), bundle.won.calibrator.logit(splits[1].g)
+    p_sql_within, p_won_within = within(bundle, (sql, won), matrix, (bundle.won.horizon_days, *HORIZONS_DAYS))
+    p_sql, p_won = expit(sql), p_won_within[:, 0]
     unit = points_per_logit()
-    parts = parts * unit
-    start = CENTRE + unit * (base - bundle.g50)
-    signals = bundle.features.signal_of
-    points = np.zeros((matrix.shape[0], len(bundle.features.signals)))
-    np.add.at(points.T, signals, parts.T)
+    split = splits[bundle.score_outcome == "won"]
+    parts, start = split.parts * unit, CENTRE + unit * (split.base - bundle.g50)
+    order, first = bundle.features.by_signal
+    points = np.add.reduceat(parts[:, order], first, axis=1)
     unknown = np.full(matrix.shape[0], np.nan)
     unclipped = start + points.sum(axis=1)
-    worth = worth_of(bundle, matrix, p_won)
+    worth = worth_of(bundle, matrix, p_won, splits)
     value = line.expected_value(worth.revenue)
-    spans = [within(bundle, (sql, won), matrix, days) for days in HORIZONS_DAYS]
     return Scores(
         np.clip(unclipped, 0.0, 100.0),
         unclipped,
@@ -271,7 +285,8 @@ def score_matrix(bundle: Bundle, line: Line, matrix: Matrix) -> Scores:
         start,
         parts,
         matrix,
-        *(np.stack(part, axis=1) for part in zip(*spans, strict=True)),
+        p_sql_within[:, 1:],
+        p_won_within[:, 1:],
     )
 
 
