@@ -15,6 +15,8 @@
     ├── RegistryError          no such model, version or alias
     ├── PromotionError         the gate keeps a challenger from becoming champion
     ├── StateError             the service's state cannot be opened, read or written
+    ├── ApiKeyError            no API key can be made, or none is there, by this name
+    ├── ErasureError           a lead cannot be erased
     └── RequestError           a scoring request cannot be understood
 
 Each one says what was found, what was expected and what to do, in one paragraph.
@@ -35,8 +37,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 __all__ = [
+    "ApiKeyError",
     "BundleError",
     "ConfigError",
+    "ErasureError",
     "KizashiError",
     "LeadFileError",
     "LeakError",
@@ -136,6 +140,14 @@ class PromotionError(KizashiError):
 
 class StateError(KizashiError):
     """The service's state cannot be opened, read or written."""
+
+
+class ApiKeyError(KizashiError, ValueError):
+    """No API key can be made, or none is there, by this name."""
+
+
+class ErasureError(KizashiError, ValueError):
+    """A lead cannot be erased, or not from every place."""
 
 
 class RequestError(KizashiError, ValueError):
