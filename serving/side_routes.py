@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
 from prometheus_client import generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from crm.errors import StateError
+from serving.guards import request_id_of
 from serving.openapi import openapi_document
+from serving.problems import ProblemError, problem_of_status, problem_response
+from serving.readings import Readings
 from serving.runtime import Runtime
 from serving.watch import Watch
 
@@ -40,11 +48,38 @@ def side_routes(runtime: Runtime, watch: Watch) -> Starlette:
         drawn = runtime.scorer.model.line
         return JSONResponse({"version": drawn.version, "threshold": drawn.threshold, **drawn.model_dump(mode="json")})
 
+    readings = Readings(runtime)
+
+    def queue(request: Request) -> Response:
+        return _answered(watch, request, lambda: readings.queue(dict(request.query_params)))
+
+    def scores(request: Request) -> Response:
+        lead_id: str = request.path_params["lead_id"]
+        return _answered(watch, request, lambda: readings.scores(lead_id, dict(request.query_params)))
+
+    def model(request: Request) -> Response:
+        return _answered(watch, request, readings.model)
+
     return Starlette(
         routes=[
+            Route("/v1/leads", queue),
+            Route("/v1/leads/{lead_id}/scores", scores),
+            Route("/v1/model", model),
             Route("/", start_page),
             Route("/docs.json", docs),
             Route("/metrics", metrics),
             Route("/v1/line", line),
         ]
     )
+
+
+def _answered(watch: Watch, request: Request, read: Callable[[], Mapping[str, Any]]) -> Response:
+    """Return what was read, or the problem."""
+    request_id = request_id_of(request.scope)
+    try:
+        return Response(orjson.dumps(read()), media_type="application/json")
+    except ProblemError as error:
+        return problem_response(error.problem, request_id)
+    except StateError as error:
+        watch.failed(error, request_id)
+        return problem_response(problem_of_status(503), request_id)
