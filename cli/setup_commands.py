@@ -20,8 +20,8 @@ from cli.serve import serve as run_service
 from cli.training_commands import show_result
 from crm.errors import RegistryError, WorkspaceError
 from crm.outcomes import leads_at_risk
+from crm.workspace_tables import open_tables
 from models.registry import load_model
-from training.train import open_tables
 from training.train import train as run_training
 
 __all__ = ["demo", "init", "serve", "ui"]
@@ -165,7 +165,7 @@ def ui(folder: Path, as_json: bool, host: str, port: int) -> int:
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.  [default: [serve] port, 3000]")
 @command_options
 def serve(folder: Path, as_json: bool, host: str, port: int | None) -> int:
-    """Serve scores over HTTP; needs a champion and KIZASHI_API_KEY."""
+    """Serve scores over HTTP; needs a champion, and a key: of 'kizashi keys create', or in KIZASHI_API_KEY."""
     del as_json
     workspace = open_workspace(folder)
     return run_service(workspace, host=host, port=port or workspace.config.serve.port, environ=os.environ)

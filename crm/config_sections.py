@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from crm.config_values import (
     Capacity,
@@ -25,6 +25,7 @@ from crm.tables import STAGES
 
 __all__ = [
     "ColumnsConfig",
+    "JwtConfig",
     "LineConfig",
     "OldRuleConfig",
     "OutcomeConfig",
@@ -69,13 +70,18 @@ class WorkspaceSection(Section):
     hash_ids: Flag = False
 
 
+STATE_URL = "state:"
+"""URL of a workspace whose rows are all posted or pulled."""
+
+
 class SourceConfig(Section):
     """``[source]``: where the raw tables are, and one SELECT a table in that engine's dialect.
 
     Attributes
     ----------
     url
-        ``dir:FOLDER`` (relative to the workspace), ``demo://`` or a database's URL.
+        ``dir:FOLDER`` (relative to the workspace), ``demo://``, a database's URL, or ``state:`` where every row is
+        posted to the service or pulled from a CRM.
     timezone
         Zone of times that carry none; the workspace's unless given.
     lag
@@ -98,7 +104,11 @@ class SourceConfig(Section):
         is_demo = self.url.startswith("demo:")
         if is_demo and self.tables:
             raise ValueError("tables: the simulator of demo:// makes its own tables; leave [source.tables] out")
-        if "leads" not in self.tables and not is_demo:
+        if self.url == STATE_URL and self.tables:
+            raise ValueError(
+                "tables: there is nothing to SELECT from where the url is state:; leave [source.tables] out"
+            )
+        if "leads" not in self.tables and not is_demo and self.url != STATE_URL:
             raise ValueError("tables: a SELECT for 'leads' is missing")
         return self
 
@@ -332,6 +342,43 @@ SERVE_SECRETS = ("state_url", "public_url")
 """Keys of ``[serve]`` in which environment variables are put."""
 
 
+JwtAlgorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "EdDSA"
+]
+"""Signatures with a public key; one with a shared key would let whoever reads the public keys sign."""
+
+
+def _check_place_of_keys(text: str) -> str:
+    if not text.strip() or ("://" in text and not text.startswith("https://")):
+        raise ValueError("expected an https address, or a file of the workspace")
+    return text
+
+
+class JwtConfig(Section):
+    """``[serve.jwt]``: whose access tokens are accepted beside API keys (OAuth client credentials).
+
+    Attributes
+    ----------
+    issuer
+        Who signs them: the claim ``iss``, to the letter.
+    audience
+        What the service is called there: one of the claim ``aud``.
+    jwks
+        The issuer's public keys: an https address, or a file in the workspace.
+    algorithms
+        Signatures that are accepted. Only those whose keys may be public are to be had.
+    scope_claim
+        The claim with the scopes, a text or a list: ``scope``, ``scp``, ``roles``. Its words are the scopes of API
+        keys; others are passed over.
+    """
+
+    issuer: Annotated[str, Field(min_length=1)]
+    audience: Annotated[str, Field(min_length=1)]
+    jwks: Annotated[str, AfterValidator(_check_place_of_keys)]
+    algorithms: Annotated[tuple[JwtAlgorithm, ...], Field(min_length=1)] = ("RS256", "ES256")
+    scope_claim: Annotated[str, Field(min_length=1)] = "scope"
+
+
 class ServeConfig(Section):
     """``[serve]``: limits of the HTTP service, and where it keeps what it is told.
 
@@ -353,6 +400,12 @@ class ServeConfig(Section):
         How callers reach the service from outside, without a path: signatures of webhooks cover it.
     rescore_at
         Local time at which all leads at risk are scored anew; none for never.
+    rate_per_minute
+        Most requests of one key in any 60 seconds; the probes are not counted.
+    log
+        ``text``, or ``json`` for one JSON object a line.
+    jwt
+        Whose access tokens are accepted beside API keys.
     """
 
     port: Annotated[Whole, Field(ge=1, le=65535)] = 3000
@@ -362,3 +415,6 @@ class ServeConfig(Section):
     durability: Literal["process", "power"] = "process"
     public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+$")] | None = None
     rescore_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = "03:00"
+    rate_per_minute: Annotated[Whole, Field(ge=1, le=10_000_000)] = 6_000
+    log: Literal["text", "json"] = "text"
+    jwt: JwtConfig | None = None
