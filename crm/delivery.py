@@ -6,9 +6,6 @@ sent and could not write down is sent again (see :mod:`crm.outbox`).
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,7 +24,7 @@ from crm.progress import Progress, Silent, Step
 from crm.sending import ALONE_AFTER, Again, backlogs, due, due_count, retry_later, settle
 from crm.state import State
 
-__all__ = ["Deliverer", "PushSummary", "this_process"]
+__all__ = ["Deliverer", "PushSummary"]
 
 LEASE_S = 90.0
 """Longer than a call and the wait before it: the lease is renewed before each of them."""
@@ -112,7 +109,7 @@ class Deliverer:
     waiting
         The clock that passing time is measured with.
     holder
-        Who holds the lease; :func:`this_process` makes one.
+        Who holds the lease; :func:`crm.leases.holder_name` makes one.
     """
 
     state: State
@@ -291,8 +288,3 @@ class Deliverer:
 def _halves(rows: Sequence[Queued]) -> tuple[Sequence[Queued], Sequence[Queued]]:
     middle = len(rows) // 2
     return rows[:middle], rows[middle:]
-
-
-def this_process() -> str:
-    """Return a name for this process that no other has, and that tells a person which one it is."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"

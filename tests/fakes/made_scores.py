@@ -13,7 +13,8 @@ from crm.clients.opening import open_client
 from crm.clients.waiting import Waiting
 from crm.config import load_workspace
 from crm.config_crm import CrmConfig
-from crm.delivery import Deliverer, this_process
+from crm.delivery import Deliverer
+from crm.leases import holder_name
 from crm.outbox import queue_scores
 from crm.state import State, open_state
 from crm.state_tables import OUTBOX, PUSHED
@@ -78,7 +79,7 @@ class FastClock:
 
 def deliverer(state: State, config: CrmConfig, waiting: Waiting, *, name: str = "crm") -> Deliverer:
     client = open_client(name, config, waiting=waiting)
-    return Deliverer(state, name, client, waiting, this_process())
+    return Deliverer(state, name, client, waiting, holder_name())
 
 
 def made_scores(leads: Iterable[str], first_seq: int = 1, score: float = 50.0) -> list[dict[str, Any]]:
