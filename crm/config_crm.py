@@ -94,8 +94,10 @@ class CrmConfig(Section):
         Service key (HubSpot), API key (Odoo) or application key (Tryton).
     client_id, client_secret
         Of Salesforce's external client app with the client-credentials flow.
-    user, database
-        Of Odoo (the user where ``protocol`` is ``jsonrpc``) and Tryton (the database).
+    user
+        Of Odoo, where ``protocol`` is ``jsonrpc``.
+    database
+        Of Tryton and Odoo; Odoo's JSON-2 needs it only where one server has several.
     protocol
         How Odoo is spoken to: ``json2`` from 19 on, ``jsonrpc`` for 18 and before.
     object
