@@ -8,7 +8,7 @@ Nothing is dropped silently: rows read = rows kept + identical copies + rows in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +21,7 @@ from crm.attributes import RESERVED, find_attributes
 from crm.config import WorkspaceConfig
 from crm.errors import ConfigError, TableError
 from crm.intake_notes import gap_notes, outcome_notes
+from crm.left_out import LeftOut
 from crm.old_rule import old_rule_notes, old_rule_problems
 from crm.parsing import SQL_TYPES, Parsed, parse_column, quote, trimmed
 from crm.progress import Progress
@@ -38,7 +39,13 @@ _KIND_WORDS = {"time": "time", "number": "number", "boolean": "yes or no", "date
 
 
 def take_in(
-    source: Source, config: WorkspaceConfig, *, now: datetime, progress: Progress, id_key: str | None = None
+    source: Source,
+    config: WorkspaceConfig,
+    *,
+    now: datetime,
+    progress: Progress,
+    id_key: str | None = None,
+    erased: Callable[[Sequence[str]], set[str]] | None = None,
 ) -> Tables:
     """Read every table of a source into a local DuckDB, typed and checked.
 
@@ -54,6 +61,9 @@ def take_in(
         Where to report each table.
     id_key
         Key for hashed ids, needed when ``hash_ids = true``.
+    erased
+        Returns those of some leads whose rows are left out of every table, as if the source had none
+        (:func:`crm.lead_hashes.left_out_leads`); by default none are.
 
     Returns
     -------
@@ -72,7 +82,8 @@ def take_in(
     # Where Python runs without a script file, DuckDB would draw bars of its own into what is printed.
     backend.con.execute("SET enable_progress_bar = false")
     try:
-        return _take_in(backend, source, Staging(backend.con, config, id_key, now), progress)
+        left_out = LeftOut(erased) if erased is not None else None
+        return _take_in(backend, source, Staging(backend.con, config, id_key, now, left_out), progress)
     except BaseException:
         backend.disconnect()
         raise
@@ -123,6 +134,8 @@ def _take_in(backend: ibis.BaseBackend, source: Source, staging: Staging, progre
     attributes, notes = find_attributes(connection, config, creation, has_changes="lead_changes" in counts)
     if config.source.order_only:
         notes = (*notes, "The data has no dates: times are positions in an order, and weeks are not weeks.")
+    if staging.left_out is not None:
+        notes = (*notes, *staging.left_out.notes)
     newest = _observed_until(connection, counts)
     notes = (*notes, *gap_notes(config.outcome.observed_until, newest), *outcome_notes(connection, tuple(counts)))
     tables = Tables(backend, counts, attributes, notes, newest, config.exclude)
@@ -156,12 +169,13 @@ def _take_table(staging: Staging, schema: TableSchema, raw: pa.Table) -> TableCo
     connection.execute(f"CREATE TEMP TABLE staged AS {_staged_sql(staging, schema, raw.column_names)}")
     connection.execute("SET TimeZone = 'UTC'")
     connection.unregister("raw")
+    read = raw.num_rows - (staging.left_out.drop(connection, schema) if staging.left_out is not None else 0)
     check_ids(staging, schema)
     identical = mark_bad_rows(staging, schema)
     quarantined = count_of(connection, "SELECT count(*) FROM staged WHERE reason_ IS NOT NULL")
     _keep(staging, schema)
     connection.execute("DROP TABLE staged")
-    return TableCount(raw.num_rows, raw.num_rows - identical - quarantined, identical, quarantined)
+    return TableCount(read, read - identical - quarantined, identical, quarantined)
 
 
 def _column_names(schema: TableSchema, found: Sequence[str]) -> list[str]:

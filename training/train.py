@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from crm.config import Workspace
 from crm.intake import take_in
+from crm.lead_hashes import ID_KEY_VARIABLE, left_out_leads, note_seen
 from crm.progress import Progress
 from crm.scores import append_scores
 from crm.sources import open_source
@@ -122,9 +123,14 @@ def _finite(value: float) -> float | None:
 
 
 def open_tables(workspace: Workspace, now: datetime, progress: Progress) -> Tables:
-    """Take in the tables of a workspace, and write what went to quarantine beside it."""
+    """Take in the tables of a workspace, and write what went to quarantine beside it.
+
+    Leads that were erased, or that object, are in none of them.
+    """
+    erased = left_out_leads(workspace, with_objections=True)
+    id_key = os.environ.get(ID_KEY_VARIABLE)
     with open_source(workspace) as source:
-        tables = take_in(source, workspace.config, now=now, progress=progress, id_key=os.environ.get("KIZASHI_ID_KEY"))
+        tables = take_in(source, workspace.config, now=now, progress=progress, id_key=id_key, erased=erased)
     workspace.tables_folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(tables.quarantine(), workspace.tables_folder / "quarantine.parquet")
     return tables
@@ -188,6 +194,7 @@ def _register(parts: ReportParts, progress: Progress) -> TrainResult:
     with progress.step("Registering in MLflow") as step, tempfile.TemporaryDirectory() as folder:
         registered = log_run(parts, line, verdict, Path(folder))
         step.note(f"version {registered.version}" + (", now champion" if registered.is_champion else ""))
+    note_seen(parts.workspace, registered.version, parts.data.snapshots.moments.column("lead_id").to_pylist())
     if parts.rules is not None:
         unseen = parts.rules.unseen
         write_gain_moments(unseen.lead_ids, unseen.as_of_us, parts.workspace.gain_path(registered.version))
