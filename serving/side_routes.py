@@ -1,4 +1,4 @@
-"""What is read with GET: the description, the line in force, counters. BentoML's own routes take POST alone."""
+"""Beside scoring: the description, the line in force, counters, erasure. BentoML's own routes take POST alone."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from crm.errors import StateError
+from serving.erasure_routes import erasure_routes
 from serving.guards import request_id_of
 from serving.openapi import openapi_document
 from serving.problems import ProblemError, problem_of_status, problem_response
@@ -24,7 +25,7 @@ __all__ = ["side_routes"]
 
 
 def side_routes(runtime: Runtime, watch: Watch) -> Starlette:
-    """Return the application with ``/``, ``/docs.json``, ``/metrics`` and ``/v1/line``, in front of BentoML's own.
+    """Return the application with ``/``, ``/docs.json``, ``/metrics``, ``/v1/line`` and erasure, before BentoML's own.
 
     BentoML's start page loads a tracker of its makers; ours names the routes.
     """
@@ -69,6 +70,7 @@ def side_routes(runtime: Runtime, watch: Watch) -> Starlette:
             Route("/docs.json", docs),
             Route("/metrics", metrics),
             Route("/v1/line", line),
+            *erasure_routes(runtime),
         ]
     )
 
