@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -32,6 +33,13 @@ class CrmConfig(Section):
         Of Salesforce's external client app.
     user, database
         Of Odoo and Tryton.
+    hook_secret
+        Client secret of the HubSpot app whose webhooks are taken; they are refused without.
+    hook_token_sha256
+        SHA-256, in hex, of the token in the address that a CRM which cannot sign posts to.
+    hook_fields
+        Which attribute a property of the CRM is: with it, no other property is kept of a webhook. Without it, all are,
+        by their own names, but for those that say who somebody is.
     change_threshold
         A score that moved by fewer points is not sent, unless grade, MQL or decision changed.
     batch
@@ -45,6 +53,8 @@ class CrmConfig(Section):
     client_secret: str | None = None
     user: str | None = None
     database: str | None = None
-    hook_secret: str | None = None
+    hook_secret: Annotated[str, Field(min_length=16)] | None = None
+    hook_token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    hook_fields: Mapping[str, str] = Field(default_factory=dict)
     change_threshold: Annotated[Real, Field(ge=0, le=100)] = 1.0
     batch: Annotated[Whole, Field(ge=1, le=10_000)] | None = None

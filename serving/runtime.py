@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from crm.config import Workspace, load_workspace
+from crm.state import State, open_state
 from serving.keys import key_digest
 from serving.scorer import Scorer, load_scorer
 
@@ -54,9 +55,14 @@ class Runtime:
         """The champion; ``KizashiError`` when there is none: nothing else is ever served in its place."""
         return load_scorer(self.settings.workspace)
 
+    @cached_property
+    def state(self) -> State:
+        """What was told to the service, opened; ``StateError`` when it cannot be."""
+        return open_state(self.settings.workspace)
+
     def start(self) -> None:
         """Read settings and model now, so that a service that cannot score does not start."""
-        _ = self.settings, self.scorer
+        _ = self.settings, self.scorer, self.state
 
 
 def settings_from(environ: Mapping[str, str]) -> Settings:

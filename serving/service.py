@@ -22,9 +22,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from serving.bodies import BatchBody, ScoreBody
+from serving.flat import FlatBody, score_flat
 from serving.guards import BodyGuard, ErrorGuard, KeyGuard, request_id_of
 from serving.problems import ProblemError, problem_of_status, problem_response
-from serving.replies import BatchReply, ScoreReply
+from serving.replies import BatchReply, FlatReply, ScoreReply
 from serving.runtime import Runtime, settings_from
 from serving.side_routes import side_routes
 from serving.watch import Watch, start_log
@@ -50,6 +51,10 @@ class _Unread(bentoml.IODescriptor):
 
 class _UnreadScore(_Unread, ScoreBody):
     """The body of /v1/score."""
+
+
+class _UnreadFlat(_Unread, FlatBody):
+    """The body of /v1/score/flat."""
 
 
 class _UnreadBatch(_Unread, BatchBody):
@@ -86,6 +91,10 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:
         @bentoml.api(route="/v1/score/batch", input_spec=_UnreadBatch, output_spec=cast(Any, BatchReply))
         def score_batch(self, body: bytes, /, ctx: bentoml.Context) -> Response:
             return _answer(ctx, watch, partial(runtime.scorer.score_batch, body))
+
+        @bentoml.api(route="/v1/score/flat", input_spec=_UnreadFlat, output_spec=cast(Any, FlatReply))
+        def score_flat(self, body: bytes, /, ctx: bentoml.Context) -> Response:
+            return _answer(ctx, watch, partial(score_flat, runtime.scorer.score, body))
 
     ScoringService.mount_asgi_app(side_routes(runtime, watch))
     add_guard: Callable[..., None] = ScoringService.add_asgi_middleware  # BentoML's type asks for a nested callable

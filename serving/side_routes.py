@@ -1,6 +1,11 @@
-"""What is read with GET: the description, the line in force, counters. BentoML's own routes take POST alone."""
+"""What is read with GET, and webhooks. BentoML's own routes take POST alone, and count what waits."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
 
 from prometheus_client import generate_latest
 from starlette.applications import Starlette
@@ -8,15 +13,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from serving.hooks.desk import HookDesk
+from serving.hooks.routes import hook_routes
 from serving.openapi import openapi_document
 from serving.runtime import Runtime
+from serving.salesforce import salesforce_document
 from serving.watch import Watch
 
 __all__ = ["side_routes"]
 
 
 def side_routes(runtime: Runtime, watch: Watch) -> Starlette:
-    """Return the application with ``/``, ``/docs.json``, ``/metrics`` and ``/v1/line``, in front of BentoML's own.
+    """Return the application with ``/``, descriptions, counters, the line and webhooks, in front of BentoML's own.
 
     BentoML's start page loads a tracker of its makers; ours names the routes.
     """
@@ -40,11 +48,23 @@ def side_routes(runtime: Runtime, watch: Watch) -> Starlette:
         drawn = runtime.scorer.model.line
         return JSONResponse({"version": drawn.version, "threshold": drawn.threshold, **drawn.model_dump(mode="json")})
 
+    def salesforce(request: Request) -> Response:
+        del request
+        return JSONResponse(salesforce_document(runtime.settings.workspace.config.serve.public_url))
+
+    def desk() -> HookDesk:
+        return HookDesk(runtime.state, runtime.settings.workspace.config, score_held)
+
+    def score_held(lead_id: str, now: datetime) -> Mapping[str, Any]:
+        return runtime.scorer.score(json.dumps({"lead_id": lead_id}).encode(), None, now)
+
     return Starlette(
         routes=[
             Route("/", start_page),
             Route("/docs.json", docs),
             Route("/metrics", metrics),
+            Route("/openapi/salesforce.json", salesforce),
             Route("/v1/line", line),
+            *hook_routes(desk, lambda: datetime.now(UTC)),
         ]
     )

@@ -9,10 +9,17 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from crm.errors import KizashiError
+from serving.hooks.paths import named_path
 
 __all__ = ["ROUTES", "KeepInputOut", "Watch", "describe_failure", "start_log"]
 
-ROUTES = frozenset({"/", "/docs.json", "/healthz", "/livez", "/metrics", "/readyz", "/v1/score", "/v1/score/batch"})
+ROUTES = frozenset(
+    {
+        *("/", "/docs.json", "/healthz", "/livez", "/metrics", "/openapi/salesforce.json", "/readyz"),
+        *("/v1/hooks/generic", "/v1/hooks/hubspot", "/v1/hooks/odoo"),
+        *("/v1/score", "/v1/score/batch", "/v1/score/flat"),
+    }
+)
 """Paths that are written down; any other may hold whatever a caller put there."""
 METHODS = frozenset({"GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
 PROBES = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
@@ -42,6 +49,7 @@ class Watch:
 
     def answered(self, method: str, path: str, status: int, seconds: float, request_id: str) -> None:
         """Write one answer down."""
+        path = named_path(path)
         route = path if path in ROUTES else "other"
         self._requests.labels(route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
