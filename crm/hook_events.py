@@ -134,7 +134,9 @@ def take(
         "tries": 0,
         "next_try_us": None if body is None else now_us,
     }
-    if connection.execute(_insert(connection).values(row)).rowcount == 1:
+    # Drivers disagree on the number of rows of an insert; what it returns is there only when it did something.
+    made = connection.execute(_insert(connection).values(row).returning(HOOK_EVENTS.c.event_id))
+    if made.one_or_none() is not None:
         return None
     return first_answer(connection, source, event_id)
 
