@@ -53,6 +53,7 @@ from crm.simulator_leads import lead_tables, touch_table
 from crm.simulator_truth import days_of, p_won_of_plan, positions_of
 from crm.simulator_world import World, draw_world
 from crm.store import Tables
+from crm.workspace_tables import open_tables
 from features.build import build_features
 from features.lead_features import LeadAge
 from models.bundle import Bundle
@@ -62,7 +63,6 @@ from training.follow_up import learn_follow_up
 from training.learn import learn, make_bundle
 from training.prepare import prepare
 from training.snapshots import moments_at_end
-from training.train import open_tables
 
 CAPACITY = 0.1
 YOUNG_DAYS = 60.0

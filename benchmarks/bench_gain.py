@@ -46,12 +46,12 @@ from crm.progress import Silent
 from crm.simulator import SimulatorSettings
 from crm.simulator_truth import truth
 from crm.store import Tables
+from crm.workspace_tables import open_tables
 from models.gain import Picks, new_picks, worked_picks
 from models.intervals import jeffreys
 from training.gain import UnseenWeeks, compare, replay_unseen
 from training.learn import Learned, learn
 from training.prepare import TrainingData, prepare
-from training.train import open_tables
 
 WORKSPACE = (
     '[source]\nurl = "demo://?leads={leads}&seed={seed}"\n'

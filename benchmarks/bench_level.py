@@ -31,11 +31,11 @@ from crm.config import Workspace, load_workspace
 from crm.known import from_micros
 from crm.progress import Silent
 from crm.store import Tables
+from crm.workspace_tables import open_tables
 from features.build import build_features
 from training.backtest_rows import hold_out, settle_origins
 from training.learn import learn
 from training.prepare import OUTCOMES, prepare, settle_observation
-from training.train import open_tables
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("KIZASHI_EXAMPLE_DATA", ROOT.parent / "shared" / "data")).resolve()

@@ -32,10 +32,11 @@ from sklearn.preprocessing import StandardScaler
 from crm.config import load_workspace
 from crm.known import to_micros
 from crm.progress import Silent
+from crm.workspace_tables import open_tables
 from features.build import build_features
 from models.registry import load_model
 from models.scoring import probabilities
-from training.train import open_tables, train
+from training.train import train
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("KIZASHI_EXAMPLE_DATA", ROOT.parent / "shared" / "data")).resolve()

@@ -49,6 +49,7 @@ from crm.progress import Silent
 from crm.simulator import OBSERVED_UNTIL, SimulatorSettings
 from crm.simulator_truth import truth
 from crm.store import Tables
+from crm.workspace_tables import open_tables
 from features.build import build_features
 from features.learn import learn_features
 from features.spec import FeatureSet
@@ -56,7 +57,6 @@ from models.scoring import HORIZONS_DAYS
 from training.learn import Learned, learn
 from training.prepare import TrainingData, prepare
 from training.snapshots import take_snapshots
-from training.train import open_tables
 
 DAY_US = 86_400_000_000
 CEILING_SEED = 4_000_000_000

@@ -19,10 +19,11 @@ from unseen_crms import CRMS, CUT, HORIZON_DAYS, WATCHED_DAYS, write_crm
 
 from crm.config import load_workspace
 from crm.progress import Silent
+from crm.workspace_tables import open_tables
 from features.build import build_features
 from models.registry import load_model
 from models.scoring import probabilities
-from training.train import open_tables, train
+from training.train import train
 
 DAY_US = 86_400_000_000
 

@@ -12,12 +12,12 @@ import click
 
 from cli.options import DONE, as_of_option, command_options, open_workspace, parse_moment
 from cli.output import TerminalProgress, print_json, print_paragraph, print_table
+from crm.workspace_tables import open_tables
 from models.intervals import Interval
 from training.backtest import backtest as run_backtest
 from training.backtest_measures import Compared
 from training.backtest_result import OURS, Backtest
 from training.backtest_tracking import log_backtest
-from training.train import open_tables
 
 __all__ = ["backtest", "show_backtest"]
 

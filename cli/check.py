@@ -16,6 +16,7 @@ from crm.config import Workspace
 from crm.errors import KizashiError
 from crm.progress import Progress
 from crm.store import Attribute, TableCount
+from crm.workspace_tables import open_tables
 from training.exclusions import ExcludedLeads, count_excluded, exclusion_notes
 from training.leaks import Suspect, find_suspects
 from training.prepare import TrainingData, prepare, settle_observation
@@ -23,7 +24,6 @@ from training.sentinel.facts import gather_facts
 from training.sentinel.readiness import Readiness, read_readiness
 from training.sentinel.run import Subject, run_sentinel
 from training.sentinel.verdict import LeakVerdict, SentinelReport, Status
-from training.train import open_tables
 
 __all__ = ["CheckResult", "run_check", "show_check", "show_excluded"]
 

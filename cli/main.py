@@ -9,6 +9,7 @@ import click
 from cli.backtest_command import backtest
 from cli.line_command import line
 from cli.promotion_commands import promote, retrain, rollback
+from cli.push_command import push
 from cli.scorecard_command import scorecard
 from cli.scoring_commands import score
 from cli.setup_commands import demo, init, serve, ui
@@ -38,6 +39,7 @@ for command in (
     line,
     score,
     scorecard,
+    push,
     serve,
     ui,
 ):

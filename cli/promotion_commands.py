@@ -17,6 +17,7 @@ from cli.training_commands import show_result
 from crm.config import Workspace
 from crm.errors import TooFewOutcomesError
 from crm.progress import Progress
+from crm.workspace_tables import open_tables
 from models.champions import roll_back
 from models.registry import saved_line
 from training.backtest import backtest as run_backtest
@@ -24,7 +25,6 @@ from training.backtest_result import OURS, Backtest
 from training.backtest_tracking import log_backtest
 from training.gate_record import note_leaks
 from training.promotion import Asked, ask_gate, carry_out
-from training.train import open_tables
 from training.train import train as run_training
 
 __all__ = ["promote", "retrain", "rollback"]

@@ -20,9 +20,9 @@ from crm.known import from_micros
 from crm.outcomes import leads_at_risk
 from crm.personal import hash_id
 from crm.store import Tables
+from crm.workspace_tables import open_tables
 from models.registry import load_model
 from pages.safe_csv import write_csv
-from training.train import open_tables
 
 __all__ = ["read_tables", "score", "show_scores"]
 

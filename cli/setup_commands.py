@@ -20,8 +20,8 @@ from cli.serve import serve as run_service
 from cli.training_commands import show_result
 from crm.errors import RegistryError, WorkspaceError
 from crm.outcomes import leads_at_risk
+from crm.workspace_tables import open_tables
 from models.registry import load_model
-from training.train import open_tables
 from training.train import train as run_training
 
 __all__ = ["demo", "init", "serve", "ui"]

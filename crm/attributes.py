@@ -19,7 +19,17 @@ __all__ = ["RESERVED", "find_attributes"]
 AttributeType = Literal["number", "text", "boolean"]
 
 RESERVED = frozenset(
-    ("row_number_", "reason_", "created_us", "recorded_us", "row_id", "as_of_us", "new_value", "change_row")
+    (
+        "row_number_",
+        "reason_",
+        "arrived_us",
+        "created_us",
+        "recorded_us",
+        "row_id",
+        "as_of_us",
+        "new_value",
+        "change_row",
+    )
 )
 """Names that no attribute may have: columns that are put beside the attributes while they are looked up."""
 _SAMPLE = 2_000
@@ -52,7 +62,7 @@ def find_attributes(
         Every column of ``leads`` beyond the contract's and every field of ``lead_changes``, each with the reason when
         it is refused; and a sentence for each entry of ``[columns]`` that names no column.
     """
-    declared = {*TABLES["leads"].column_names, "created_us", "recorded_us"} - {"source"}
+    declared = {*TABLES["leads"].column_names, "arrived_us", "created_us", "recorded_us"} - {"source"}
     described = connection.execute("DESCRIBE leads").fetchall()
     columns = {row[0]: str(row[1]) for row in described if row[0] not in declared}
     history: set[str] = set()

@@ -69,13 +69,18 @@ class WorkspaceSection(Section):
     hash_ids: Flag = False
 
 
+STATE_URL = "state:"
+"""URL of a workspace whose rows are all posted or pulled."""
+
+
 class SourceConfig(Section):
     """``[source]``: where the raw tables are, and one SELECT a table in that engine's dialect.
 
     Attributes
     ----------
     url
-        ``dir:FOLDER`` (relative to the workspace), ``demo://`` or a database's URL.
+        ``dir:FOLDER`` (relative to the workspace), ``demo://``, a database's URL, or ``state:`` where every row is
+        posted to the service or pulled from a CRM.
     timezone
         Zone of times that carry none; the workspace's unless given.
     lag
@@ -98,7 +103,11 @@ class SourceConfig(Section):
         is_demo = self.url.startswith("demo:")
         if is_demo and self.tables:
             raise ValueError("tables: the simulator of demo:// makes its own tables; leave [source.tables] out")
-        if "leads" not in self.tables and not is_demo:
+        if self.url == STATE_URL and self.tables:
+            raise ValueError(
+                "tables: there is nothing to SELECT from where the url is state:; leave [source.tables] out"
+            )
+        if "leads" not in self.tables and not is_demo and self.url != STATE_URL:
             raise ValueError("tables: a SELECT for 'leads' is missing")
         return self
 
@@ -365,5 +374,5 @@ class ServeConfig(Section):
     state_url: Annotated[str, Field(pattern=r"^postgres(ql)?://")] | None = None
     durability: Literal["process", "power"] = "process"
     public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+$")] | None = None
-    hook_secret: Annotated[str, Field(pattern=_WEBHOOK_KEY)] | None = None
+    hook_secret: Annotated[str, Field(pattern=_WEBHOOK_KEY)] | None = Field(default=None, repr=False)
     rescore_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = "03:00"

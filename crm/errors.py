@@ -15,6 +15,11 @@
     ├── RegistryError          no such model, version or alias
     ├── PromotionError         the gate keeps a challenger from becoming champion
     ├── StateError             the service's state cannot be opened, read or written
+    ├── CrmError               a CRM cannot be told or asked
+    │   ├── CrmAccessError     it does not accept the key, or the key may not write
+    │   ├── CrmSetupError      a field, a record type or the address that the workspace file names is not there
+    │   ├── CrmUnavailableError  it did not answer, or asked to wait; nothing is lost
+    │   └── CrmRefusedError    it refused a call as a whole
     └── RequestError           a scoring request cannot be understood
 
 Each one says what was found, what was expected and what to do, in one paragraph.
@@ -37,6 +42,11 @@ from collections.abc import Sequence
 __all__ = [
     "BundleError",
     "ConfigError",
+    "CrmAccessError",
+    "CrmError",
+    "CrmRefusedError",
+    "CrmSetupError",
+    "CrmUnavailableError",
     "KizashiError",
     "LeadFileError",
     "LeakError",
@@ -136,6 +146,34 @@ class PromotionError(KizashiError):
 
 class StateError(KizashiError):
     """The service's state cannot be opened, read or written."""
+
+
+class CrmError(KizashiError):
+    """A CRM cannot be told or asked. What waits to be sent to it goes on waiting."""
+
+
+class CrmAccessError(CrmError):
+    """A CRM does not accept the key, or the key may not do this: everything would be refused, so nothing is tried."""
+
+
+class CrmSetupError(CrmError):
+    """The workspace file names something that the CRM does not have, such as a field; no row is to blame."""
+
+
+class CrmUnavailableError(CrmError):
+    """A CRM did not answer, or asked to wait; ``retry_after_s`` seconds where it said how long."""
+
+    def __init__(self, *, found: str, expected: str, fix: str, retry_after_s: float | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(found=found, expected=expected, fix=fix)
+
+
+class CrmRefusedError(CrmError):
+    """A CRM refused a call as a whole; ``message`` has its words. One of the rows may be what it means."""
+
+    def __init__(self, *, found: str, expected: str, fix: str, message: str = "") -> None:
+        self.message = message or found
+        super().__init__(found=found, expected=expected, fix=fix)
 
 
 class RequestError(KizashiError, ValueError):

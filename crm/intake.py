@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import duckdb
@@ -32,15 +33,22 @@ from crm.tables import TABLES, Column, TableSchema
 
 __all__ = ["take_in"]
 
+NOTHING_TOLD: Mapping[str, pa.Table] = MappingProxyType({})
 # Leads and merges first: the others are checked against them. Rates before amounts.
 _FIRST = ("leads", "lead_merges", "fx_rates")
 _KIND_WORDS = {"time": "time", "number": "number", "boolean": "yes or no", "date": "date", "text": "text"}
 
 
 def take_in(
-    source: Source, config: WorkspaceConfig, *, now: datetime, progress: Progress, id_key: str | None = None
+    source: Source,
+    config: WorkspaceConfig,
+    *,
+    now: datetime,
+    progress: Progress,
+    id_key: str | None = None,
+    told: Mapping[str, pa.Table] = NOTHING_TOLD,
 ) -> Tables:
-    """Read every table of a source into a local DuckDB, typed and checked.
+    """Read every table of a source, and what was told to the service, into a local DuckDB, typed and checked.
 
     Parameters
     ----------
@@ -54,6 +62,9 @@ def take_in(
         Where to report each table.
     id_key
         Key for hashed ids, needed when ``hash_ids = true``.
+    told
+        Tables as :func:`crm.told_tables.told_tables` gives them. Of a row that the source has under the same key, the
+        source's counts.
 
     Returns
     -------
@@ -67,26 +78,26 @@ def take_in(
     ConfigError
         When an expression of the workspace file reads a column that is not there.
     """
-    _check_inputs(source, config, now, id_key)
+    _check_inputs({*source.tables, *told}, config, now, id_key)
     backend = ibis.duckdb.connect()
     # Where Python runs without a script file, DuckDB would draw bars of its own into what is printed.
     backend.con.execute("SET enable_progress_bar = false")
     try:
-        return _take_in(backend, source, Staging(backend.con, config, id_key, now), progress)
+        return _take_in(backend, source, told, Staging(backend.con, config, id_key, now), progress)
     except BaseException:
         backend.disconnect()
         raise
 
 
-def _check_inputs(source: Source, config: WorkspaceConfig, now: datetime, id_key: str | None) -> None:
+def _check_inputs(names: set[str], config: WorkspaceConfig, now: datetime, id_key: str | None) -> None:
     until = config.outcome.observed_until
     if until is not None and until > now:
         # Outcomes of the future are not recorded: taken for observed, open leads would count as lost.
         problem = f"outcome.observed_until: {until.isoformat()} lies in the future; expected a moment before now"
         raise ConfigError(path="kizashi.toml", problems=[problem])
-    if "leads" not in source.tables:
+    if "leads" not in names:
         raise TableError(
-            found=f"no table 'leads' among {', '.join(source.tables) or 'none'}",
+            found=f"no table 'leads' among {', '.join(sorted(names)) or 'none'}",
             expected="a table of leads, which every other table refers to",
             fix="add leads to [source.tables] in kizashi.toml",
         )
@@ -98,7 +109,9 @@ def _check_inputs(source: Source, config: WorkspaceConfig, now: datetime, id_key
         )
 
 
-def _take_in(backend: ibis.BaseBackend, source: Source, staging: Staging, progress: Progress) -> Tables:
+def _take_in(
+    backend: ibis.BaseBackend, source: Source, told: Mapping[str, pa.Table], staging: Staging, progress: Progress
+) -> Tables:
     connection, config = staging.connection, staging.config
     connection.execute("SET TimeZone = 'UTC'")
     # With several threads sums of floats come in any order, and two runs on the same data would differ in the last bit.
@@ -108,10 +121,11 @@ def _take_in(backend: ibis.BaseBackend, source: Source, staging: Staging, progre
     )
     counts: dict[str, TableCount] = {}
     for name in (*_FIRST, *(name for name in TABLES if name not in _FIRST)):
-        if name not in source.tables:
+        if name not in source.tables and name not in told:
             continue
         with progress.step(f"Reading {name}") as step:
-            counts[name] = _take_table(staging, TABLES[name], source.read(name))
+            raw = source.read(name) if name in source.tables else told[name].slice(0, 0).drop_columns(["arrived_us"])
+            counts[name] = _take_table(staging, TABLES[name], raw, told.get(name))
             step.note(_count_words(counts[name]))
     if counts["leads"].kept == 0:
         raise TableError(
@@ -148,7 +162,7 @@ def _why_none(connection: duckdb.DuckDBPyConnection, count: TableCount) -> str:
     return f"{count.read:,} read" + (f", most often: {rows[0][0]}" if rows else "")
 
 
-def _take_table(staging: Staging, schema: TableSchema, raw: pa.Table) -> TableCount:
+def _take_table(staging: Staging, schema: TableSchema, raw: pa.Table, told: pa.Table | None) -> TableCount:
     connection = staging.connection
     raw = raw.rename_columns(_column_names(schema, raw.column_names))
     connection.register("raw", raw)
@@ -157,11 +171,25 @@ def _take_table(staging: Staging, schema: TableSchema, raw: pa.Table) -> TableCo
     connection.execute("SET TimeZone = 'UTC'")
     connection.unregister("raw")
     check_ids(staging, schema)
+    if told is not None:
+        _add_told(staging, told)
     identical = mark_bad_rows(staging, schema)
     quarantined = count_of(connection, "SELECT count(*) FROM staged WHERE reason_ IS NOT NULL")
     _keep(staging, schema)
     connection.execute("DROP TABLE staged")
-    return TableCount(raw.num_rows, raw.num_rows - identical - quarantined, identical, quarantined)
+    read = raw.num_rows + (0 if told is None else told.num_rows)
+    return TableCount(read, read - identical - quarantined, identical, quarantined)
+
+
+def _add_told(staging: Staging, told: pa.Table) -> None:
+    """Put what was told behind the source's rows; it has the contract's types, and its ids are hashed already."""
+    connection = staging.connection
+    connection.register("told", told)
+    connection.execute(
+        "INSERT INTO staged BY NAME "
+        "SELECT (SELECT count(*) FROM staged) + row_number() OVER () AS row_number_, * FROM told"
+    )
+    connection.unregister("told")
 
 
 def _column_names(schema: TableSchema, found: Sequence[str]) -> list[str]:
@@ -205,7 +233,7 @@ def _staged_sql(staging: Staging, schema: TableSchema, found: Sequence[str]) -> 
         fields += [quote(name) for name in found if name not in schema.column_names]
     return (
         f"SELECT row_number() OVER () AS row_number_, {', '.join(fields)}, "
-        f"{_reason_sql(schema, parsed)} AS reason_ FROM raw"
+        f"{_reason_sql(schema, parsed)} AS reason_, CAST(NULL AS BIGINT) AS arrived_us FROM raw"
     )
 
 

@@ -11,7 +11,7 @@ then; a merge or a change of an attribute iff it was recorded by then. Everythin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import ibis
@@ -24,6 +24,7 @@ __all__ = [
     "account_leads_known",
     "account_members_known",
     "attributes_known",
+    "follow_merges",
     "from_micros",
     "members_known",
     "merge_paths",
@@ -68,6 +69,29 @@ def merge_paths(tables: Tables) -> pa.Table:
         rows = tables.table("lead_merges").to_pyarrow().to_pylist()
         for row in rows:
             links.setdefault(row["from_lead_id"], []).append((row["into_lead_id"], row["recorded_us"]))
+    columns = [list(column) for column in zip(*follow_merges(links), strict=True)] or [[], [], []]
+    return pa.table(
+        {
+            "from_lead_id": pa.array(columns[0], pa.string()),
+            "into_lead_id": pa.array(columns[1], pa.string()),
+            "merged_us": pa.array(columns[2], pa.int64()),
+        }
+    )
+
+
+def follow_merges(links: Mapping[str, Sequence[tuple[str, int]]]) -> list[tuple[str, str, int]]:
+    """Follow chains of merges to every lead that they reach: from, into, and when the whole chain was known.
+
+    Parameters
+    ----------
+    links
+        By the lead that was merged away: which it went into, and when that was recorded, microseconds since 1970 UTC.
+
+    Examples
+    --------
+    >>> sorted(follow_merges({"A": [("B", 5)], "B": [("C", 3)]}))
+    [('A', 'B', 5), ('A', 'C', 5), ('B', 'C', 3)]
+    """
     paths: dict[tuple[str, str], int] = {}
     for start in links:
         waiting = list(links[start])
@@ -77,18 +101,7 @@ def merge_paths(tables: Tables) -> pa.Table:
                 continue
             paths[start, into] = known
             waiting += [(further, max(known, later)) for further, later in links.get(into, [])]
-    columns = [list(column) for column in zip(*((a, b, t) for (a, b), t in paths.items()), strict=True)] or [
-        [],
-        [],
-        [],
-    ]
-    return pa.table(
-        {
-            "from_lead_id": pa.array(columns[0], pa.string()),
-            "into_lead_id": pa.array(columns[1], pa.string()),
-            "merged_us": pa.array(columns[2], pa.int64()),
-        }
-    )
+    return [(start, into, known) for (start, into), known in paths.items()]
 
 
 def members_known(tables: Tables, moments: ir.Table) -> ir.Table:

@@ -190,6 +190,7 @@ def _convert(staging: Staging, column: str, day: str) -> None:
 
 def _mark_duplicates(connection: duckdb.DuckDBPyConnection, schema: TableSchema) -> int:
     key = ", ".join(quote(name) for name in schema.key)
+    again = _delete_told_again(connection, key)
     connection.execute(
         "CREATE TEMP TABLE later AS SELECT row_number_ FROM staged WHERE reason_ IS NULL "
         f"QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY row_number_) > 1"
@@ -197,7 +198,7 @@ def _mark_duplicates(connection: duckdb.DuckDBPyConnection, schema: TableSchema)
     identical = 0
     if count_of(connection, "SELECT count(*) FROM later"):
         described = connection.execute("DESCRIBE staged").fetchall()
-        own = ("row_number_", "reason_")
+        own = ("row_number_", "reason_", "arrived_us")
         everything = ", ".join(quote(row[0]) for row in described if row[0] not in own)
         connection.execute(
             "CREATE TEMP TABLE copies AS SELECT row_number_ FROM staged WHERE reason_ IS NULL "
@@ -211,4 +212,16 @@ def _mark_duplicates(connection: duckdb.DuckDBPyConnection, schema: TableSchema)
         )
         connection.execute("DROP TABLE copies")
     connection.execute("DROP TABLE later")
-    return identical
+    return identical + again
+
+
+def _delete_told_again(connection: duckdb.DuckDBPyConnection, key: str) -> int:
+    """Delete rows that were told to the service and that the source has under the same key, whose row counts."""
+    told = count_of(connection, "SELECT count(*) FROM staged WHERE arrived_us IS NOT NULL")
+    if not told:
+        return 0
+    connection.execute(
+        f"DELETE FROM staged WHERE arrived_us IS NOT NULL AND ({key}) IN "
+        f"(SELECT ({key}) FROM staged WHERE arrived_us IS NULL AND reason_ IS NULL)"
+    )
+    return told - count_of(connection, "SELECT count(*) FROM staged WHERE arrived_us IS NOT NULL")

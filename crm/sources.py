@@ -22,6 +22,7 @@ import sqlglot
 from sqlglot import exp
 
 from crm.config import Workspace, mask_secrets
+from crm.config_sections import STATE_URL
 from crm.errors import SourceError
 from crm.folder import check_one_select, more_than_a_select, open_folder
 from crm.tables import TABLES
@@ -58,7 +59,8 @@ class Source(Protocol):
 def open_source(workspace: Workspace) -> Generator[Source]:
     """Open the source that ``[source] url`` names, and close it afterwards.
 
-    ``dir:FOLDER`` (relative to the workspace), ``demo://`` or any URL of Ibis.
+    ``dir:FOLDER`` (relative to the workspace), ``demo://``, ``state:`` (nothing but what is told to the service) or any
+    URL of Ibis.
 
     Raises
     ------
@@ -71,6 +73,8 @@ def open_source(workspace: Workspace) -> Generator[Source]:
 
         tables = simulate(parse_demo_url(config.url))
         yield _DemoSource(tables)
+    elif config.url == STATE_URL:
+        yield _NoSource()
     elif config.url.startswith("dir:"):
         with open_folder(workspace.folder / config.url.removeprefix("dir:").removeprefix("//")) as folder:
             yield _SqlSource(config.tables, folder.run, workspace.secrets)
@@ -101,6 +105,16 @@ class _DemoSource:
 
     def read(self, table: str) -> pa.Table:
         return self._tables[table]
+
+
+class _NoSource:
+    """A source without tables: everything is posted or pulled."""
+
+    tables = ()
+    known_at_creation = ()
+
+    def read(self, table: str) -> pa.Table:
+        raise KeyError(table)
 
 
 class _SqlSource:

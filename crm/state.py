@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from crm.config import Workspace, mask_secrets
 from crm.errors import StateError
 
-__all__ = ["State", "open_state", "state_secret"]
+__all__ = ["State", "has_state", "open_state", "state_secret"]
 
 BUSY_MS = 30_000
 SECRET_VARIABLE = "KIZASHI_SECRET"  # noqa: S105 - the name of a variable
@@ -74,6 +74,11 @@ def _committing(connection: sa.Connection) -> Generator[None]:
         connection.rollback()
         raise
     connection.commit()
+
+
+def has_state(workspace: Workspace) -> bool:
+    """Tell whether a workspace has a state; opening one that it has not would make it."""
+    return workspace.config.serve.state_url is not None or workspace.state_path.is_file()
 
 
 def open_state(workspace: Workspace) -> State:

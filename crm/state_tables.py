@@ -32,6 +32,7 @@ __all__ = [
     "TOLD",
     "TOLD_QUARANTINE",
     "TOMBSTONES",
+    "contract_table",
     "micros_name",
 ]
 
@@ -61,7 +62,8 @@ def _number_of_row() -> Column[int]:
     return Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True)
 
 
-def _told(schema: TableSchema) -> Table:
+def contract_table(schema: TableSchema, metadata: MetaData) -> Table:
+    """Return a table of the contract as a database table."""
     columns: list[Any] = []
     for column in schema.columns:
         is_time = column.type == "time"
@@ -80,12 +82,12 @@ def _told(schema: TableSchema) -> Table:
         columns.append(Index(f"ix_{schema.name}_account_id", "account_id"))
     if schema.name == "lead_merges":
         columns.append(Index("ix_lead_merges_into_lead_id", "into_lead_id"))
-    return Table(schema.name, METADATA, *columns, sqlite_with_rowid=True)
+    return Table(schema.name, metadata, *columns)
 
 
 TOLD: Mapping[str, Table] = MappingProxyType(
     {
-        name: _told(TABLES[name])
+        name: contract_table(TABLES[name], METADATA)
         for name in ("leads", "lead_changes", "lead_merges", "touches", "stages", "opportunities", "hand_offs")
     }
 )
@@ -193,6 +195,7 @@ OUTBOX = Table(
     Column("tries", Integer, nullable=False),
     Column("next_try_us", BigInteger, nullable=False),
     Column("last_error", Text),
+    Index("ix_outbox_due", "crm", "next_try_us"),
 )
 """Scores that a CRM does not have yet, written in the transaction of the ledger's row."""
 

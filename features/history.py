@@ -5,23 +5,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
-import ibis.expr.types as ir
-
+from crm.attribute_text import attribute_value
 from crm.errors import TableError
-from crm.known import merge_paths, typed_change
+from crm.known import merge_paths
 from crm.store import Tables
 from features.known import NEVER_US, Arrivals, Change, KnownLead
 
-__all__ = ["known_lead", "known_leads"]
+__all__ = ["AttributeKind", "LeadRows", "TableRows", "known_lead", "known_leads", "leads_of_rows"]
 
 Value = str | float | bool | None
 Row = dict[str, Any]
 Since = dict[str, int]
 """Microseconds since 1970 UTC by lead."""
 ALWAYS_US = -NEVER_US
+AttributeKind = Literal["number", "text", "boolean"]
+
+
+class LeadRows(Protocol):
+    """Where rows of leads lie: tables in memory, or what the service holds."""
+
+    def rows(self, name: str, column: str, wanted: Collection[str]) -> list[Row]:
+        """Return the rows of a table of the contract whose ``column`` is one of ``wanted``; none without the table.
+
+        Times are microseconds since 1970 UTC under ``*_us``; rows of ``leads`` have ``attributes``, their values at
+        creation by name; rows of ``lead_changes`` come in order of recording.
+        """
+        ...
+
+    def merges(self) -> Sequence[tuple[str, str, int]]:
+        """Return every merge, chains followed: from, into, and when it was known, microseconds since 1970 UTC."""
+        ...
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """Rows of the tables that a command has taken in."""
+
+    tables: Tables
+
+    def rows(self, name: str, column: str, wanted: Collection[str]) -> list[Row]:
+        """Return rows as :class:`LeadRows` has them."""
+        if not wanted or not self.tables.has(name):
+            return []
+        table = self.tables.table(name)
+        found = table.filter(table[column].isin(sorted(wanted)))
+        if name == "lead_changes":
+            found = found.order_by("recorded_us")
+        rows: list[Row] = found.to_pyarrow().to_pylist()
+        if name == "leads":
+            creation = [a.name for a in self.tables.used_attributes if a.known_at_creation]
+            rows = [{**row, "attributes": {name: row[name] for name in creation}} for row in rows]
+        return rows
+
+    def merges(self) -> Sequence[tuple[str, str, int]]:
+        """Return merges as :class:`LeadRows` has them."""
+        rows = merge_paths(self.tables).to_pylist()
+        return [(row["from_lead_id"], row["into_lead_id"], row["merged_us"]) for row in rows]
 
 
 def known_lead(tables: Tables, lead_id: str) -> KnownLead:
@@ -31,9 +74,6 @@ def known_lead(tables: Tables, lead_id: str) -> KnownLead:
 
 def known_leads(tables: Tables, lead_ids: Collection[str]) -> dict[str, KnownLead]:
     """Gather everything that the features of these leads may ever read, each with the moments between which it counts.
-
-    A touch of a merged lead counts from the merge on. A touch of the account's other lead counts from that lead's
-    creation on, and no longer once that lead was merged into this one, of which it is then a touch of its own.
 
     Parameters
     ----------
@@ -52,7 +92,8 @@ def known_leads(tables: Tables, lead_ids: Collection[str]) -> dict[str, KnownLea
     TableError
         When ``leads`` has no such row.
     """
-    found = _by(_rows_of(tables, "leads", "lead_id", lead_ids), "lead_id")
+    kinds = {attribute.name: attribute.type for attribute in tables.used_attributes}
+    found = leads_of_rows(TableRows(tables), lead_ids, kinds)
     for lead_id in lead_ids:
         if lead_id not in found:
             raise TableError(
@@ -60,10 +101,36 @@ def known_leads(tables: Tables, lead_ids: Collection[str]) -> dict[str, KnownLea
                 expected="an id that the table has",
                 fix="check the id; a lead that was merged away may be known by the id of the lead it went into",
             )
-    leads = {lead_id: found[lead_id][0] for lead_id in lead_ids}
+    return found
+
+
+def leads_of_rows(
+    source: LeadRows, lead_ids: Collection[str], kinds: Mapping[str, AttributeKind]
+) -> dict[str, KnownLead]:
+    """Gather everything that the features of these leads may ever read, each with the moments between which it counts.
+
+    A touch of a merged lead counts from the merge on. A touch of the account's other lead counts from that lead's
+    creation on, and no longer once that lead was merged into this one, of which it is then a touch of its own.
+
+    Parameters
+    ----------
+    source
+        Where the rows lie.
+    lead_ids
+        Which leads.
+    kinds
+        Attributes that are read, with their types.
+
+    Returns
+    -------
+    dict
+        A lead for each id that ``leads`` has.
+    """
+    found = _by(source.rows("leads", "lead_id", lead_ids), "lead_id")
+    leads = {lead_id: found[lead_id][0] for lead_id in lead_ids if lead_id in found}
     owned = {lead["account_id"] for lead in leads.values()} - {None}
-    accounts = _by(_rows_of(tables, "leads", "account_id", owned), "account_id")
-    merges = _Merges(tables)
+    accounts = _by(source.rows("leads", "account_id", owned), "account_id")
+    merges = _Merges(source.merges())
     scopes = {
         lead_id: _Scope(
             merges, lead_id, {row["lead_id"]: row["created_us"] for row in accounts.get(lead["account_id"], ())}
@@ -71,16 +138,14 @@ def known_leads(tables: Tables, lead_ids: Collection[str]) -> dict[str, KnownLea
         for lead_id, lead in leads.items()
     }
     everyone = {member for scope in scopes.values() for member in (*scope.own, *scope.others)}
-    touches = _by(
-        (row for row in _rows_of(tables, "touches", "lead_id", everyone) if row["actor"] == "lead"), "lead_id"
-    )
-    stages = _by(_rows_of(tables, "stages", "lead_id", lead_ids), "lead_id")
-    changes = _by(_typed_changes(tables, lead_ids), "lead_id")
+    touches = _by((row for row in source.rows("touches", "lead_id", everyone) if row["actor"] == "lead"), "lead_id")
+    stages = _by(source.rows("stages", "lead_id", leads), "lead_id")
+    changes = _by(source.rows("lead_changes", "lead_id", leads), "lead_id")
     return {
         lead_id: KnownLead(
             created_us=int(lead["created_us"]),
-            attributes=_attributes(tables, lead),
-            changes=_changes(tables, changes.get(lead_id, [])),
+            attributes={name: lead["attributes"].get(name) for name in kinds},
+            changes=_changes(kinds, changes.get(lead_id, [])),
             touches=_arrivals(touches, scopes[lead_id].own, {}),
             account_touches=_arrivals(touches, scopes[lead_id].others, scopes[lead_id].own),
             account_leads_us=tuple(since for since, _ in scopes[lead_id].spans),
@@ -93,13 +158,12 @@ def known_leads(tables: Tables, lead_ids: Collection[str]) -> dict[str, KnownLea
 
 
 class _Merges:
-    """Merges of a workspace, chains followed, by the lead that was merged away and by the one it went into."""
+    """Merges by the lead that was merged away and by the one it went into."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, merges: Iterable[tuple[str, str, int]]) -> None:
         self.into: dict[str, Since] = {}
         self.out_of: dict[str, Since] = {}
-        for row in merge_paths(tables).to_pylist():
-            start, end, moment = row["from_lead_id"], row["into_lead_id"], row["merged_us"]
+        for start, end, moment in merges:
             self.into.setdefault(end, {})[start] = moment
             self.out_of.setdefault(start, {})[end] = moment
 
@@ -138,18 +202,6 @@ class _Scope:
                 yield created, min(gone)
 
 
-def _rows_of(tables: Tables, name: str, column: str, wanted: Collection[str]) -> list[Row]:
-    """Return the rows of a table whose ``column`` is one of ``wanted``; none when the workspace has no such table."""
-    if not wanted or not tables.has(name):
-        return []
-    table = tables.table(name)
-    return _rows(table.filter(table[column].isin(sorted(wanted))))
-
-
-def _rows(table: ir.Table) -> list[Row]:
-    return table.to_pyarrow().to_pylist()
-
-
 def _by(rows: Iterable[Row], column: str) -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = {}
     for row in rows:
@@ -175,30 +227,9 @@ def _entries(stages: Iterable[Row], stage: str) -> Arrivals:
     return Arrivals.of([row["entered_us"] for row in rows], [row["recorded_us"] for row in rows])
 
 
-def _attributes(tables: Tables, lead: Row) -> Mapping[str, Value]:
-    """Return the values at creation; missing for attributes that are known by their changes alone."""
+def _changes(kinds: Mapping[str, AttributeKind], rows: Iterable[Row]) -> Mapping[str, tuple[Change, ...]]:
     return {
-        attribute.name: lead.get(attribute.name) if attribute.known_at_creation else None
-        for attribute in tables.used_attributes
-    }
-
-
-def _typed_changes(tables: Tables, lead_ids: Collection[str]) -> list[Row]:
-    """Return the leads' changes in order of recording, the value as each of the types that an attribute may have."""
-    if not tables.has("lead_changes"):
-        return []
-    changes = tables.table("lead_changes")
-    types = {kind: typed_change(changes["value"], kind) for kind in ("text", "number", "boolean")}
-    changes = changes.select("lead_id", "field", "recorded_us", **types)
-    return _rows(changes.filter(changes["lead_id"].isin(sorted(lead_ids))).order_by("recorded_us"))
-
-
-def _changes(tables: Tables, rows: Iterable[Row]) -> Mapping[str, tuple[Change, ...]]:
-    by_field = _by(rows, "field")
-    return {
-        attribute.name: tuple(
-            Change(row["recorded_us"], row[attribute.type]) for row in by_field.get(attribute.name, ())
-        )
-        for attribute in tables.used_attributes
-        if attribute.has_history
+        name: tuple(Change(row["recorded_us"], attribute_value(row["value"], kinds[name])) for row in changes)
+        for name, changes in _by(rows, "field").items()
+        if name in kinds
     }

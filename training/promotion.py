@@ -16,6 +16,7 @@ from crm.config import Workspace
 from crm.known import to_micros
 from crm.progress import Progress
 from crm.store import Tables
+from crm.workspace_tables import open_tables
 from models.champions import Promotion, promote_version
 from models.gate import alone, decide_next, leak_condition, own_condition
 from models.registry import (
@@ -33,7 +34,6 @@ from models.unseen import UNSEEN_FOLDER, read_unseen, row_key
 from models.verdict import Condition, Verdict
 from training.gate_record import GATE_TAG, LEAKS_TAG, RECIPE_TAG
 from training.migration import Migration, migrate, write_migration
-from training.train import open_tables
 from training.unseen import issued_rows, known_by, pair_rows
 
 __all__ = ["Asked", "ask_gate", "carry_out"]

@@ -14,6 +14,7 @@ from crm.config import Workspace
 from crm.progress import Progress
 from crm.scores import read_scores
 from crm.store import Tables
+from crm.workspace_tables import open_tables
 from features.build import build_features
 from models.exact_points import ExactPoints, PointsRow, exact_points
 from models.intervals import Interval
@@ -24,7 +25,6 @@ from training.prepare import TrainingData, prepare
 from training.scorecard import MIN_OUTCOMES_FOR_INTEGERS, CardFit, card_rows, fit_scorecard
 from training.scorecard_agreement import Agreement, compare, served_out_of_fold
 from training.scorecard_line import LeadsAtRisk, set_cutoffs
-from training.train import open_tables
 
 __all__ = ["MadeScorecard", "make_scorecard", "table_facts"]
 

@@ -4,7 +4,6 @@
 # pyright: reportUnknownParameterType=false
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,14 +13,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from crm.config import Workspace
-from crm.intake import take_in
 from crm.progress import Progress
 from crm.scores import append_scores
-from crm.sources import open_source
-from crm.store import Tables
+from crm.workspace_tables import open_tables
 from models.bundle import Bundle
 from models.gain_file import write_gain_moments
 from models.gate import decide_first
@@ -44,7 +40,7 @@ from training.tracking import log_run
 from training.unseen import unseen_probabilities
 from training.versions import library_versions
 
-__all__ = ["TrainResult", "open_tables", "train"]
+__all__ = ["TrainResult", "train"]
 
 
 @dataclass(frozen=True)
@@ -119,15 +115,6 @@ class TrainResult:
 
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
-
-
-def open_tables(workspace: Workspace, now: datetime, progress: Progress) -> Tables:
-    """Take in the tables of a workspace, and write what went to quarantine beside it."""
-    with open_source(workspace) as source:
-        tables = take_in(source, workspace.config, now=now, progress=progress, id_key=os.environ.get("KIZASHI_ID_KEY"))
-    workspace.tables_folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(tables.quarantine(), workspace.tables_folder / "quarantine.parquet")
-    return tables
 
 
 def train(workspace: Workspace, *, as_of: datetime | None, now: datetime, progress: Progress) -> TrainResult:

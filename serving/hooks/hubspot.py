@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from crm.attribute_text import attribute_text
 from crm.config_crm import CrmConfig
 from crm.hook_events import HookAnswer
 from crm.personal import looks_personal, personal_name_reason
@@ -29,8 +30,9 @@ __all__ = [
 MAX_EVENTS = 100
 """HubSpot puts at most so many events into one request."""
 OWN_PROPERTIES = ("ml_", "kizashi_")
-"""What properties that we write begin with; changes of them are our own echo."""
-_CONTACT = ("contact", "0-1")
+"""What properties that we write begin with, besides those that are named; changes of them are our own echo."""
+_KINDS: Mapping[str, tuple[str, str]] = {"contacts": ("contact", "0-1"), "leads": ("lead", "0-136")}
+"""Names of a kind of record in events: of its own, and among all kinds."""
 _REREAD = ("creation", "deletion", "restore", "associationChange")
 _IDS = ("objectId", "hs_object_id", "vid", "canonical-vid")
 _CREATED = "createdate"
@@ -74,7 +76,7 @@ def event_key(event: Mapping[str, Any]) -> str:
 def work_of_event(event: Mapping[str, Any], crm: CrmConfig) -> Work:
     """Return what has to be done about one event of a subscription.
 
-    Only contacts are leads. Changes of our own properties are left alone, and so are values that say who somebody is.
+    Only records of the kind that leads are count. Changes of our own properties are left alone, and so are values that say who somebody is.
 
     Parameters
     ----------
@@ -84,7 +86,8 @@ def work_of_event(event: Mapping[str, Any], crm: CrmConfig) -> Work:
         Its section of the workspace file.
     """
     kind, _, what = str(event["subscriptionType"]).partition(".")
-    if kind not in _CONTACT and not (kind == "object" and event.get("objectTypeId") in _CONTACT):
+    name, number = _KINDS.get(crm.object or "contacts", ("contact", "0-1"))
+    if kind != name and not (kind == "object" and event.get("objectTypeId") == number):
         return Work()
     lead_id, moment = str(event["objectId"]), EPOCH + timedelta(milliseconds=event["occurredAt"])
     if what == "propertyChange":
@@ -213,23 +216,17 @@ def _change(lead_id: str, name: str, value: Any, moment: datetime, crm: CrmConfi
     field = _attribute(name, value, crm)
     if field is None or isinstance(value, dict | list):
         return None
-    return {"lead_id": lead_id, "field": field, "value": _as_text(value), "recorded_at": moment}
+    return {"lead_id": lead_id, "field": field, "value": attribute_text(value), "recorded_at": moment}
 
 
 def _attribute(name: str, value: Any, crm: CrmConfig) -> str | None:
     """Return the attribute that a property is kept as; None for one that is not kept."""
-    if name.startswith(OWN_PROPERTIES):
+    if name.startswith(OWN_PROPERTIES) or name in crm.written.values():
         return None
     if crm.hook_fields:
         return crm.hook_fields.get(name)
     is_personal = personal_name_reason(name) is not None or (isinstance(value, str) and looks_personal([value]))
     return None if is_personal else name
-
-
-def _as_text(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return str(int(value))  # a number wherever it is read
-    return None if value is None or value == "" else str(value)  # HubSpot empties a property with an empty text
 
 
 def _merged_into(event: Mapping[str, Any]) -> str:

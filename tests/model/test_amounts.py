@@ -8,12 +8,12 @@ import pytest
 from crm.config import SourceConfig, WorkspaceConfig, load_workspace
 from crm.progress import Silent
 from crm.simulator_difficulty import DIFFICULTY
+from crm.workspace_tables import open_tables
 from models.intervals import jeffreys
 from tests.model.conftest import DEMO, NOW
 from training.judge import judge_amount
 from training.learn import amount_of, priced_wins
 from training.prepare import TrainingData, prepare
-from training.train import open_tables
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ import pytest
 
 from crm.progress import Silent
 from crm.store import Tables
+from crm.workspace_tables import open_tables
 from tests.model.conftest import NOW, Trained
 from training import gain
 from training.gain import replay_unseen
 from training.learn import Learned, learn
 from training.replay import draw_line, replay_weeks
-from training.train import open_tables
 
 DAY_US = 86_400_000_000
 pytestmark = pytest.mark.slow

@@ -15,11 +15,11 @@ from crm.simulator_columns import micros
 from crm.simulator_follow_up_truth import follow_up_truth
 from crm.simulator_truth import p_won_of_plan
 from crm.simulator_world import World, draw_world
+from crm.workspace_tables import open_tables
 from features.build import build_features
 from models.scoring import probabilities, worth_of
 from tests.model.conftest import NOW, Trained
 from training.follow_up import learn_follow_up
-from training.train import open_tables
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ import pytest
 from crm.errors import BundleError, RegistryError
 from crm.known import from_micros, to_micros
 from crm.progress import Silent
+from crm.workspace_tables import open_tables
 from features.known import DAY_US
 from models import registry
 from models.bundle import file_hashes
@@ -32,7 +33,6 @@ from tests.model.conftest import KEY, Copy, Trained
 from training.migration import migrate
 from training.prepare import settle_observation
 from training.promotion import Asked, ask_gate, carry_out
-from training.train import open_tables
 from training.unseen import issued_rows
 
 NOW = datetime(2026, 9, 2, tzinfo=UTC)

@@ -13,6 +13,7 @@ from crm.config import load_workspace
 from crm.known import to_micros
 from crm.outcomes import leads_at_risk
 from crm.progress import Silent
+from crm.workspace_tables import open_tables
 from features.build import build_features
 from models.exact_points import ExactPoints
 from models.registry import load_model
@@ -22,7 +23,6 @@ from tests.histories import moments_of
 from tests.model.conftest import KEY, NOW, Trained, train_in
 from training.scorecard_files import write_scorecard
 from training.scorecard_run import MadeScorecard, make_scorecard
-from training.train import open_tables
 
 WORKSPACE = """
 [source]

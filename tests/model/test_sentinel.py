@@ -222,8 +222,8 @@ def test_scores_that_do_not_come_out_again_are_found(copy: Copy) -> None:
     """Touches that are added later with an early recording time change what was issued."""
     from cli.batch import score_leads  # tests of training may call what sits above it
     from crm.outcomes import leads_at_risk
+    from crm.workspace_tables import open_tables
     from models.registry import load_model
-    from training.train import open_tables
 
     workspace = copy.workspace
     moment = pd.Timestamp("2026-06-30", tz="UTC").to_pydatetime()

@@ -100,8 +100,8 @@ class TestProblems:
     def test_a_key_far_from_every_other_lists_them(self, tmp_path: Path) -> None:
         (found,) = problems(tmp_path, SOURCE + "[serve]\nxyzzy = 1\n")
         assert (
-            found
-            == "line 6, serve.xyzzy: unknown key; expected one of port, max_body_bytes, max_batch, state_url, durability, public_url, rescore_at"
+            found == "line 6, serve.xyzzy: unknown key; expected one of port, max_body_bytes, "
+            "max_batch, state_url, durability, public_url, rescore_at"
         )
 
     @pytest.mark.parametrize("sql", ["DELETE FROM leads", "-- note\nUPDATE x SET a = 1", "/* x */ COPY a TO 'b'"])

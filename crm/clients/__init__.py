@@ -1,0 +1,1 @@
+"""Thin clients of CRMs: one module a CRM, over one way of calling."""

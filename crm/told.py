@@ -1,0 +1,410 @@
+"""Taking in rows that a CRM posts or that are pulled from one: checked, idempotent by key, appended.
+
+A row whose key is already there is a repetition; one with other content under the same key does not replace the first.
+A lead's attributes become rows of ``lead_changes``, known from when they were recorded. A row without ``recorded_at``
+is recorded when it arrives: before that nothing here knew of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from crm.attribute_text import attribute_text
+from crm.config import WorkspaceConfig
+from crm.known import to_micros
+from crm.parsing import BLANKS
+from crm.personal import hash_id, looks_personal
+from crm.state_tables import TOLD, TOLD_QUARANTINE, micros_name
+from crm.tables import TABLES, Column, TableSchema
+
+__all__ = ["Teller", "Told", "insert_new"]
+
+Row = dict[str, Any]
+DAY_US = 86_400_000_000
+ID_COLUMNS = ("lead_id", "account_id", "from_lead_id", "into_lead_id")
+LOOKED_UP = 400
+"""Keys in one query; SQLite takes a bounded number of values."""
+OWN = frozenset(("arrived_us", "origin"))
+_QUERY = re.compile(r"[?#].*\Z", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of rows that were told.
+
+    Parameters
+    ----------
+    stored, repeated
+        Rows that are new, and rows that were there already.
+    conflicting
+        Positions of rows whose key was there with other content, which stays.
+    quarantined
+        Positions of rows that cannot be used, with the reason.
+    erased
+        Positions of rows of leads that were erased; nothing of them was kept.
+    lead_ids
+        Leads of which something new is known, as they are held here.
+    """
+
+    stored: int = 0
+    repeated: int = 0
+    conflicting: tuple[int, ...] = ()
+    quarantined: tuple[tuple[int, str], ...] = ()
+    erased: tuple[int, ...] = ()
+    lead_ids: frozenset[str] = frozenset()
+
+
+def _nobody(lead_ids: Collection[str]) -> Collection[str]:
+    del lead_ids
+    return ()
+
+
+@dataclass
+class _Tally:
+    """What is found about rows while they are taken in."""
+
+    stored: int = 0
+    repeated: int = 0
+    conflicting: list[int] = field(default_factory=list)
+    quarantined: list[tuple[int, str]] = field(default_factory=list)
+    erased: list[int] = field(default_factory=list)
+    lead_ids: set[str] = field(default_factory=set)
+
+    def told(self) -> Told:
+        return Told(
+            self.stored,
+            self.repeated,
+            tuple(self.conflicting),
+            tuple(self.quarantined),
+            tuple(self.erased),
+            frozenset(self.lead_ids),
+        )
+
+
+@dataclass(frozen=True)
+class Teller:
+    """Takes rows in by the rules of one workspace.
+
+    Parameters
+    ----------
+    config
+        The workspace file.
+    id_key
+        Key for hashed ids, needed when ``hash_ids = true``.
+    erased
+        Tells which of some leads were erased.
+    """
+
+    config: WorkspaceConfig
+    id_key: str | None = None
+    erased: Callable[[Collection[str]], Collection[str]] = _nobody
+
+    def tell(
+        self, connection: sa.Connection, table: str, rows: Sequence[Mapping[str, Any]], origin: str, now_us: int
+    ) -> Told:
+        """Store rows of one table of the contract.
+
+        Parameters
+        ----------
+        connection
+            In a transaction; everything is stored with it, or nothing.
+        table
+            One of :data:`crm.state_tables.TOLD`.
+        rows
+            Columns of the contract; times as timezone-aware moments, or as microseconds under ``*_us``. Rows of
+            ``leads`` may have attributes besides.
+        origin
+            Which way they came: ``posted``, ``hubspot``, ...
+        now_us
+            The clock, microseconds since 1970 UTC.
+        """
+        schema, tally = TABLES[table], _Tally()
+        clean: list[tuple[int, Row]] = []
+        for number, raw in enumerate(rows):
+            row = self._typed(schema, raw, now_us)
+            reason = self._reason(schema, row, now_us)
+            if reason:
+                tally.quarantined.append((number, reason))
+                _quarantine(connection, schema, row, reason, (origin, now_us))
+            else:
+                clean.append((number, row))
+        clean = self._without_erased(clean, tally)
+        if table == "leads":
+            self._tell_leads(connection, clean, tally, (origin, now_us))
+        else:
+            _store(connection, schema, clean, tally, (origin, now_us))
+        return tally.told()
+
+    def held_id(self, lead_id: str) -> str:
+        """Return the id under which a lead is held: its hash where the workspace hashes ids."""
+        return hash_id(lead_id, self.id_key or "") if self.config.workspace.hash_ids else lead_id
+
+    def _typed(self, schema: TableSchema, raw: Mapping[str, Any], now_us: int) -> Row:
+        row: Row = {_held_name(column): _value(column, raw) for column in schema.columns}
+        for name in ID_COLUMNS:
+            if row.get(name) is not None:
+                row[name] = self.held_id(str(row[name]))
+        row["is_recorded_given"] = row.get("recorded_us") is not None
+        if "recorded_us" in row and row["recorded_us"] is None:
+            row["recorded_us"] = now_us
+        if schema.name == "touches" and not row["touch_id"]:
+            row["touch_id"] = _made_id(row)
+        if schema.open_columns:
+            declared = {*schema.column_names, *map(_held_name, schema.columns), *OWN}
+            row["attributes"] = {name: value for name, value in raw.items() if name not in declared}
+        return row
+
+    def _reason(self, schema: TableSchema, row: Row, now_us: int) -> str:
+        """Say why a row cannot be used; empty when it can."""
+        wrong = next(filter(None, (_wrong(column, row[_held_name(column)], now_us) for column in schema.columns)), "")
+        if wrong:
+            return wrong
+        if not self.config.workspace.hash_ids:
+            ids = [str(row[name]) for name in ID_COLUMNS if row.get(name) is not None]
+            if any("@" in one or one.startswith("+") for one in ids) and looks_personal(ids):
+                return "an id is personal data"
+        return _contradiction(schema, row)
+
+    def _without_erased(self, rows: list[tuple[int, Row]], tally: _Tally) -> list[tuple[int, Row]]:
+        names = ("lead_id", "from_lead_id", "into_lead_id")
+        gone = set(self.erased({str(row[name]) for _, row in rows for name in names if row.get(name)}))
+        if not gone:
+            return rows
+        kept: list[tuple[int, Row]] = []
+        for number, row in rows:
+            if any(row.get(name) in gone for name in names):
+                tally.erased.append(number)
+            else:
+                kept.append((number, row))
+        return kept
+
+    def _tell_leads(
+        self, connection: sa.Connection, rows: list[tuple[int, Row]], tally: _Tally, way: tuple[str, int]
+    ) -> None:
+        """Store leads, and what is new of their attributes as changes."""
+        leads = TOLD["leads"]
+        known = {
+            str(row["lead_id"]): dict(row)
+            for part in _parts([row["lead_id"] for _, row in rows])
+            for row in connection.execute(sa.select(leads).where(leads.c.lead_id.in_(part))).mappings()
+        }
+        new: dict[str, Row] = {}
+        changes: list[Row] = []
+        for number, row in rows:
+            lead_id = row["lead_id"]
+            changes += _as_changes(row)
+            before = new.get(lead_id) or known.get(lead_id)
+            if before is None:
+                new[lead_id] = {name: row[name] for name in _held_names(leads)}
+                tally.stored += 1
+            elif before["created_us"] != row["created_us"]:
+                tally.conflicting.append(number)
+            else:
+                tally.repeated += 1
+                _update_lead(connection, before, row, new)
+            tally.lead_ids.add(lead_id)
+        insert_new(connection, leads, [{**row, "origin": way[0], "arrived_us": way[1]} for row in new.values()])
+        _store_changes(connection, changes, way)
+
+
+def _update_lead(connection: sa.Connection, before: Row, row: Row, new: dict[str, Row]) -> None:
+    """Take over an account or a source that is told later: a CRM learns the company after the person."""
+    later = {"account_id": row["account_id"]} if row["account_id"] not in (None, before["account_id"]) else {}
+    if before["source"] is None and row["source"] is not None:
+        later["source"] = row["source"]
+    if not later:
+        return
+    if row["lead_id"] in new:
+        new[row["lead_id"]].update(later)
+    else:
+        leads = TOLD["leads"]
+        connection.execute(sa.update(leads).where(leads.c.lead_id == row["lead_id"]).values(**later))
+
+
+def _as_changes(row: Row) -> list[Row]:
+    return [
+        {
+            "lead_id": row["lead_id"],
+            "field": name,
+            "value": attribute_text(value),
+            "recorded_us": row["recorded_us"],
+            "changed_by_team": None,
+        }
+        for name, value in row["attributes"].items()
+    ]
+
+
+def _store_changes(connection: sa.Connection, changes: list[Row], way: tuple[str, int]) -> None:
+    """Store the changes that change something: the value before each is the newest recorded by then."""
+    table = TOLD["lead_changes"]
+    history: dict[tuple[str, str], list[tuple[int, str | None]]] = {}
+    for part in _parts(list({change["lead_id"] for change in changes})):
+        columns = (table.c.lead_id, table.c.field, table.c.recorded_us, table.c.value)
+        for lead_id, name, at, value in connection.execute(sa.select(*columns).where(table.c.lead_id.in_(part))):
+            history.setdefault((lead_id, name), []).append((at, value))
+    new: list[Row] = []
+    for change in changes:
+        past = history.setdefault((change["lead_id"], change["field"]), [])
+        before = max((one for one in past if one[0] <= change["recorded_us"]), default=(0, None))
+        if change["value"] != before[1] and before[0] != change["recorded_us"]:
+            past.append((change["recorded_us"], change["value"]))
+            new.append({**change, "origin": way[0], "arrived_us": way[1]})
+    insert_new(connection, table, new)
+
+
+def _store(
+    connection: sa.Connection,
+    schema: TableSchema,
+    rows: list[tuple[int, Row]],
+    tally: _Tally,
+    way: tuple[str, int],
+) -> None:
+    table = TOLD[schema.name]
+    names = _held_names(table)
+    keys = [column.name for column in table.primary_key]
+    if schema.versions:
+        _recorded_as_before(connection, table, keys[0], rows)
+    there = _there(connection, table, keys, names, [row for _, row in rows])
+    new: dict[tuple[Any, ...], Row] = {}
+    for number, row in rows:
+        content = {name: row[name] for name in names}
+        key = tuple(row[name] for name in keys)
+        before = new.get(key) or there.get(key)
+        if before is None:
+            new[key] = content
+            tally.stored += 1
+            tally.lead_ids.update(
+                str(row[name]) for name in ("lead_id", "from_lead_id", "into_lead_id") if row.get(name)
+            )
+        elif _is_same(before, content, is_recorded_given=row["is_recorded_given"]):
+            tally.repeated += 1
+        else:
+            tally.conflicting.append(number)
+    insert_new(connection, table, [{**row, "origin": way[0], "arrived_us": way[1]} for row in new.values()])
+
+
+def _is_same(before: Row, content: Row, *, is_recorded_given: bool) -> bool:
+    """Compare two rows of one key; of a row that does not say when it was recorded, the first arrival counts."""
+    ignored = () if is_recorded_given else ("recorded_us",)
+    return all(before[name] == value for name, value in content.items() if name not in ignored)
+
+
+def _recorded_as_before(connection: sa.Connection, table: sa.Table, key: str, rows: list[tuple[int, Row]]) -> None:
+    """Give a version that is told again, without saying when it was recorded, the moment of its first arrival."""
+    undated = [row for _, row in rows if not row["is_recorded_given"]]
+    newest: dict[str, Row] = {}
+    for part in _parts([row[key] for row in undated]):
+        found = connection.execute(sa.select(table).where(table.c[key].in_(part)).order_by(table.c.recorded_us))
+        newest |= {one[key]: dict(one) for one in found.mappings()}
+    for row in undated:
+        before = newest.get(row[key])
+        if before is not None and _is_same(
+            before, {n: row[n] for n in before if n not in OWN}, is_recorded_given=False
+        ):
+            row["recorded_us"] = before["recorded_us"]
+
+
+def _there(
+    connection: sa.Connection, table: sa.Table, keys: Sequence[str], names: Sequence[str], rows: Iterable[Row]
+) -> dict[tuple[Any, ...], Row]:
+    found: dict[tuple[Any, ...], Row] = {}
+    columns = [table.c[name] for name in names]
+    for part in _parts(list({row[keys[0]] for row in rows})):
+        # By the first column of the key, which every table has an index on.
+        for one in connection.execute(sa.select(*columns).where(table.c[keys[0]].in_(part))).mappings():
+            found[tuple(one[name] for name in keys)] = dict(one)
+    return found
+
+
+def insert_new(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
+    """Append rows; one whose key another process has just written is left out."""
+    if not rows:
+        return
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    connection.execute(dialect.insert(table).on_conflict_do_nothing(), list(rows))
+
+
+def _quarantine(connection: sa.Connection, schema: TableSchema, row: Row, reason: str, way: tuple[str, int]) -> None:
+    is_plain = reason != "an id is personal data"
+    content = {name: row.get(name) for name in map(_held_name, schema.columns)}
+    keys = [micros_name(name) if name.endswith("_at") else name for name in schema.key]
+    connection.execute(
+        sa.insert(TOLD_QUARANTINE),
+        {
+            "table": schema.name,
+            "key": "|".join(str(row.get(name) or "") for name in keys) if is_plain else None,
+            "reason": reason,
+            "content": json.dumps(content, ensure_ascii=False, default=str) if is_plain else None,
+            "origin": way[0],
+            "arrived_us": way[1],
+        },
+    )
+
+
+def _held_name(column: Column) -> str:
+    return micros_name(column.name) if column.type == "time" else column.name
+
+
+def _held_names(table: sa.Table) -> list[str]:
+    return [column.name for column in table.columns if column.name not in OWN]
+
+
+def _value(column: Column, raw: Mapping[str, Any]) -> Any:
+    """Return a value as the tables for training have it."""
+    value = raw.get(_held_name(column), raw.get(column.name))
+    if isinstance(value, datetime):
+        return to_micros(value)
+    if isinstance(value, str):
+        if column.name == "content_id":
+            value = _QUERY.sub("", value)
+        value = value.strip(BLANKS) or None
+    if isinstance(value, str) and column.choices:
+        return value.lower()
+    if isinstance(value, str) and column.name == "currency":
+        return value.upper()
+    return column.default if value is None and column.default else value
+
+
+def _wrong(column: Column, value: Any, now_us: int) -> str:
+    """Say what is wrong with a value by itself; empty when nothing is."""
+    if value is None:
+        return f"{column.name} is missing" if column.required else ""
+    if column.choices and value not in column.choices:
+        return f"{column.name} is none of {', '.join(column.choices)}"
+    if column.type == "time" and not 0 <= value <= now_us + DAY_US:
+        return f"{column.name} lies {'before 1970' if value < 0 else 'in the future'}"
+    return ""
+
+
+def _contradiction(schema: TableSchema, row: Row) -> str:
+    """Say which values of a row cannot be together; empty when all can."""
+    clock = micros_name(schema.clock) if schema.clock else None
+    if clock not in (None, "recorded_us") and row["recorded_us"] < row[clock] - DAY_US:
+        return f"recorded_at lies over a day before {schema.clock}"
+    if schema.name == "lead_merges" and row["from_lead_id"] == row["into_lead_id"]:
+        return "a lead cannot be merged into itself"
+    if schema.name == "opportunities" and row["lead_id"] is None and row["account_id"] is None:
+        return "neither lead_id nor account_id"
+    return ""
+
+
+def _made_id(row: Row) -> str:
+    """Return an id that follows from a touch's content, so that a touch that is told again is known again."""
+    names = ("lead_id", "happened_us", "kind", "actor", "content_id", "campaign_id", "channel", "value")
+    text = json.dumps([row.get(name) for name in names], ensure_ascii=False)
+    return "made-" + hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _parts(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    distinct = list(dict.fromkeys(values))
+    for start in range(0, len(distinct), LOOKED_UP):
+        yield distinct[start : start + LOOKED_UP]

@@ -1,0 +1,17 @@
+"""INSERT ... ON CONFLICT, which SQLite and PostgreSQL spell alike and SQLAlchemy offers for each of them."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+__all__ = ["Insert", "insert_into"]
+
+Insert: TypeAlias = postgresql.Insert | sqlite.Insert
+
+
+def insert_into(connection: sa.Connection, table: sa.Table) -> Insert:
+    """Return an INSERT of the connection's own database, with ``on_conflict_do_update`` and ``excluded``."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)

@@ -1,0 +1,60 @@
+"""The tables of a workspace: what its source has, and what was told to the service."""
+
+# pyarrow publishes no types.
+# pyright: reportUnknownParameterType=false
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from crm.config import Workspace
+from crm.intake import take_in
+from crm.progress import Progress
+from crm.sources import open_source
+from crm.state import has_state, open_state
+from crm.store import Tables
+from crm.told_tables import told_tables
+
+__all__ = ["open_tables"]
+
+
+def open_tables(workspace: Workspace, now: datetime, progress: Progress) -> Tables:
+    """Take in the tables of a workspace, and write what went to quarantine beside it.
+
+    Parameters
+    ----------
+    workspace
+        Its source, and its state where the service was told anything.
+    now
+        The clock. Timezone-aware.
+    progress
+        Where to report each table.
+    """
+    told = _told(workspace)
+    with open_source(workspace) as source:
+        tables = take_in(
+            source,
+            workspace.config,
+            now=now,
+            progress=progress,
+            id_key=os.environ.get("KIZASHI_ID_KEY"),
+            told=told,
+        )
+    workspace.tables_folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(tables.quarantine(), workspace.tables_folder / "quarantine.parquet")
+    return tables
+
+
+def _told(workspace: Workspace) -> Mapping[str, pa.Table]:
+    if not has_state(workspace):
+        return {}
+    state = open_state(workspace)
+    try:
+        return told_tables(state)
+    finally:
+        state.close()
