@@ -76,7 +76,8 @@ def event_key(event: Mapping[str, Any]) -> str:
 def work_of_event(event: Mapping[str, Any], crm: CrmConfig) -> Work:
     """Return what has to be done about one event of a subscription.
 
-    Only records of the kind that leads are count. Changes of our own properties are left alone, and so are values that say who somebody is.
+    Only records of the kind that leads are count. Changes of our own properties are left alone, and so are values that
+    say who somebody is.
 
     Parameters
     ----------
