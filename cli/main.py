@@ -7,6 +7,7 @@ from importlib.metadata import version
 import click
 
 from cli.backtest_command import backtest
+from cli.keys_command import keys
 from cli.line_command import line
 from cli.promotion_commands import promote, retrain, rollback
 from cli.push_command import push
@@ -41,6 +42,7 @@ for command in (
     scorecard,
     push,
     serve,
+    keys,
     ui,
 ):
     main.add_command(command)

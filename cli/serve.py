@@ -36,12 +36,13 @@ def serve(workspace: Workspace, *, host: str, port: int, environ: Mapping[str, s
     Raises
     ------
     KizashiError
-        When the key is missing, there is no champion, or the address is taken.
+        When nobody may ask, there is no champion, or the address is taken.
     """
     digest = key_digest(environ)
     from serving.runtime import Settings  # loads the scoring code, which takes a second
     from serving.server import run_server
 
+    key = f"${KEY_VARIABLE}" if digest else "KEY"
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     def say_how() -> None:
@@ -52,11 +53,11 @@ def serve(workspace: Workspace, *, host: str, port: int, environ: Mapping[str, s
             )
         click.echo(
             f"Ready. Try: curl -sS {url}/v1/score -H 'Content-Type: application/json' "
-            f"-H \"Authorization: Bearer ${KEY_VARIABLE}\" -d '{_EXAMPLE}'"
+            f"-H \"Authorization: Bearer {key}\" -d '{_EXAMPLE}'"
         )
 
     try:
-        run_server(Settings(workspace, digest), environ[KEY_VARIABLE], host=host, port=port, when_ready=say_how)
+        run_server(Settings(workspace, digest), host=host, port=port, when_ready=say_how)
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
     return 0

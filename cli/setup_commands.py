@@ -165,7 +165,7 @@ def ui(folder: Path, as_json: bool, host: str, port: int) -> int:
 @click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on.  [default: [serve] port, 3000]")
 @command_options
 def serve(folder: Path, as_json: bool, host: str, port: int | None) -> int:
-    """Serve scores over HTTP; needs a champion and KIZASHI_API_KEY."""
+    """Serve scores over HTTP; needs a champion, and a key: of 'kizashi keys create', or in KIZASHI_API_KEY."""
     del as_json
     workspace = open_workspace(folder)
     return run_service(workspace, host=host, port=port or workspace.config.serve.port, environ=os.environ)

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from crm.config_crm import CRM_SECRETS, CrmConfig, CrmName
 from crm.config_problems import describe_problems
+from crm.config_retention import RetentionConfig
 from crm.config_sections import (
     SERVE_SECRETS,
     ColumnsConfig,
@@ -40,6 +41,7 @@ __all__ = [
     "LineConfig",
     "OldRuleConfig",
     "OutcomeConfig",
+    "RetentionConfig",
     "ServeConfig",
     "SnapshotsConfig",
     "SourceConfig",
@@ -79,6 +81,7 @@ class WorkspaceConfig(Section):
     exclude: Mapping[RuleName, Predicate] = Field(default_factory=dict)
     old_rule: OldRuleConfig = OldRuleConfig()
     serve: ServeConfig = ServeConfig()
+    retention: RetentionConfig = RetentionConfig()
     crm: Mapping[CrmName, CrmConfig] = Field(default_factory=dict)
 
     @model_validator(mode="before")

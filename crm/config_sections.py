@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from crm.config_values import (
     Capacity,
@@ -25,6 +25,7 @@ from crm.tables import STAGES
 
 __all__ = [
     "ColumnsConfig",
+    "JwtConfig",
     "LineConfig",
     "OldRuleConfig",
     "OutcomeConfig",
@@ -343,6 +344,43 @@ _WEBHOOK_KEY = r"^whsec_([A-Za-z0-9+/]{4}){8,}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{
 """At least 24 bytes in base64, as Standard Webhooks asks for."""
 
 
+JwtAlgorithm = Literal[
+    "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "EdDSA"
+]
+"""Signatures with a public key; one with a shared key would let whoever reads the public keys sign."""
+
+
+def _check_place_of_keys(text: str) -> str:
+    if not text.strip() or ("://" in text and not text.startswith("https://")):
+        raise ValueError("expected an https address, or a file of the workspace")
+    return text
+
+
+class JwtConfig(Section):
+    """``[serve.jwt]``: whose access tokens are accepted beside API keys (OAuth client credentials).
+
+    Attributes
+    ----------
+    issuer
+        Who signs them: the claim ``iss``, to the letter.
+    audience
+        What the service is called there: one of the claim ``aud``.
+    jwks
+        The issuer's public keys: an https address, or a file in the workspace.
+    algorithms
+        Signatures that are accepted. Only those whose keys may be public are to be had.
+    scope_claim
+        The claim with the scopes, a text or a list: ``scope``, ``scp``, ``roles``. Its words are the scopes of API
+        keys; others are passed over.
+    """
+
+    issuer: Annotated[str, Field(min_length=1)]
+    audience: Annotated[str, Field(min_length=1)]
+    jwks: Annotated[str, AfterValidator(_check_place_of_keys)]
+    algorithms: Annotated[tuple[JwtAlgorithm, ...], Field(min_length=1)] = ("RS256", "ES256")
+    scope_claim: Annotated[str, Field(min_length=1)] = "scope"
+
+
 class ServeConfig(Section):
     """``[serve]``: limits of the HTTP service, and where it keeps what it is told.
 
@@ -366,6 +404,12 @@ class ServeConfig(Section):
         Secret of Standard Webhooks (``whsec_...``) that senders to ``/v1/hooks/generic`` sign with.
     rescore_at
         Local time at which all leads at risk are scored anew; none for never.
+    rate_per_minute
+        Most requests of one key in any 60 seconds; the probes are not counted.
+    log
+        ``text``, or ``json`` for one JSON object a line.
+    jwt
+        Whose access tokens are accepted beside API keys.
     """
 
     port: Annotated[Whole, Field(ge=1, le=65535)] = 3000
@@ -376,3 +420,6 @@ class ServeConfig(Section):
     public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+$")] | None = None
     hook_secret: Annotated[str, Field(pattern=_WEBHOOK_KEY)] | None = Field(default=None, repr=False)
     rescore_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = "03:00"
+    rate_per_minute: Annotated[Whole, Field(ge=1, le=10_000_000)] = 6_000
+    log: Literal["text", "json"] = "text"
+    jwt: JwtConfig | None = None

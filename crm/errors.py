@@ -20,6 +20,8 @@
     │   ├── CrmSetupError      a field, a record type or the address that the workspace file names is not there
     │   ├── CrmUnavailableError  it did not answer, or asked to wait; nothing is lost
     │   └── CrmRefusedError    it refused a call as a whole
+    ├── ApiKeyError            no API key can be made, or none is there, by this name
+    ├── ErasureError           a lead cannot be erased
     └── RequestError           a scoring request cannot be understood
 
 Each one says what was found, what was expected and what to do, in one paragraph.
@@ -40,6 +42,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 __all__ = [
+    "ApiKeyError",
     "BundleError",
     "ConfigError",
     "CrmAccessError",
@@ -47,6 +50,7 @@ __all__ = [
     "CrmRefusedError",
     "CrmSetupError",
     "CrmUnavailableError",
+    "ErasureError",
     "KizashiError",
     "LeadFileError",
     "LeakError",
@@ -174,6 +178,14 @@ class CrmRefusedError(CrmError):
     def __init__(self, *, found: str, expected: str, fix: str, message: str = "") -> None:
         self.message = message or found
         super().__init__(found=found, expected=expected, fix=fix)
+
+
+class ApiKeyError(KizashiError, ValueError):
+    """No API key can be made, or none is there, by this name."""
+
+
+class ErasureError(KizashiError, ValueError):
+    """A lead cannot be erased, or not from every place."""
 
 
 class RequestError(KizashiError, ValueError):

@@ -16,7 +16,6 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from crm.attribute_text import attribute_text
 from crm.config import WorkspaceConfig
@@ -25,6 +24,7 @@ from crm.parsing import BLANKS
 from crm.personal import hash_id, looks_personal
 from crm.state_tables import TOLD, TOLD_QUARANTINE, micros_name
 from crm.tables import TABLES, Column, TableSchema
+from crm.upserts import insert_into
 
 __all__ = ["Teller", "Told", "insert_new"]
 
@@ -329,8 +329,7 @@ def insert_new(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) 
     """Append rows; one whose key another process has just written is left out."""
     if not rows:
         return
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    connection.execute(dialect.insert(table).on_conflict_do_nothing(), list(rows))
+    connection.execute(insert_into(connection, table).on_conflict_do_nothing(), list(rows))
 
 
 def _quarantine(connection: sa.Connection, schema: TableSchema, row: Row, reason: str, way: tuple[str, int]) -> None:

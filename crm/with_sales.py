@@ -28,22 +28,24 @@ class SalesRows:
 
     Parameters
     ----------
-    lead_id, created_us
+    lead_id
         The lead.
+    created
+        Creation of the lead and of every lead that a merge joins to it, microseconds since 1970 UTC.
     stages, hand_offs, opportunities
         Rows by lead, of the lead and of every lead that a merge joins to it.
-    shared
-        Opportunities of accounts alone, by lead: those that belong to the account's leads created before.
+    account_deals
+        Opportunities of their accounts, by lead.
     merges
         Merges that join these leads: from, into, and when known.
     """
 
     lead_id: str
-    created_us: int
+    created: Mapping[str, int]
     stages: Mapping[str, Sequence[Row]]
     hand_offs: Mapping[str, Sequence[Row]]
     opportunities: Mapping[str, Sequence[Row]]
-    shared: Mapping[str, Sequence[Row]]
+    account_deals: Mapping[str, Sequence[Row]]
     merges: Sequence[tuple[str, str, int]]
 
     def is_with_sales(self, as_of_us: int) -> bool:
@@ -59,7 +61,7 @@ class SalesRows:
             for row in self.stages.get(self.lead_id, ())
             if row["stage"] == "recycled" and row["recorded_us"] <= as_of_us and row["entered_us"] + 1 <= as_of_us
         ]
-        start = max([self.created_us, *recycled])
+        start = max([self.created[self.lead_id], *recycled])
         return any(start <= at < as_of_us for at in self._ends(as_of_us))
 
     def _ends(self, as_of_us: int) -> Iterator[int]:
@@ -77,8 +79,11 @@ class SalesRows:
         for row in self.stages.get(lead_id, ()):
             if row["stage"] in SQL_STAGES and row["recorded_us"] <= as_of_us:
                 yield row["entered_us"]
-        deals = (*self.opportunities.get(lead_id, ()), *self.shared.get(lead_id, ()))
+        deals = (*self.opportunities.get(lead_id, ()), *self.account_deals.get(lead_id, ()))
         for row in _newest(deals, "opportunity_id", as_of_us):
+            # One that names an account alone belongs to the account's leads created before it.
+            if row["lead_id"] != lead_id and not (row["lead_id"] is None and self.created[lead_id] < row["created_us"]):
+                continue
             yield row["created_us"]
             if row["is_won"]:
                 yield row["recorded_us"] if row["closed_us"] is None else row["closed_us"]
@@ -141,28 +146,31 @@ def sales_rows(source: _Source, leads: Mapping[str, Row]) -> dict[str, SalesRows
     stages = _by_lead(source.rows("stages", "lead_id", everyone))
     hand_offs = _by_lead(source.rows("hand_offs", "lead_id", everyone))
     opportunities = _by_lead(source.rows("opportunities", "lead_id", everyone))
-    shared = _shared(source, known)
+    deals = _account_deals(source, known)
     return {
         lead_id: SalesRows(
             lead_id,
-            leads[lead_id]["created_us"],
-            *({one: rows[one] for one in person if one in rows} for rows in (stages, hand_offs, opportunities, shared)),
+            {one: known[one]["created_us"] for one in person if one in known},
+            _of(person, stages),
+            _of(person, hand_offs),
+            _of(person, opportunities),
+            _of(person, deals),
             [merge for merge in merges if merge[0] in person or merge[1] in person],
         )
         for lead_id, person in persons.items()
     }
 
 
-def _shared(source: _Source, leads: Mapping[str, Row]) -> dict[str, list[Row]]:
-    """Return the opportunities that name an account alone, for each of its leads created before them."""
+def _account_deals(source: _Source, leads: Mapping[str, Row]) -> dict[str, list[Row]]:
     accounts = {row["account_id"] for row in leads.values()} - {None}
     by_account: dict[str, list[Row]] = {}
     for row in source.rows("opportunities", "account_id", accounts):
         by_account.setdefault(row["account_id"], []).append(row)
-    return {
-        lead_id: [row for row in by_account.get(lead["account_id"], ()) if lead["created_us"] < row["created_us"]]
-        for lead_id, lead in leads.items()
-    }
+    return {lead_id: by_account.get(lead["account_id"], []) for lead_id, lead in leads.items()}
+
+
+def _of(person: Collection[str], rows: Mapping[str, list[Row]]) -> dict[str, list[Row]]:
+    return {lead_id: rows[lead_id] for lead_id in person if lead_id in rows}
 
 
 def _by_lead(rows: Iterable[Row]) -> dict[str, list[Row]]:

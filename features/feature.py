@@ -7,15 +7,19 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 import ibis.expr.types as ir
+import numpy as np
+from numpy.typing import NDArray
 
-from features.known import KnownLead, Relation
+from features.known import Relation
+from features.known_leads import KnownLeads
 
-__all__ = ["FRESHNESS", "Direction", "Feature", "Group", "Language", "Shape"]
+__all__ = ["FRESHNESS", "Direction", "Feature", "Group", "Language", "Shape", "Silent"]
 
 Direction = Literal[-1, 0, 1]
 Group = Literal["fit", "engagement"]
 Language = Literal["en", "ja"]
 Shape = Literal["count", "days", "number", "flag"]
+Silent = Literal["never", "missing", "off"]
 FRESHNESS = "freshness"
 """Signal of how old and how silent a lead is: one without the other misleads, an old lead may be silent for long."""
 
@@ -24,7 +28,7 @@ FRESHNESS = "freshness"
 class Feature(ABC):
     """One named number of a lead as of a moment.
 
-    A subclass gives the number twice: :meth:`column` for a table of snapshots, :meth:`value` for one lead in memory.
+    A subclass gives the number twice: :meth:`column` for a table of snapshots, :meth:`values` for leads in memory.
     The two must agree for every history; a hypothesis test draws histories and holds them to it.
     """
 
@@ -34,6 +38,8 @@ class Feature(ABC):
     """Whether it speaks of who the lead is (fit) or of what the lead does (engagement)."""
     shape: ClassVar[Shape]
     """How it is spread, which decides how the logistic member transforms it."""
+    silent: ClassVar[Silent]
+    """Which values have no words: none, missing ones, or all but 1."""
 
     @property
     @abstractmethod
@@ -74,12 +80,12 @@ class Feature(ABC):
         """Return the number as an expression over the relation it reads (an aggregate, except for attributes)."""
 
     @abstractmethod
-    def value(self, known: KnownLead, as_of_us: int) -> float:
-        """Return the number of one lead; ``known`` holds only what was known at ``as_of_us``."""
+    def values(self, known: KnownLeads) -> NDArray[np.float64]:
+        """Return the number of each lead at its moment, shape (n,)."""
 
     @abstractmethod
     def words(self, value: float, language: Language) -> str | None:
-        """Say the raw fact behind a value, or None when the value has nothing to say (a flag that is off)."""
+        """Say the raw fact behind a value, or None when the value is :attr:`silent` (a flag that is off)."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the feature as plain JSON; :func:`features.spec.feature_from_json` reads it back."""

@@ -1,7 +1,7 @@
-"""What the two computations of a feature read: tables for many rows, arrays for one lead.
+"""What the two computations of a feature read: tables for many rows, arrays for leads in memory.
 
 Both hold the same facts under the same rule of :mod:`crm.known`; ``tests/unit/features/test_parity.py`` holds them to
-it.
+it. :mod:`features.known_leads` puts leads in memory beside each other, as known at their moments.
 """
 
 # Ibis types a column as its widest class, which knows neither arithmetic nor the methods of its own kind.
@@ -9,10 +9,9 @@ it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import zip_longest
 from typing import Literal
 
 import ibis
@@ -30,12 +29,27 @@ from crm.known import (
 )
 from crm.store import Tables
 
-__all__ = ["DAY_US", "SESSION_GAP_US", "Arrivals", "Change", "KnownLead", "KnownTables", "Relation"]
+__all__ = [
+    "DAY_US",
+    "NEVER_US",
+    "NOTHING",
+    "SESSION_GAP_US",
+    "Arrivals",
+    "Attribute",
+    "Change",
+    "KnownLead",
+    "KnownTables",
+    "Relation",
+]
 
 DAY_US = 86_400_000_000
 SESSION_GAP_US = 30 * 60 * 1_000_000
 NEVER_US = 2**63 - 1
 
+Attribute = str | float | bool | None
+"""Value of an attribute; None where it is missing."""
+Coded = tuple[tuple[str, ...], NDArray[np.int64]]
+"""Different texts, and the number of each row's."""
 Relation = Literal["touches", "account_touches", "account_leads", "attributes", "mql", "recycled"]
 
 
@@ -152,21 +166,28 @@ class Arrivals:
             None if until_us is None else np.asarray(until_us, dtype=np.int64)[order],
         )
 
-    def known(self, as_of_us: int) -> Arrivals:
-        """Return the rows that happened before ``as_of_us``, were recorded by then and still count."""
-        keep = (self.happened_us < as_of_us) & (self.recorded_us <= as_of_us)
-        if self.until_us is not None:
-            keep &= as_of_us < self.until_us
-        if keep.all():
-            return self
-        return Arrivals(
-            self.happened_us[keep],
-            self.recorded_us[keep],
-            self.kind[keep],
-            self.content_id[keep],
-            self.value[keep],
-            None if self.until_us is None else self.until_us[keep],
-        )
+    @cached_property
+    def ends_us(self) -> NDArray[np.int64]:
+        """``until_us``, far in the future where every row counts for good."""
+        return np.full(self.happened_us.size, NEVER_US) if self.until_us is None else self.until_us
+
+    # Texts are compared once a lead and not once a score: leads are kept between requests.
+    @cached_property
+    def kinds(self) -> Coded:
+        """Different kinds, and the number of each row's."""
+        return _coded(self.kind.tolist(), {})
+
+    @cached_property
+    def contents(self) -> Coded:
+        """Different contents, and the number of each row's; -1 where it has none."""
+        return _coded(self.content_id.tolist(), {"": -1})
+
+
+def _coded(texts: Iterable[str], numbers: dict[str, int]) -> Coded:
+    """Give texts numbers in order of first mention, beside those that have a number below 0 already."""
+    before = len(numbers)
+    codes = [numbers.setdefault(text, len(numbers) - before) for text in texts]
+    return tuple(numbers)[before:], np.array(codes, dtype=np.int64)
 
 
 NOTHING = Arrivals.of([])
@@ -177,7 +198,7 @@ class Change:
     """One recorded change of an attribute; ``value`` None when it was emptied."""
 
     recorded_us: int
-    value: str | float | bool | None
+    value: Attribute
 
 
 @dataclass(frozen=True)
@@ -206,7 +227,7 @@ class KnownLead:
     """
 
     created_us: int
-    attributes: Mapping[str, str | float | bool | None]
+    attributes: Mapping[str, Attribute]
     changes: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
     touches: Arrivals = NOTHING
     account_touches: Arrivals | None = NOTHING
@@ -215,20 +236,7 @@ class KnownLead:
     recycled: Arrivals = NOTHING
     account_leads_until_us: tuple[int, ...] = ()
 
-    def as_known(self, as_of_us: int) -> KnownLead:
-        """Return the lead with nothing in it that was not known at ``as_of_us``."""
-        return KnownLead(
-            self.created_us,
-            {name: self.attribute(name, as_of_us) for name in {*self.attributes, *self.changes}},
-            {},
-            self.touches.known(as_of_us),
-            None if self.account_touches is None else self.account_touches.known(as_of_us),
-            self._account_leads_known(as_of_us),
-            self.mql.known(as_of_us),
-            self.recycled.known(as_of_us),
-        )
-
-    def attribute(self, name: str, as_of_us: int) -> str | float | bool | None:
+    def attribute(self, name: str, as_of_us: int) -> Attribute:
         """Return an attribute as known at ``as_of_us``."""
         value = self.attributes.get(name)
         for change in self.changes.get(name, ()):
@@ -236,8 +244,11 @@ class KnownLead:
                 value = change.value
         return value
 
-    def _account_leads_known(self, as_of_us: int) -> tuple[int, ...] | None:
+    @cached_property
+    def account_spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+        """From when on and until when each of the account's other leads counts; None where they are not known."""
         if self.account_leads_us is None:
             return None
-        spans = zip_longest(self.account_leads_us, self.account_leads_until_us, fillvalue=NEVER_US)
-        return tuple(since for since, until in spans if since <= as_of_us < until)
+        since, until = np.array(self.account_leads_us, dtype=np.int64), np.full(len(self.account_leads_us), NEVER_US)
+        until[: len(self.account_leads_until_us)] = self.account_leads_until_us
+        return since, until

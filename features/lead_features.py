@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
+from numpy.typing import NDArray
 
 from crm.known import typed_change
-from features.feature import FRESHNESS, Direction, Feature, Group, Language, Relation, Shape
-from features.known import DAY_US, KnownLead
+from features.feature import FRESHNESS, Direction, Feature, Group, Language, Relation, Shape, Silent
+from features.known import DAY_US, Attribute
+from features.known_leads import EVERY_KIND, KnownLeads
 
 __all__ = [
     "AccountLeads",
@@ -34,6 +37,7 @@ class _AttributeFeature(Feature):
     available: ClassVar[str] = "the newest value recorded by as_of, or the value at creation"
     group: ClassVar[Group] = "fit"
     shape: ClassVar[Shape] = "flag"
+    silent: ClassVar[Silent] = "off"
 
     attribute: str
 
@@ -59,18 +63,13 @@ class _AttributeFeature(Feature):
         value = known[self.attribute]
         return value if value.type().is_string() else value.cast("string")
 
-    def _text(self, known: KnownLead, as_of_us: int) -> str | None:
-        value = known.attribute(self.attribute, as_of_us)
-        if isinstance(value, bool):
-            return str(value).lower()
-        return None if value is None else str(value)
-
 
 @dataclass(frozen=True)
 class AttributeNumber(_AttributeFeature):
     """A numeric or yes/no attribute; missing stays missing."""
 
     shape: ClassVar[Shape] = "number"
+    silent: ClassVar[Silent] = "never"
 
     @property
     def name(self) -> str:
@@ -89,19 +88,22 @@ class AttributeNumber(_AttributeFeature):
         value = known[self.attribute]
         return typed_change(value, "number") if value.type().is_string() else value.cast("float64")
 
-    def value(self, known: KnownLead, as_of_us: int) -> float:
-        """Cast to a float; NaN when missing or no number."""
-        value = known.attribute(self.attribute, as_of_us)
-        try:
-            number = float("nan") if value is None else float(value)
-        except ValueError:
-            return float("nan")
-        return number if np.isfinite(number) else float("nan")
+    def values(self, known: KnownLeads) -> NDArray[np.float64]:
+        """Cast to a float; NaN where missing or no number."""
+        return np.array([_number(value) for value in known.attribute(self.attribute)])
 
     def words(self, value: float, language: Language) -> str | None:
         """Say 'employees: 250'."""
-        shown = f"{value:,.6g}" if not np.isnan(value) else ("not given" if language == "en" else "未入力")
+        shown = f"{value:,.6g}" if not math.isnan(value) else ("not given" if language == "en" else "未入力")
         return f"{self.attribute}: {shown}"
+
+
+def _number(value: Attribute) -> float:
+    try:
+        number = math.nan if value is None else float(value)
+    except ValueError:
+        return math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,10 @@ class AttributeIs(_AttributeFeature):
         """Compare with the level."""
         return (self._text_column(known) == ibis.literal(self.level)).fill_null(False).cast("float64")
 
-    def value(self, known: KnownLead, as_of_us: int) -> float:
+    def values(self, known: KnownLeads) -> NDArray[np.float64]:
         """Compare with the level."""
-        return float(self._text(known, as_of_us) == self.level)
+        codes, numbers = known.texts(self.attribute)
+        return (codes == numbers.get(self.level, -1)).astype(np.float64)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say 'industry: Software' when it is."""
@@ -145,10 +148,11 @@ class AttributeOther(_AttributeFeature):
         value = self._text_column(known)
         return (value.notnull() & value.notin(self.levels)).fill_null(False).cast("float64")
 
-    def value(self, known: KnownLead, as_of_us: int) -> float:
+    def values(self, known: KnownLeads) -> NDArray[np.float64]:
         """Test that the value is present and not frequent."""
-        text = self._text(known, as_of_us)
-        return float(text is not None and text not in self.levels)
+        codes, numbers = known.texts(self.attribute)
+        is_rare = [text is not None and text not in self.levels for text in numbers]
+        return np.array(is_rare, dtype=np.float64)[codes]
 
     def words(self, value: float, language: Language) -> str | None:
         """Say 'industry: one of the rarer values'."""
@@ -170,9 +174,10 @@ class AttributeMissing(_AttributeFeature):
         """Test that there is no value."""
         return self._text_column(known).isnull().cast("float64")
 
-    def value(self, known: KnownLead, as_of_us: int) -> float:
+    def values(self, known: KnownLeads) -> NDArray[np.float64]:
         """Test that there is no value."""
-        return float(known.attribute(self.attribute, as_of_us) is None)
+        codes, numbers = known.texts(self.attribute)
+        return (codes == numbers.get(None, -1)).astype(np.float64)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say 'industry: not given'."""
@@ -188,6 +193,7 @@ class LeadAge(Feature):
     available: ClassVar[str] = "created_at is known from creation on"
     group: ClassVar[Group] = "engagement"
     shape: ClassVar[Shape] = "days"
+    silent: ClassVar[Silent] = "missing"
 
     @property
     def name(self) -> str:
@@ -218,13 +224,13 @@ class LeadAge(Feature):
         """Subtract creation from as_of."""
         return (known.as_of_us - known.created_us).cast("float64") / DAY_US
 
-    def value(self, known: KnownLead, as_of_us: int) -> float:
+    def values(self, known: KnownLeads) -> NDArray[np.float64]:
         """Subtract creation from as_of."""
-        return float((as_of_us - known.created_us) / DAY_US)
+        return known.age_days
 
     def words(self, value: float, language: Language) -> str | None:
         """Say 'a lead for 12 days'."""
-        if np.isnan(value):
+        if math.isnan(value):
             return None
         if language == "ja":
             return f"リード化から{value:.0f}日" if value >= 1 else "リード化から24時間以内"
@@ -240,6 +246,7 @@ class AccountLeads(Feature):
     available: ClassVar[str] = "the other leads were created by as_of"
     group: ClassVar[Group] = "fit"
     shape: ClassVar[Shape] = "count"
+    silent: ClassVar[Silent] = "missing"
 
     @property
     def name(self) -> str:
@@ -260,13 +267,13 @@ class AccountLeads(Feature):
         """Count them."""
         return known.member_id.nunique().cast("float64")
 
-    def value(self, known: KnownLead, as_of_us: int) -> float:
-        """Count them; NaN when the account is not known."""
-        return float("nan") if known.account_leads_us is None else float(len(known.account_leads_us))
+    def values(self, known: KnownLeads) -> NDArray[np.float64]:
+        """Count them; NaN where the account is not known."""
+        return known.account_leads
 
     def words(self, value: float, language: Language) -> str | None:
         """Say '3 other leads of the account'."""
-        if np.isnan(value):
+        if math.isnan(value):
             return None
         if language == "ja":
             return f"同じ企業に他のリード{value:.0f}件" if value > 0 else "同じ企業に他のリードなし"
@@ -284,6 +291,7 @@ class StageAge(Feature):
     available: ClassVar[str] = "mql and recycled are set before sales decides; both clocks hold"
     group: ClassVar[Group] = "engagement"
     shape: ClassVar[Shape] = "days"
+    silent: ClassVar[Silent] = "never"
 
     stage: Literal["mql", "recycled"]
 
@@ -316,15 +324,15 @@ class StageAge(Feature):
         """Take the smallest age."""
         return known.age_us.min().cast("float64") / DAY_US
 
-    def value(self, known: KnownLead, as_of_us: int) -> float:
+    def values(self, known: KnownLeads) -> NDArray[np.float64]:
         """Take the smallest age; NaN if never."""
         entries = known.mql if self.stage == "mql" else known.recycled
-        return float((as_of_us - entries.happened_us.max()) / DAY_US) if entries.happened_us.size else float("nan")
+        return entries.recency_days(EVERY_KIND)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say 'MQL by the old rule for 3 days'."""
         what = {"mql": ("MQL by the old rule", "旧ルールでMQL化"), "recycled": ("recycled", "リサイクル")}[self.stage]
-        if np.isnan(value):
+        if math.isnan(value):
             return f"never {what[0]}" if language == "en" else f"{what[1]}なし"
         days = f"{value:.0f} day{'s' if round(value) != 1 else ''} ago" if language == "en" else f"から{value:.0f}日"
         return f"{what[0]} {days}" if language == "en" else f"{what[1]}{days}"

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crm.errors import BundleError
-from features.feature import Feature
+from features.feature import FRESHNESS, Feature, Language
 from features.known import KnownLead
+from features.known_leads import KnownLeads
 from features.lead_features import (
     AccountLeads,
     AttributeIs,
@@ -24,6 +25,7 @@ from features.lead_features import (
     LeadAge,
     StageAge,
 )
+from features.phrases import Phrases
 from features.touch_features import ActiveDaysIn, CountIn, DistinctIn, SessionsIn, ValueIn
 from features.touch_times import DecayedSum, Recency, Velocity
 
@@ -92,6 +94,39 @@ class FeatureSet:
         return np.array([position[feature.signal] for feature in self.features], dtype=np.int64)
 
     @cached_property
+    def by_signal(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Numbers of the features signal by signal, and where in them each signal begins."""
+        order = np.argsort(self.signal_of, kind="stable")
+        return order, np.searchsorted(self.signal_of[order], np.arange(len(self.signals)))
+
+    @cached_property
+    def is_fit(self) -> NDArray[np.bool_]:
+        """Features that speak of who the lead is, shape (n_features,)."""
+        return np.array([feature.group == "fit" for feature in self.features], dtype=bool)
+
+    @cached_property
+    def is_fresh(self) -> NDArray[np.bool_]:
+        """Features of how old and how silent a lead is, shape (n_features,)."""
+        return np.array([feature.signal == FRESHNESS for feature in self.features], dtype=bool)
+
+    def speak(self, matrix: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Tell which values have words, shape of ``matrix``, (n, n_features)."""
+        return np.where(self._is_flag, matrix == 1.0, self._is_never_silent | ~np.isnan(matrix))
+
+    @cached_property
+    def _is_flag(self) -> NDArray[np.bool_]:
+        return np.array([feature.silent == "off" for feature in self.features], dtype=bool)
+
+    @cached_property
+    def _is_never_silent(self) -> NDArray[np.bool_]:
+        return np.array([feature.silent == "never" for feature in self.features], dtype=bool)
+
+    @cached_property
+    def phrases(self) -> Mapping[Language, Phrases]:
+        """Words of the features by value, in each language."""
+        return {"en": Phrases(self.features, "en"), "ja": Phrases(self.features, "ja")}
+
+    @cached_property
     def attributes(self) -> frozenset[str]:
         """Names of the attributes that any feature reads."""
         return frozenset(str(getattr(f, "attribute", "")) for f in self.features) - {""}
@@ -102,18 +137,26 @@ class FeatureSet:
         text = json.dumps([SPEC_VERSION, self.to_json()], sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def row(self, lead: KnownLead, as_of_us: int) -> NDArray[np.float64]:
-        """Compute the features of one lead, shape (n_features,).
+    def rows(self, leads: Sequence[KnownLead], as_of_us: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Compute the features of leads in memory, shape (n, n_features).
 
         Parameters
         ----------
-        lead
-            The lead; what was not known at ``as_of_us`` is put aside here.
+        leads
+            The leads; what was not known at a lead's moment is put aside here.
         as_of_us
-            Moment, microseconds since 1970 UTC.
+            Moment of each, microseconds since 1970 UTC, shape (n,).
         """
-        known = lead.as_known(as_of_us)
-        return np.array([feature.value(known, as_of_us) for feature in self.features], dtype=np.float64)
+        found = np.empty((len(self.features), len(leads)))
+        if leads:
+            known = KnownLeads(leads, as_of_us)
+            for number, feature in enumerate(self.features):
+                found[number] = feature.values(known)
+        return np.ascontiguousarray(found.T)
+
+    def row(self, lead: KnownLead, as_of_us: int) -> NDArray[np.float64]:
+        """Compute the features of one lead, shape (n_features,), as :meth:`rows` does."""
+        return self.rows((lead,), np.array([as_of_us], dtype=np.int64))[0]
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the list as plain JSON."""

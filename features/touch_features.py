@@ -9,9 +9,11 @@ long ago touches were is told by :mod:`features.touch_times`.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import ibis
@@ -19,8 +21,9 @@ import ibis.expr.types as ir
 import numpy as np
 from numpy.typing import NDArray
 
-from features.feature import FRESHNESS, Direction, Feature, Group, Language, Relation, Shape
-from features.known import DAY_US, SESSION_GAP_US, Arrivals, KnownLead
+from features.feature import FRESHNESS, Direction, Feature, Group, Language, Relation, Shape, Silent
+from features.known import DAY_US
+from features.known_leads import KindPool, KnownLeads, KnownTouches
 from features.words import kind_words
 
 __all__ = [
@@ -69,6 +72,7 @@ class TouchFeature(Feature):
     available: ClassVar[str] = "touches happened before as_of and were recorded by then"
     group: ClassVar[Group] = "engagement"
     shape: ClassVar[Shape] = "count"
+    silent: ClassVar[Silent] = "missing"
 
     label: str
     kinds: tuple[str, ...] = ()
@@ -109,14 +113,19 @@ class TouchFeature(Feature):
         meant = known.kind.isin(self.kinds)
         return ~meant if self.label == "other" else meant
 
-    def _rows(self, known: KnownLead) -> Arrivals | None:
-        return known.touches if self.scope == "own" else known.account_touches
+    @cached_property
+    def pool(self) -> KindPool:
+        """Kinds that are meant."""
+        return KindPool(() if self.label == "any" else self.kinds, is_rest=self.label in ("any", "other"))
 
-    def _mask(self, rows: Arrivals) -> NDArray[np.bool_]:
-        if self.label == "any":
-            return np.ones(len(rows.kind), dtype=bool)
-        meant = np.isin(rows.kind, self.kinds)
-        return ~meant if self.label == "other" else meant
+    def values(self, known: KnownLeads) -> NDArray[np.float64]:
+        """Measure the touches of each lead; NaN where its account is not known."""
+        touches = known.touches if self.scope == "own" else known.account_touches
+        found = self._measured(touches)
+        return found if touches.is_known is None else np.where(touches.is_known, found, np.nan)
+
+    @abstractmethod
+    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]: ...
 
     def _what(self, language: Language, *, one: bool = False) -> str:
         words = kind_words(self.label, language, one=one)
@@ -129,7 +138,7 @@ class TouchFeature(Feature):
 
     def _absent(self, value: float, language: Language) -> str | None:
         """Say that there is none; nothing when it is not known whether there is one."""
-        return None if np.isnan(value) else self._none(language)
+        return None if math.isnan(value) else self._none(language)
 
 
 @dataclass(frozen=True)
@@ -148,20 +157,6 @@ class _WindowFeature(TouchFeature):
     def _inside(self, known: ir.Table) -> ir.BooleanValue:
         meant = self._meant(known)
         return meant & (known.age_us <= self.window_days * DAY_US) if self.window_days else meant
-
-    def _inside_mask(self, rows: Arrivals, as_of_us: int) -> NDArray[np.bool_]:
-        mask = self._mask(rows)
-        if self.window_days:
-            mask = mask & (as_of_us - rows.happened_us <= self.window_days * DAY_US)
-        return mask
-
-    def value(self, known: KnownLead, as_of_us: int) -> float:
-        """Measure the touches inside the window; NaN when the account is not known."""
-        rows = self._rows(known)
-        return float("nan") if rows is None else self._measure(rows, self._inside_mask(rows, as_of_us))
-
-    @abstractmethod
-    def _measure(self, rows: Arrivals, inside: NDArray[np.bool_]) -> float: ...
 
     def _none(self, language: Language) -> str:
         if not self.window_days:
@@ -191,9 +186,8 @@ class CountIn(_WindowFeature):
         """Count the touches inside."""
         return self._inside(known).cast("int64").sum().cast("float64")
 
-    def _measure(self, rows: Arrivals, inside: NDArray[np.bool_]) -> float:
-        del rows
-        return float(inside.sum())
+    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]:
+        return touches.sums("count", self.window_days, self.pool)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, '3 downloads in the last 7 days'."""
@@ -214,8 +208,8 @@ class ValueIn(_WindowFeature):
         """Sum the values inside."""
         return ibis.ifelse(self._inside(known), known.value.fill_null(0.0), 0.0).sum()
 
-    def _measure(self, rows: Arrivals, inside: NDArray[np.bool_]) -> float:
-        return float(np.nansum(rows.value[inside]))
+    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]:
+        return touches.sums("value", self.window_days, self.pool)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, 'searches with a value of 12 in the last 7 days': the column ``value`` has its own unit."""
@@ -236,13 +230,12 @@ class DistinctIn(_WindowFeature):
         """Count distinct contents inside."""
         return known.content_id.nunique(where=self._inside(known)).cast("float64")
 
-    def _measure(self, rows: Arrivals, inside: NDArray[np.bool_]) -> float:
-        contents = rows.content_id[inside]
-        return float(len(np.unique(contents[contents != ""])))
+    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]:
+        return touches.distinct("content", self.window_days, self.pool)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, '4 different pieces of content in the last 30 days'."""
-        if np.isnan(value):
+        if math.isnan(value):
             return None
         if not value > 0:
             period = self._period(language)
@@ -264,8 +257,8 @@ class ActiveDaysIn(_WindowFeature):
         """Count distinct days inside."""
         return (known.happened_us // DAY_US).nunique(where=self._inside(known)).cast("float64")
 
-    def _measure(self, rows: Arrivals, inside: NDArray[np.bool_]) -> float:
-        return float(len(np.unique(rows.happened_us[inside] // DAY_US)))
+    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]:
+        return touches.distinct("day", self.window_days, self.pool)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, 'active on 5 days in the last 30 days'."""
@@ -290,10 +283,8 @@ class SessionsIn(_WindowFeature):
         begun = self._inside(known) & known.starts_session
         return known.happened_us.nunique(where=begun).cast("float64")
 
-    def _measure(self, rows: Arrivals, inside: NDArray[np.bool_]) -> float:
-        moments = np.unique(rows.happened_us)
-        gaps = np.diff(moments, prepend=moments[:1] - SESSION_GAP_US - 1)
-        return float(np.isin(moments[gaps > SESSION_GAP_US], rows.happened_us[inside]).sum())
+    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]:
+        return touches.distinct("session", self.window_days, self.pool)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, '2 sessions in the last 7 days'."""

@@ -9,15 +9,18 @@ Ages are counted back from ``as_of`` in days. Sources of the formulas: methods 1
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import ibis
 import ibis.expr.types as ir
 import numpy as np
+from numpy.typing import NDArray
 
-from features.feature import FRESHNESS, Direction, Language, Shape
-from features.known import DAY_US, KnownLead
+from features.feature import FRESHNESS, Direction, Language, Shape, Silent
+from features.known import DAY_US
+from features.known_leads import KnownTouches
 from features.touch_features import TouchFeature
 
 __all__ = ["DecayedSum", "Recency", "Velocity"]
@@ -28,6 +31,7 @@ class Recency(TouchFeature):
     """Days since the newest touch; missing when there is none."""
 
     shape: ClassVar[Shape] = "days"
+    silent: ClassVar[Silent] = "never"
 
     @property
     def measure(self) -> str:
@@ -58,17 +62,12 @@ class Recency(TouchFeature):
         """Take the smallest age."""
         return known.age_us.min(where=self._meant(known)).cast("float64") / DAY_US
 
-    def value(self, known: KnownLead, as_of_us: int) -> float:
-        """Take the smallest age; NaN without a touch."""
-        rows = self._rows(known)
-        if rows is None:
-            return float("nan")
-        happened = rows.happened_us[self._mask(rows)]
-        return float((as_of_us - happened.max()) / DAY_US) if happened.size else float("nan")
+    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]:
+        return touches.recency_days(self.pool)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, 'last download 3 days ago'."""
-        if np.isnan(value):
+        if math.isnan(value):
             return self._none(language)
         what = self._what(language, one=True)
         if language == "ja":
@@ -94,13 +93,8 @@ class DecayedSum(TouchFeature):
         rate = -np.log(2.0) / (self.half_life_days * DAY_US)
         return ibis.ifelse(self._meant(known), (known.age_us.cast("float64") * float(rate)).exp(), 0.0).sum()
 
-    def value(self, known: KnownLead, as_of_us: int) -> float:
-        """Sum the weights; NaN when the account is not known."""
-        rows = self._rows(known)
-        if rows is None:
-            return float("nan")
-        rate = -np.log(2.0) / (self.half_life_days * DAY_US)
-        return float(np.exp((as_of_us - rows.happened_us[self._mask(rows)]) * rate).sum())
+    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]:
+        return touches.sums("decay", self.half_life_days, self.pool)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say how lively the touches are."""
@@ -129,17 +123,12 @@ class Velocity(TouchFeature):
         month = (meant & (known.age_us <= 30 * DAY_US)).cast("int64").sum().cast("float64")
         return week / (month + 1.0)
 
-    def value(self, known: KnownLead, as_of_us: int) -> float:
-        """Divide the two counts; NaN when the account is not known."""
-        rows = self._rows(known)
-        if rows is None:
-            return float("nan")
-        age = as_of_us - rows.happened_us[self._mask(rows)]
-        return float((age <= 7 * DAY_US).sum()) / (float((age <= 30 * DAY_US).sum()) + 1.0)
+    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]:
+        return touches.sums("count", 7, self.pool) / (touches.sums("count", 30, self.pool) + 1.0)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say how much of the month's activity fell in the last week."""
-        if np.isnan(value):
+        if math.isnan(value):
             return None
         if not value > 0:
             return "nothing in the last 7 days" if language == "en" else "直近7日間の活動なし"

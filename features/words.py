@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 __all__ = ["kind_words"]
 
@@ -29,6 +30,7 @@ _KINDS: Mapping[str, tuple[str, str, str]] = {
 }
 
 
+@lru_cache(maxsize=1024)
 def kind_words(kind: str, language: str, *, one: bool = False) -> str:
     """Return what a kind of touch is called; an unknown kind keeps its own name.
 

@@ -12,14 +12,15 @@ One distribution gives the mean, the spread and the interval: a win brings nothi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from models.logistic import Transform
+from models.transform import LinearParts, Transform
 
 __all__ = ["LEVELS", "AmountModel"]
 
@@ -84,10 +85,17 @@ class AmountModel:
 
     def expected(self, matrix: Matrix) -> Matrix:
         """Return the expected amount given a win, shape (n,)."""
-        if self.transform is None or self.weights is None:
+        if self._linear is None:
             return np.full(matrix.shape[0], self.mean)
-        mu = np.clip(self.intercept + self.transform.standard(matrix) @ self.weights, *self.log_range)
+        mu = np.clip(self.intercept + self._linear(matrix).sum(axis=1), *self.log_range)
         return self.positive_share * np.exp(mu + self.residual_variance / 2) * self.scale
+
+    @cached_property
+    def _linear(self) -> LinearParts | None:
+        if self.transform is None or self.weights is None:
+            return None
+        none = np.zeros(len(self.weights)), np.zeros(len(self.transform.hinge_feature))
+        return LinearParts(self.transform, self.weights, *none)
 
     def interval(self, matrix: Matrix, level: float = 0.8) -> tuple[Matrix, Matrix]:
         """Return between which amounts the wins of leads lie, each end of shape (n,).
@@ -147,7 +155,7 @@ class AmountModel:
     def to_json(self) -> dict[str, Any]:
         """Return the model as plain JSON."""
         left_out = ("transform", "weights", "out_of_fold", "out_of_fold_rank")
-        item = {key: value for key, value in vars(self).items() if key not in left_out}
+        item = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in left_out}
         if self.transform is not None and self.weights is not None:
             item["transform"] = self.transform.to_json()
             item["weights"] = self.weights.tolist()

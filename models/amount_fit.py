@@ -17,7 +17,7 @@ from sklearn.linear_model import Ridge
 
 from features.feature import Shape
 from models.amount import LEVELS, AmountModel
-from models.logistic import Transform
+from models.transform import Transform
 
 __all__ = ["AmountRows", "fit_amount"]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,31 @@ from models.calibration import Calibrator
 from models.logistic import LogisticMember
 from models.timing import Timing, TimingByAge
 
-__all__ = ["Endpoint", "Member", "best_weights", "log_loss_of_logit", "pull_to_equal"]
+__all__ = ["Endpoint", "Member", "Split", "best_weights", "log_loss_of_logit", "pull_to_equal"]
 
 Matrix = NDArray[np.float64]
 EQUAL_PULL = 1000
 """Leads with the outcome at which the weights lie half-way between equal and those that the data prefers."""
+
+
+class Split(NamedTuple):
+    """An endpoint's ``g``, feature by feature.
+
+    Parameters
+    ----------
+    parts
+        What each feature adds, shape (n, n_features).
+    base
+        What each lead starts from, shape (n,).
+    """
+
+    parts: Matrix
+    base: Matrix
+
+    @property
+    def g(self) -> Matrix:
+        """The blended logit, shape (n,)."""
+        return self.parts.sum(axis=1) + self.base
 
 
 class Member(Protocol):
@@ -68,9 +89,9 @@ class Endpoint:
     def g(self, matrix: Matrix) -> Matrix:
         """Return the blended logit, shape (n,)."""
         found = np.zeros(matrix.shape[0])
-        for trees, weight in self._trees():
+        for trees, weight in self._trees:
             found += weight * trees.own_logit(matrix)
-        for logistic, weight in self._logistic():
+        for logistic, weight in self._logistic:
             found += weight * logistic.logit(matrix)
         return self.scale * found
 
@@ -82,37 +103,39 @@ class Endpoint:
         """Return the calibrated logit for the horizon, shape (n,)."""
         return self.calibrator.logit(self.g(matrix))
 
-    def probability_within(self, logit: Matrix, days: float, matrix: Matrix) -> Matrix:
-        """Return the probability of an outcome within so many days, shape (n,); NaN beyond what was observed.
+    def probability_within(self, logit: Matrix, days: Sequence[float], matrix: Matrix) -> Matrix:
+        """Return the probability of an outcome within each of k days, shape (n, k); NaN beyond what was observed.
 
         Parameters
         ----------
         logit
             What :meth:`logit` said, shape (n,).
         days
-            Above 0.
+            Above 0, length k.
         matrix
             Features of the same rows, shape (n, n_features).
         """
-        return expit(logit + self.timing.of_rows(np.array([days]), matrix))
+        return expit(logit[:, None] + self.timing.over(np.array(days), matrix))
 
-    def split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
-        """Return each feature's part of ``g``, shape (n, n_features), and the base, shape (n,); they sum to ``g``."""
+    def split(self, matrix: Matrix) -> Split:
+        """Return what each feature adds to ``g``."""
         parts = np.zeros(matrix.shape)
         base = np.zeros(matrix.shape[0])
-        for trees, weight in self._trees():
+        for trees, weight in self._trees:
             own_parts, own_base = trees.own_split(matrix)
             parts += weight * own_parts
             base += weight * own_base
-        for logistic, weight in self._logistic():
+        for logistic, weight in self._logistic:
             parts += weight * logistic.contributions(matrix)
             base += weight * logistic.base
-        return self.scale * parts, self.scale * base
+        return Split(self.scale * parts, self.scale * base)
 
+    @cached_property
     def _trees(self) -> list[tuple[StumpsMember | ShallowMember, float]]:
         pairs = zip(self.members, self.weights, strict=True)
         return [(member, weight) for member, weight in pairs if not isinstance(member, LogisticMember)]
 
+    @cached_property
     def _logistic(self) -> list[tuple[LogisticMember, float]]:
         """Return each regression once, with the weights of all that is made of it: trees often stand upon the first."""
         found: list[tuple[LogisticMember, float]] = []

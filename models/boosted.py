@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Self
 
 import lightgbm as lgb
@@ -12,12 +13,13 @@ from numpy.typing import NDArray
 
 from features.feature import Direction
 from models.logistic import LogisticMember
+from models.step_functions import FlatSteps, StepFunction
+from models.tree_tables import TreeTables, tabulate
 
 __all__ = [
     "BoosterPlan",
     "FreeMember",
     "ShallowMember",
-    "StepFunction",
     "StumpsMember",
     "TreeKind",
     "booster_parameters",
@@ -28,6 +30,8 @@ Matrix = NDArray[np.float64]
 TreeKind = Literal["stumps", "shallow", "free"]
 """Trees of one split; of up to eight leaves, held back; of up to 24 leaves that follow the data where it leads."""
 
+PIECE = 2_048
+"""Rows whose lookups are made at a time, so that few arrays of rows by thresholds lie in memory."""
 MANY_ROWS = 30_000
 """Rows from which on trees take larger steps: the same fit in a third of the time."""
 
@@ -111,30 +115,6 @@ def booster_parameters(plan: BoosterPlan, kept: float = 1.0) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class StepFunction:
-    """A function of one feature that is constant between thresholds.
-
-    Parameters
-    ----------
-    thresholds
-        Rising, shape (k,). Interval *i* holds ``thresholds[i - 1] < x <= thresholds[i]``.
-    values
-        Shape (k + 1,), in logit.
-    missing
-        Value for a missing feature.
-    """
-
-    thresholds: Matrix
-    values: Matrix
-    missing: float
-
-    def __call__(self, column: Matrix) -> Matrix:
-        """Look up a column, shape (n,)."""
-        found = self.values[np.searchsorted(self.thresholds, column, side="left").clip(max=len(self.thresholds))]
-        return np.where(np.isnan(column), self.missing, found)
-
-
-@dataclass(frozen=True)
 class StumpsMember:
     """Boosted stumps as one lookup a feature: a points table that scores exactly as the trees do.
 
@@ -167,9 +147,13 @@ class StumpsMember:
     def own_split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
         """Return what :meth:`split` returns, without what the trees were grown upon."""
         parts = np.zeros((matrix.shape[0], self.features))
-        for number, step in self.steps.items():
-            parts[:, number] = step(matrix[:, number])
+        for start in range(0, len(matrix), PIECE):
+            parts[start : start + PIECE, self._flat.features] = self._flat(matrix[start : start + PIECE])
         return parts, np.full(matrix.shape[0], self.constant)
+
+    @cached_property
+    def _flat(self) -> FlatSteps:
+        return FlatSteps(self.steps)
 
     def own_logit(self, matrix: Matrix) -> Matrix:
         """Return the logit without what the trees were grown upon, shape (n,)."""
@@ -312,8 +296,15 @@ class ShallowMember:
 
     def own_split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
         """Return what :meth:`split` returns, without what the trees were grown upon."""
+        if self._tables is not None:
+            return self._tables.split(matrix), np.full(matrix.shape[0], self._tables.base)
         parts = np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=1))
         return parts[:, :-1], parts[:, -1]
+
+    @cached_property
+    def _tables(self) -> TreeTables | None:
+        """The trees by table, where they are small enough."""
+        return tabulate(self.booster)
 
     def own_logit(self, matrix: Matrix) -> Matrix:
         """Return the logit without what the trees were grown upon, shape (n,)."""

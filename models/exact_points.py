@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.spec import FeatureSet
-from models.boosted import FreeMember, ShallowMember, StepFunction, StumpsMember
+from models.boosted import FreeMember, ShallowMember, StumpsMember
 from models.bundle import Bundle
 from models.logistic import LogisticMember
 from models.scoring import CENTRE, points_per_logit
+from models.step_functions import StepFunction
 
 __all__ = ["BentLine", "ExactFeature", "ExactPoints", "PointsRow", "exact_points"]
 

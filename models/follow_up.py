@@ -32,12 +32,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from features.feature import FRESHNESS
 from features.spec import FeatureSet
-from models.blend import Endpoint
+from models.blend import Endpoint, Split
 from models.logistic import LogisticMember
 
-__all__ = ["GROUPS", "MIN_PROPENSITY", "Arm", "FollowUp", "IfWorked", "fit_arm", "group_sums"]
+__all__ = ["GROUPS", "MIN_PROPENSITY", "Arm", "FollowUp", "IfWorked", "fit_arm", "group_sums", "sums_of"]
 
 Matrix = NDArray[np.float64]
 
@@ -140,19 +139,24 @@ class FollowUp:
     decides: bool
     own: LogisticMember | None = None
 
-    def if_worked(self, features: FeatureSet, sql: Endpoint, won: Endpoint, matrix: Matrix) -> IfWorked:
+    def if_worked(
+        self, features: FeatureSet, ends: tuple[Endpoint, Endpoint], splits: tuple[Split, Split], matrix: Matrix
+    ) -> IfWorked:
         """Say what becomes of leads if they are handed off now, and if never.
 
         Parameters
         ----------
         features
             The features.
-        sql, won
-            The endpoints that the arms stand upon.
+        ends
+            The endpoints of SQL and won, which the arms stand upon.
+        splits
+            What each endpoint's ``split`` gives of the leads.
         matrix
             Features, shape (n, n_features).
         """
-        sums = group_sums(features, sql, matrix), group_sums(features, won, matrix)
+        sql, won = ends
+        sums = sums_of(features, splits[0]), sums_of(features, splits[1])
         own = np.zeros(len(matrix)) if self.own is None else self.own.logit(matrix)
         p_sql, p_sql_left = expit(self.sql.logit(sums[0]) + own), expit(self.sql_left.logit(sums[0]))
         p_won, p_won_left = expit(_mean_logit(self.won, sums) + own), expit(_mean_logit(self.won_left, sums))
@@ -203,12 +207,15 @@ def group_sums(features: FeatureSet, endpoint: Endpoint, matrix: Matrix) -> Matr
     Freshness (age and silence) stands alone: among leads at risk it says mostly whether anything is still to come by
     itself, which a hand-off changes most.
     """
-    parts, base = endpoint.split(matrix)
-    is_fresh = np.array([features.signals[number] == FRESHNESS for number in features.signal_of], dtype=bool)
-    is_fit = np.array([feature.group == "fit" for feature in features.features], dtype=bool) & ~is_fresh
+    return sums_of(features, endpoint.split(matrix))
+
+
+def sums_of(features: FeatureSet, split: Split) -> Matrix:
+    """Sum what :func:`group_sums` does, of a split that is known, shape (n, 3)."""
+    is_fresh, is_fit = features.is_fresh, features.is_fit & ~features.is_fresh
     groups = (is_fit, ~is_fit & ~is_fresh, is_fresh)
-    sums = np.stack([parts[:, group].sum(axis=1) for group in groups], axis=1)
-    sums[:, 0] += base
+    sums = np.stack([split.parts[:, group].sum(axis=1) for group in groups], axis=1)
+    sums[:, 0] += split.base
     return sums
 
 

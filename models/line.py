@@ -25,6 +25,7 @@ __all__ = ["Line", "LineGain", "Replay", "crossings", "first_crossings", "set_pr
 Matrix = NDArray[np.float64]
 Amount = TypeVar("Amount", float, Matrix)
 QUANTILES = 101
+GRADES = np.array(["D", "C", "B", "A"])
 SHOWN_PRICES = 400
 # What a document without these says is what it said before there were any, and so is its version.
 LATER_FIELDS = ("equivalents", "hysteresis", "band", "hours_per_lead", "basis")
@@ -117,17 +118,15 @@ class Line(BaseModel):
         """Return A and B for MQLs above and below the median value of MQLs, C for a value above 0, D for the rest."""
         middle = self.median_mql_value if self.median_mql_value is not None else self.threshold
         is_mql = expected_value > self.threshold
-        return np.select(
-            [is_mql & (expected_value > middle), is_mql, expected_value > 0], ["A", "B", "C"], default="D"
-        ).astype(np.str_)
+        return GRADES[np.where(is_mql, 2 + (expected_value > middle), expected_value > 0)]
 
     def percentile(self, score_unclipped: Matrix) -> Matrix:
         """Return the share of leads at risk that score lower, 0 to 100."""
         grid = np.asarray(self.quantiles)
         share = np.interp(score_unclipped, grid, np.linspace(0.0, 100.0, len(grid)))
         # Leads with one score share a run of equal quantiles: those that score lower end where the run begins.
-        below = np.searchsorted(grid, score_unclipped, side="left") * (100.0 / (len(grid) - 1))
-        return np.where(np.isin(score_unclipped, grid), below, share)
+        begin, end = (np.searchsorted(grid, score_unclipped, side=side) for side in ("left", "right"))
+        return np.where(begin < end, begin * (100.0 / (len(grid) - 1)), share)
 
     def save(self, path: Path) -> None:
         """Write the document."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -11,157 +12,19 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from features.feature import Shape
+from models.transform import LinearParts, Transform
 
-__all__ = ["LogisticFitter", "LogisticMember", "Transform", "fit_logistic"]
+__all__ = ["LogisticFitter", "LogisticMember", "fit_logistic"]
 
 Matrix = NDArray[np.float64]
-MIN_SPREAD = 1e-9
-SKEWED = 2.0
-KNOTS = (0.2, 0.4, 0.6, 0.75, 0.85, 0.95)
 # Features that are free of the penalty are scaled up so far that it no longer holds their weights back.
 FREE_SCALE = 10.0
-MIN_HINGE_ROWS = 200
 PIECE = 4_096
 """Rows that are worked on at a time: their columns stay in the processor's cache, which is three times as fast."""
 
 
-@dataclass(frozen=True)
-class Transform:
-    """How raw features become the logistic member's columns.
-
-    Counts and ages go through ``log(1 + x)``, as do skewed non-negative numbers; values are kept inside the range
-    seen in training, so that an outlier does not run away with a score; missing values take the mean and are flagged.
-
-    Parameters
-    ----------
-    is_log
-        Shape (n_features,), whether the feature is logged.
-    low, high
-        Range of the (logged) values in training.
-    center, scale
-        Mean and standard deviation of the (logged) values in training.
-    missing_share
-        Share of missing values in training.
-    hinge_feature, hinge_knot, hinge_center, hinge_scale
-        Shape (n_hinges,): ages bend, as a lead that has been silent for a year is not twice as cold as after half of
-        one. Each hinge is ``max(value - knot, 0)`` of one feature's (logged) value, standardised.
-    """
-
-    is_log: NDArray[np.bool_]
-    low: Matrix
-    high: Matrix
-    center: Matrix
-    scale: Matrix
-    missing_share: Matrix
-    hinge_feature: NDArray[np.int64]
-    hinge_knot: Matrix
-    hinge_center: Matrix
-    hinge_scale: Matrix
-
-    @classmethod
-    def learn(cls, matrix: Matrix, shapes: Sequence[Shape]) -> Self:
-        """Learn the transform of a training matrix, shape (n, n_features)."""
-        is_log = np.array([_is_logged(matrix[:, j], shape) for j, shape in enumerate(shapes)], dtype=bool)
-        logged = _log_where(matrix, is_log)
-        missing = np.isnan(logged)
-        filled = np.where(missing, 0.0, logged)
-        present = np.maximum((~missing).sum(axis=0), 1)
-        center = filled.sum(axis=0) / present
-        spread = np.sqrt((np.where(missing, 0.0, logged - center) ** 2).sum(axis=0) / present)
-        low = np.where(missing, np.inf, logged).min(axis=0, initial=np.inf)
-        high = np.where(missing, -np.inf, logged).max(axis=0, initial=-np.inf)
-        empty = missing.all(axis=0)
-        hinges = _learn_hinges(logged, shapes)
-        return cls(
-            is_log,
-            np.where(empty, 0.0, low),
-            np.where(empty, 0.0, high),
-            center,
-            np.where(spread < MIN_SPREAD, 1.0, spread),
-            missing.mean(axis=0),
-            np.array([feature for feature, *_ in hinges], dtype=np.int64),
-            *(np.array([hinge[part] for hinge in hinges], dtype=np.float64) for part in (1, 2, 3)),
-        )
-
-    def standard(self, matrix: Matrix) -> Matrix:
-        """Return standardised values, shape of ``matrix``, mean 0, missing ones 0."""
-        return self._standard_of(self._inside(matrix))
-
-    def _inside(self, matrix: Matrix) -> Matrix:
-        """Return the (logged) values, kept inside the range seen in training, shape of ``matrix``."""
-        logged = _log_where(matrix, self.is_log)
-        return np.clip(logged, self.low, self.high, out=logged)
-
-    def _standard_of(self, inside: Matrix) -> Matrix:
-        found = (inside - self.center) / self.scale
-        found[np.isnan(found)] = 0.0
-        return found
-
-    def flags(self, matrix: Matrix) -> Matrix:
-        """Return centred missing flags, shape of ``matrix``, mean 0."""
-        return np.where(self.missing_share > 0, np.isnan(matrix) - self.missing_share, 0.0)
-
-    def hinges(self, matrix: Matrix) -> Matrix:
-        """Return standardised hinges, shape (n, n_hinges), mean 0, missing ones 0."""
-        return self._hinges_of(self._inside(matrix))
-
-    def _hinges_of(self, inside: Matrix) -> Matrix:
-        found = inside[:, self.hinge_feature]
-        found -= self.hinge_knot
-        np.maximum(found, 0.0, out=found)  # not a number stays none
-        found -= self.hinge_center
-        found /= self.hinge_scale
-        found[np.isnan(found)] = 0.0
-        return found
-
-    def columns(self, matrix: Matrix) -> tuple[Matrix, Matrix, Matrix]:
-        """Return what :meth:`standard`, :meth:`flags` and :meth:`hinges` return."""
-        inside = self._inside(matrix)
-        return self._standard_of(inside), self.flags(matrix), self._hinges_of(inside)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the transform as plain JSON."""
-        return {key: np.asarray(value).tolist() for key, value in vars(self).items()}
-
-    @classmethod
-    def from_json(cls, item: Mapping[str, Any]) -> Self:
-        """Read what :meth:`to_json` wrote."""
-        exact: dict[str, Any] = {"is_log": np.bool_, "hinge_feature": np.int64}
-        return cls(**{key: np.asarray(value, dtype=exact.get(key, np.float64)) for key, value in item.items()})
-
-
-def _learn_hinges(logged: Matrix, shapes: Sequence[Shape]) -> list[tuple[int, float, float, float]]:
-    found: list[tuple[int, float, float, float]] = []
-    for feature, shape in enumerate(shapes):
-        column = logged[:, feature]
-        present = column[~np.isnan(column)]
-        if shape != "days" or present.size < MIN_HINGE_ROWS:
-            continue
-        for knot in np.unique(np.quantile(present, KNOTS)):
-            above = np.maximum(present - knot, 0.0)
-            if above.std() > MIN_SPREAD:
-                found.append((feature, float(knot), float(above.mean()), float(above.std())))
-    return found
-
-
-def _is_logged(column: Matrix, shape: Shape) -> bool:
-    if shape in ("count", "days"):
-        return True
-    present = column[~np.isnan(column)]
-    if shape == "flag" or present.size == 0 or present.min() < 0 or present.std() < MIN_SPREAD:
-        return False
-    skew = float((((present - present.mean()) / present.std()) ** 3).mean())
-    return skew > SKEWED
-
-
 def _pieces(count: int) -> list[slice]:
     return [slice(start, min(start + PIECE, count)) for start in range(0, max(count, 1), PIECE)]
-
-
-def _log_where(matrix: Matrix, is_log: NDArray[np.bool_]) -> Matrix:
-    found = matrix.astype(np.float64, copy=True)
-    found[:, is_log] = np.log1p(np.maximum(found[:, is_log], 0.0))
-    return found
 
 
 @dataclass(frozen=True)
@@ -198,15 +61,14 @@ class LogisticMember:
 
     def contributions(self, matrix: Matrix) -> Matrix:
         """Return each feature's part of the logit, shape (n, n_features); with :attr:`base` they sum to it."""
-        return np.concatenate([self._parts(matrix[rows]) for rows in _pieces(len(matrix))])
-
-    def _parts(self, matrix: Matrix) -> Matrix:
-        standard, flags, hinges = self.transform.columns(matrix)
-        parts = standard * self.weights + flags * self.missing_weights
-        bent, first = np.unique(self.transform.hinge_feature, return_index=True)  # hinges come feature by feature
-        if bent.size:
-            parts[:, bent] += np.add.reduceat(hinges * self.hinge_weights, first, axis=1)
+        parts = np.zeros(matrix.shape)
+        for rows in _pieces(len(matrix)):
+            parts[rows, self._linear.features] = self._linear(matrix[rows])
         return parts
+
+    @cached_property
+    def _linear(self) -> LinearParts:
+        return LinearParts(self.transform, self.weights, self.missing_weights, self.hinge_weights)
 
     def split(self, matrix: Matrix) -> tuple[Matrix, Matrix]:
         """Return each feature's part of the logit, shape (n, n_features), and the base, shape (n,)."""
@@ -215,7 +77,7 @@ class LogisticMember:
     def logit(self, matrix: Matrix) -> Matrix:
         """Return the logit, shape (n,)."""
         # A sum by row, not a product of matrices: a lead's score does not depend on the leads beside it.
-        sums = [self._parts(matrix[rows]).sum(axis=1) for rows in _pieces(len(matrix))]
+        sums = [self._linear(matrix[rows]).sum(axis=1) for rows in _pieces(len(matrix))]
         return self.intercept + np.concatenate(sums)
 
     def to_json(self) -> dict[str, Any]:

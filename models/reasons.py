@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,37 @@ from features.feature import FRESHNESS, Language
 from features.spec import FeatureSet
 from features.words import kind_words
 
-__all__ = ["describe_signals", "signal_words"]
+__all__ = ["Described", "describe_signals", "signal_words"]
+
+Matrix = NDArray[np.float64]
+MIN_REASON = 0.5
+"""Points below which a signal is no reason: half a point is a change of odds by 7%."""
+
+
+@dataclass(frozen=True)
+class Described:
+    """Points of n leads in words; every list has length n.
+
+    Parameters
+    ----------
+    points
+        One record a signal: signal, group, points and words.
+    reasons
+        The top three positive and two negative signals in words, with their points.
+    fit_points, engagement_points
+        Sums of the points by group.
+    """
+
+    points: list[list[dict[str, Any]]]
+    reasons: list[list[str]]
+    fit_points: list[float]
+    engagement_points: list[float]
 
 
 def describe_signals(
-    features: FeatureSet,
-    row: NDArray[np.float64],
-    parts: NDArray[np.float64],
-    points: NDArray[np.float64],
-    language: Language,
-) -> list[dict[str, Any]]:
-    """Return one record a signal: signal, group, points and words.
+    features: FeatureSet, matrix: Matrix, parts: Matrix, points: Matrix, language: Language
+) -> Described:
+    """Say what each signal of each lead added.
 
     Features of one signal (the same kind of touch over several windows, the levels of one attribute) overlap, so their
     points are only clear together: they are summed, and the feature that moved the sum most speaks for them.
@@ -30,40 +51,67 @@ def describe_signals(
     ----------
     features
         The features.
-    row
-        Their values, shape (n_features,).
+    matrix
+        Their values, shape (n, n_features).
     parts
-        Points of each feature, shape (n_features,).
+        Points of each feature, shape (n, n_features).
     points
-        Points of each signal, shape (n_signals,).
+        Points of each signal, shape (n, n_signals).
     language
         Of the words.
     """
-    speakers: dict[int, tuple[float, int]] = {}
-    for number, signal in enumerate(features.signal_of):
-        weight = float(parts[number]) * (1.0 if points[signal] >= 0 else -1.0)
-        if not _speaks(features, number, row):
-            continue
-        if int(signal) not in speakers or weight > speakers[int(signal)][0]:
-            speakers[int(signal)] = (weight, number)
-    found: list[dict[str, Any]] = []
-    for position, signal in enumerate(features.signals):
-        _, number = speakers.get(position, (0.0, -1))
-        feature = features.features[number if number >= 0 else int(np.flatnonzero(features.signal_of == position)[0])]
-        words = feature.words(float(row[number]), language) if number >= 0 else None
-        found.append(
-            {
-                "signal": signal,
-                "group": feature.group,
-                "points": float(points[position]),
-                "words": words or signal_words(signal, language),
-            }
-        )
-    return found
+    speakers, is_said = _speakers(features, matrix, parts, points)
+    values = np.take_along_axis(matrix, speakers, axis=1)
+    is_fit = features.is_fit[speakers]
+    say = features.phrases[language].say
+    plain = [signal_words(signal, language) for signal in features.signals]
+    rows = zip(speakers.tolist(), values.tolist(), is_said.tolist(), strict=True)
+    words = [
+        [say(number, value) or name if said else name for number, value, said, name in zip(*row, plain, strict=True)]
+        for row in rows
+    ]
+    groups = np.where(is_fit, "fit", "engagement").tolist()
+    shown = points.tolist()
+    records = [
+        [
+            {"signal": signal, "group": group, "points": point, "words": text}
+            for signal, group, point, text in zip(features.signals, *row, strict=True)
+        ]
+        for row in zip(groups, shown, words, strict=True)
+    ]
+    fit = np.where(is_fit, points, 0.0).sum(axis=1)
+    engagement = np.where(is_fit, 0.0, points).sum(axis=1)
+    return Described(records, _reasons(points, words), fit.tolist(), engagement.tolist())
 
 
-def _speaks(features: FeatureSet, number: int, row: NDArray[np.float64]) -> bool:
-    return features.features[number].words(float(row[number]), "en") is not None
+def _speakers(
+    features: FeatureSet, matrix: Matrix, parts: Matrix, points: Matrix
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the feature that speaks for each signal, and whether its value has words, each of shape (n, n_signals).
+
+    Of several that moved the sum equally the first speaks; where none has words, the first stands for the signal.
+    """
+    order, first = features.by_signal
+    signal = features.signal_of[order]
+    weights = np.where(features.speak(matrix), parts, np.nan)[:, order]
+    weights *= np.where(points >= 0, 1.0, -1.0)[:, signal]
+    most = np.fmax.reduceat(weights, first, axis=1)
+    is_most = weights == most[:, signal]
+    at = np.minimum.reduceat(np.where(is_most, np.arange(len(order)), len(order)), first, axis=1)
+    is_said = ~np.isnan(most)
+    return order[np.where(is_said, at, first)], is_said
+
+
+def _reasons(points: Matrix, words: list[list[str]]) -> list[list[str]]:
+    ranked = np.argsort(-points, axis=1, kind="stable")
+    rows = zip(points.tolist(), words, ranked[:, :3].tolist(), ranked[:, :-3:-1].tolist(), strict=True)
+    return [
+        [
+            f"{text[at]} ({point[at]:+.1f})"
+            for at in (*(i for i in best if point[i] >= MIN_REASON), *(i for i in worst if point[i] <= -MIN_REASON))
+        ]
+        for point, text, best, worst in rows
+    ]
 
 
 def signal_words(signal: str, language: Language) -> str:

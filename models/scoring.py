@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from scipy.special import expit, logit
 
 from crm.known import from_micros
 from features.feature import Language
-from models.blend import Endpoint
+from models.blend import Endpoint, Split
 from models.bundle import Bundle
 from models.follow_up import IfWorked
 from models.line import Line
@@ -61,6 +63,11 @@ class LoadedModel:
     version: str
     bundle: Bundle
     line: Line
+
+    @cached_property
+    def line_version(self) -> str:
+        """Version of the line, which is a hash of its whole document."""
+        return self.line.version
 
 
 @dataclass(frozen=True)
@@ -133,11 +140,13 @@ def probabilities(bundle: Bundle, matrix: Matrix) -> tuple[Matrix, Matrix]:
 
 def from_logits(bundle: Bundle, sql: Matrix, won: Matrix, matrix: Matrix) -> tuple[Matrix, Matrix]:
     """Return p_sql and p_won inside their horizons from calibrated logits and features, all of n rows."""
-    return expit(sql), within(bundle, (sql, won), matrix, bundle.won.horizon_days)[1]
+    return expit(sql), within(bundle, (sql, won), matrix, [bundle.won.horizon_days])[1][:, 0]
 
 
-def within(bundle: Bundle, logits: tuple[Matrix, Matrix], matrix: Matrix, days: float) -> tuple[Matrix, Matrix]:
-    """Return the chance of an SQL and of a win within so many days.
+def within(
+    bundle: Bundle, logits: tuple[Matrix, Matrix], matrix: Matrix, days: Sequence[float]
+) -> tuple[Matrix, Matrix]:
+    """Return the chance of an SQL and of a win within each of k days.
 
     A win passes through SQL, so its chance is never above that of an SQL by the same day.
 
@@ -150,18 +159,18 @@ def within(bundle: Bundle, logits: tuple[Matrix, Matrix], matrix: Matrix, days: 
     matrix
         Features of the same rows, shape (n, n_features).
     days
-        Above 0.
+        Above 0, length k.
 
     Returns
     -------
     p_sql, p_won
-        Shape (n,); NaN where no history was watched for so long.
+        Shape (n, k); NaN where no history was watched for so long.
     """
     return chances_within((bundle.sql, bundle.won), logits, matrix, days)
 
 
 def chances_within(
-    endpoints: tuple[Endpoint, Endpoint], logits: tuple[Matrix, Matrix], matrix: Matrix, days: float
+    endpoints: tuple[Endpoint, Endpoint], logits: tuple[Matrix, Matrix], matrix: Matrix, days: Sequence[float]
 ) -> tuple[Matrix, Matrix]:
     """Return what :func:`within` does, for any pair of endpoints of SQL and won."""
     ends = zip(endpoints, logits, strict=True)
@@ -192,13 +201,26 @@ class Worth:
     if_worked: IfWorked | None
 
 
-def worth_of(bundle: Bundle, matrix: Matrix, p_won: Matrix) -> Worth:
-    """Return what leads are worth to work; ``p_won`` as :func:`probabilities` gives it, shape (n,)."""
+def worth_of(bundle: Bundle, matrix: Matrix, p_won: Matrix, splits: tuple[Split, Split] | None = None) -> Worth:
+    """Return what leads are worth to work.
+
+    Parameters
+    ----------
+    bundle
+        The model.
+    matrix
+        Features, shape (n, n_features).
+    p_won
+        As :func:`probabilities` gives it, shape (n,).
+    splits
+        What the endpoints of SQL and won split into, where that is known already.
+    """
     amount = bundle.amount.expected(matrix)
     term = bundle.follow_up
     if term is None:
         return Worth(p_won * amount, amount, np.zeros(len(p_won), dtype=bool), None)
-    found = term.if_worked(bundle.features, bundle.sql, bundle.won, matrix)
+    splits = splits or (bundle.sql.split(matrix), bundle.won.split(matrix))
+    found = term.if_worked(bundle.features, (bundle.sql, bundle.won), splits, matrix)
     revenue = (found.gain_won if term.decides else p_won) * amount
     return Worth(revenue, amount, np.full(len(p_won), term.decides), found)
 
@@ -231,20 +253,19 @@ def score_matrix(bundle: Bundle, line: Line, matrix: Matrix) -> Scores:
     matrix
         Features in the bundle's order, shape (n, n_features), NaN where missing.
     """
-    sql, won = bundle.sql.logit(matrix), bundle.won.logit(matrix)
-    p_sql, p_won = from_logits(bundle, sql, won, matrix)
-    parts, base = bundle.score_endpoint.split(matrix)
+    splits = bundle.sql.split(matrix), bundle.won.split(matrix)
+    sql, won = bundle.sql.calibrator.logit(splits[0].g), bundle.won.calibrator.logit(splits[1].g)
+    p_sql_within, p_won_within = within(bundle, (sql, won), matrix, (bundle.won.horizon_days, *HORIZONS_DAYS))
+    p_sql, p_won = expit(sql), p_won_within[:, 0]
     unit = points_per_logit()
-    parts = parts * unit
-    start = CENTRE + unit * (base - bundle.g50)
-    signals = bundle.features.signal_of
-    points = np.zeros((matrix.shape[0], len(bundle.features.signals)))
-    np.add.at(points.T, signals, parts.T)
+    split = splits[bundle.score_outcome == "won"]
+    parts, start = split.parts * unit, CENTRE + unit * (split.base - bundle.g50)
+    order, first = bundle.features.by_signal
+    points = np.add.reduceat(parts[:, order], first, axis=1)
     unknown = np.full(matrix.shape[0], np.nan)
     unclipped = start + points.sum(axis=1)
-    worth = worth_of(bundle, matrix, p_won)
+    worth = worth_of(bundle, matrix, p_won, splits)
     value = line.expected_value(worth.revenue)
-    spans = [within(bundle, (sql, won), matrix, days) for days in HORIZONS_DAYS]
     return Scores(
         np.clip(unclipped, 0.0, 100.0),
         unclipped,
@@ -264,7 +285,8 @@ def score_matrix(bundle: Bundle, line: Line, matrix: Matrix) -> Scores:
         start,
         parts,
         matrix,
-        *(np.stack(part, axis=1) for part in zip(*spans, strict=True)),
+        p_sql_within[:, 1:],
+        p_won_within[:, 1:],
     )
 
 
@@ -286,66 +308,56 @@ def answers(
     language
         Of the reasons.
     """
-    features, line = model.bundle.features, model.line
-    version = line.version
-    found: list[dict[str, Any]] = []
-    for i, lead_id in enumerate(lead_ids):
-        points = describe_signals(features, scores.matrix[i], scores.parts[i], scores.points[i], language)
-        by_group = {group: sum(p["points"] for p in points if p["group"] == group) for group in ("fit", "engagement")}
-        found.append(
-            {
-                "lead_id": lead_id,
-                "as_of": from_micros(int(as_of_us[i])).isoformat(),
-                "score": float(scores.score[i]),
-                "p_sql": float(scores.p_sql[i]),
-                "p_won": float(scores.p_won[i]),
-                "p_sql_if_worked": _known(scores.p_sql_if_worked[i]),
-                "p_won_if_worked": _known(scores.p_won_if_worked[i]),
-                "p_sql_if_left": _known(scores.p_sql_if_left[i]),
-                "p_won_if_left": _known(scores.p_won_if_left[i]),
-                "if_worked_points": _known(scores.if_worked_points[i]),
-                "hand_off_propensity": _known(scores.propensity[i]),
-                "value_basis": "if_worked" if scores.is_if_worked[i] else "as_run",
-                "horizons": _horizons(scores, i),
-                "expected_revenue": float(scores.expected_revenue[i]),
-                "expected_value": float(scores.expected_value[i]),
-                "currency": model.bundle.currency,
-                "is_mql": bool(scores.is_mql[i]),
-                "grade": str(scores.grade[i]),
-                "percentile": float(scores.percentile[i]),
-                "reasons": top_reasons(points),
-                "model_version": model.version,
-                "line_version": version,
-                "score_outcome": model.bundle.score_outcome,
-                "score_unclipped": float(scores.score_unclipped[i]),
-                "base": float(scores.base[i]),
-                "fit_points": float(by_group["fit"]),
-                "engagement_points": float(by_group["engagement"]),
-                "points": points,
-            }
-        )
-    return found
+    bundle = model.bundle
+    told = describe_signals(bundle.features, scores.matrix, scores.parts, scores.points, language)
+    columns: dict[str, Sequence[Any]] = {
+        "lead_id": lead_ids,
+        "as_of": [from_micros(moment).isoformat() for moment in as_of_us.tolist()],
+        "score": scores.score.tolist(),
+        "p_sql": scores.p_sql.tolist(),
+        "p_won": scores.p_won.tolist(),
+        "p_sql_if_worked": _known(scores.p_sql_if_worked),
+        "p_won_if_worked": _known(scores.p_won_if_worked),
+        "p_sql_if_left": _known(scores.p_sql_if_left),
+        "p_won_if_left": _known(scores.p_won_if_left),
+        "if_worked_points": _known(scores.if_worked_points),
+        "hand_off_propensity": _known(scores.propensity),
+        "value_basis": np.where(scores.is_if_worked, "if_worked", "as_run").tolist(),
+        "horizons": _horizons(scores),
+        "expected_revenue": scores.expected_revenue.tolist(),
+        "expected_value": scores.expected_value.tolist(),
+        "currency": [bundle.currency] * len(lead_ids),
+        "is_mql": scores.is_mql.tolist(),
+        "grade": scores.grade.tolist(),
+        "percentile": scores.percentile.tolist(),
+        "reasons": told.reasons,
+        "model_version": [model.version] * len(lead_ids),
+        "line_version": [model.line_version] * len(lead_ids),
+        "score_outcome": [bundle.score_outcome] * len(lead_ids),
+        "score_unclipped": scores.score_unclipped.tolist(),
+        "base": scores.base.tolist(),
+        "fit_points": told.fit_points,
+        "engagement_points": told.engagement_points,
+        "points": told.points,
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _horizons(scores: Scores, row: int) -> list[dict[str, float | None]]:
-    """Return the chances of one lead by days; null where no history was watched for so long."""
+def _horizons(scores: Scores) -> list[list[dict[str, float | None]]]:
+    """Return the chances of each lead by days; null where no history was watched for so long."""
+    by_days = [
+        zip(_known(p_sql), _known(p_won), strict=True)
+        for p_sql, p_won in zip(scores.p_sql_within.T, scores.p_won_within.T, strict=True)
+    ]
     return [
-        {"days": days, "p_sql": _known(p_sql), "p_won": _known(p_won)}
-        for days, p_sql, p_won in zip(HORIZONS_DAYS, scores.p_sql_within[row], scores.p_won_within[row], strict=True)
+        [
+            {"days": days, "p_sql": p_sql, "p_won": p_won}
+            for days, (p_sql, p_won) in zip(HORIZONS_DAYS, row, strict=True)
+        ]
+        for row in zip(*by_days, strict=True)
     ]
 
 
-def _known(probability: float) -> float | None:
-    return None if np.isnan(probability) else float(probability)
-
-
-def top_reasons(points: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the top three positive and two negative signals in words, with their points."""
-    ranked = sorted(points, key=lambda p: -p["points"])
-    best = [p for p in ranked if p["points"] >= MIN_REASON][:3]
-    worst = [p for p in reversed(ranked) if p["points"] <= -MIN_REASON][:2]
-    return [f"{p['words']} ({p['points']:+.1f})" for p in (*best, *worst)]
-
-
-MIN_REASON = 0.5
-"""Points below which a signal is no reason: half a point is a change of odds by 7%."""
+def _known(numbers: Matrix) -> list[float | None]:
+    """Return numbers, shape (n,), as a list with None for what is not known."""
+    return [None if math.isnan(number) else number for number in numbers.tolist()]

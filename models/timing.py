@@ -84,6 +84,10 @@ class Timing:
         """Return the offset of each row of a matrix of features, shape (n,): the same for all."""
         return np.broadcast_to(self.at(days), (len(matrix),))
 
+    def over(self, days: Matrix, matrix: Matrix) -> Matrix:
+        """Return the offset of each row at each of k days, shape (n, k): the same for all rows."""
+        return np.broadcast_to(self.at(days), (len(matrix), len(days)))
+
     def to_json(self) -> dict[str, Any]:
         """Return the curve as plain JSON."""
         return {"days": self.days.tolist(), "offsets": self.offsets.tolist()}
@@ -134,6 +138,10 @@ class TimingByAge:
             Features, shape (n, n_features).
         """
         return self.curve.at(days) * _flattened(matrix[:, self.column], self.power, self.typical_days)
+
+    def over(self, days: Matrix, matrix: Matrix) -> Matrix:
+        """Return the offset of each row at each of k days, shape (n, k); NaN where no history is so long."""
+        return self.curve.at(days) * _flattened(matrix[:, self.column], self.power, self.typical_days)[:, None]
 
     def to_json(self) -> dict[str, Any]:
         """Return the curve as plain JSON."""

@@ -1,4 +1,4 @@
-"""What stands before the routes, outermost first: the error guard, the key, the body's type and size.
+"""What stands before the routes: outermost the error guard, then the key, the rate, the body's type and size.
 
 BentoML puts the middleware that is added first outermost, the reverse of Starlette. An exception that leaves
 a middleware is never answered there (BentoML PR 5670: its timeout waits for an answer that does not come), so
@@ -15,15 +15,14 @@ from time import perf_counter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.hooks.paths import is_hook
-from serving.keys import holds_key
+from serving.callers import notes_of
 from serving.problems import PROBLEM_TYPE, Problem, problem_of_status, problem_response
+from serving.routes import OPEN_PATHS
 from serving.runtime import Runtime
-from serving.watch import Watch
+from serving.watch import Answered, Watch
 
-__all__ = ["OPEN_PATHS", "BodyGuard", "ErrorGuard", "KeyGuard", "request_id_of"]
+__all__ = ["BodyGuard", "ErrorGuard", "refuse", "request_id_of"]
 
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz"})
 _REQUEST_ID = "kizashi.request_id"
 DRAINED_BYTES = 16_000_000
 DRAIN_SECONDS = 5.0
@@ -63,6 +62,7 @@ class ErrorGuard:
         is_outer = _REQUEST_ID not in scope
         if is_outer:
             scope[_REQUEST_ID] = secrets.token_hex(8)
+        notes = notes_of(scope)
         answer = _Answer(scope, send, with_headers=is_outer)
         started = perf_counter()
         try:
@@ -72,7 +72,10 @@ class ErrorGuard:
             await answer.fail()
         if is_outer:
             seconds = perf_counter() - started
-            self.watch.answered(scope["method"], scope["path"], answer.status, seconds, request_id_of(scope))
+            key_id = notes.caller.key_id
+            self.watch.answered(
+                Answered(scope["method"], scope["path"], answer.status, seconds, request_id_of(scope), key_id)
+            )
 
 
 class _Answer:
@@ -127,32 +130,6 @@ async def _nothing() -> Message:
     return {"type": "http.disconnect"}
 
 
-class KeyGuard:
-    """Lets a request through that shows the key; the probes need none, nor what is signed."""
-
-    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
-        self.app = app
-        self.runtime = runtime
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Guard one request."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or is_hook(scope) or self._is_shown(scope):
-            await self.app(scope, receive, send)
-            return
-        problem = problem_of_status(401).with_headers({"WWW-Authenticate": 'Bearer realm="kizashi"'})
-        await _refuse(problem, scope, send)
-
-    def _is_shown(self, scope: Scope) -> bool:
-        shown: list[bytes] = []
-        for name, value in scope["headers"]:
-            scheme, _, credentials = value.partition(b" ")
-            if name == b"x-api-key":
-                shown.append(value.strip())
-            elif name == b"authorization" and scheme.lower() == b"bearer":
-                shown.append(credentials.strip())
-        return any([holds_key(key, self.runtime.settings.key_sha256) for key in shown])
-
-
 class BodyGuard:
     """Reads a body that is JSON by its header and no larger than allowed, before anything is made of it."""
 
@@ -167,11 +144,11 @@ class BodyGuard:
             return
         limit = self.runtime.settings.workspace.config.serve.max_body_bytes
         headers = Headers(scope=scope)
-        if scope["method"] == "POST" and not _is_json(headers):
-            await _refuse(problem_of_status(415), scope, send)
+        if scope["method"] == "POST" and not _is_json(headers) and not _is_empty(headers):
+            await refuse(problem_of_status(415), scope, send)
         elif _announced(headers) > limit:
             await _drain(receive)
-            await _refuse(_too_large(limit), scope, send)
+            await refuse(_too_large(limit), scope, send)
         else:
             await self._read(scope, receive, send, limit)
 
@@ -184,7 +161,7 @@ class BodyGuard:
             body += message.get("body", b"")
             if len(body) > limit:
                 await _drain(receive)
-                await _refuse(_too_large(limit), scope, send)
+                await refuse(_too_large(limit), scope, send)
                 return
             if not message.get("more_body", False):
                 break
@@ -224,12 +201,17 @@ def _is_json(headers: Headers) -> bool:
     )
 
 
+def _is_empty(headers: Headers) -> bool:
+    """Tell whether there is no body at all, which needs no type."""
+    return headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
+
+
 def _too_large(limit: int) -> Problem:
     problem = problem_of_status(413)
     return Problem(problem.slug, problem.title, 413, f"At most {limit:,} bytes are read. {problem.detail}")
 
 
-async def _refuse(problem: Problem, scope: Scope, send: Send) -> None:
+async def refuse(problem: Problem, scope: Scope, send: Send) -> None:
     """Answer without reading the body; the connection ends, so that nobody has to read the rest of it."""
     headers = Headers(scope=scope)
     if "content-length" in headers or "transfer-encoding" in headers:

@@ -20,7 +20,7 @@ from serving.checks import given_attributes
 from serving.problems import FieldError
 from serving.reading import Reading
 
-__all__ = ["LeadToScore", "lead_from_body"]
+__all__ = ["LeadToScore", "lead_from_body", "listed"]
 
 _QUERY = re.compile(r"[?#].*\Z", re.DOTALL)
 MAX_NAMED = 20
@@ -157,19 +157,20 @@ def _attribute_warnings(lead: LeadBody, reading: Reading) -> Iterable[FieldError
         if isinstance(value := given.get(name), str) and trimmed(value) and trimmed(value) not in levels
     ]
     if unknown:
-        yield FieldError("/lead", f"attributes that the model does not read were ignored: {_listed(unknown)}")
+        yield FieldError("/lead", f"attributes that the model does not read were ignored: {listed(unknown)}")
     if unseen:
-        yield FieldError("/lead", f"values that the model does not know by name: {_listed(unseen)}")
+        yield FieldError("/lead", f"values that the model does not know by name: {listed(unseen)}")
     if missing:
-        yield FieldError("/lead", f"attributes that the model reads are missing: {_listed(missing)}")
+        yield FieldError("/lead", f"attributes that the model reads are missing: {listed(missing)}")
     untold = sorted(set(reading.rule_columns) - set(given) - lead.model_fields_set)
     if untold:
         yield FieldError(
-            "/lead", f"columns that [exclude] reads are missing, nobody is excluded by them: {_listed(untold)}"
+            "/lead", f"columns that [exclude] reads are missing, nobody is excluded by them: {listed(untold)}"
         )
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Name what there is, shortened."""
     shown = ", ".join(name if len(name) <= 60 else f"{name[:59]}…" for name in names[:MAX_NAMED])
     return shown if len(names) <= MAX_NAMED else f"{shown} and {len(names) - MAX_NAMED:,} more"
 
@@ -183,7 +184,7 @@ def _other_warnings(body: ScoreBody, known: KnownLead, reading: Reading, as_of_u
         )
     strange = sorted({touch.kind for touch in body.touches if touch.actor in (None, "lead")} - reading.kinds)
     if strange and reading.kinds:
-        yield FieldError("/touches", f"kinds that the model does not know by name count as other: {_listed(strange)}")
+        yield FieldError("/touches", f"kinds that the model does not know by name count as other: {listed(strange)}")
     if reading.reads_account and known.account_touches is None:
         yield FieldError(
             "/account_leads",

@@ -18,6 +18,7 @@ __all__ = [
     "ProblemError",
     "invalid_request",
     "json_pointer",
+    "missing_scope",
     "problem_of_status",
     "problem_response",
 ]
@@ -137,6 +138,23 @@ def invalid_request(errors: Sequence[FieldError]) -> Problem:
     return Problem("invalid-request", "The request cannot be understood", 422, detail, tuple(errors[:MAX_ERRORS]))
 
 
+def missing_scope(scope: str) -> Problem:
+    """Return the problem of a key that may not do what it was shown for.
+
+    Examples
+    --------
+    >>> missing_scope("erase").headers
+    {'WWW-Authenticate': 'Bearer realm="kizashi", error="insufficient_scope", scope="erase"'}
+    """
+    return Problem(
+        "forbidden",
+        "The key may not do this",
+        403,
+        f"The key lacks the scope '{scope}'; 'kizashi keys create NAME --scope {scope}' makes one that has it.",
+        headers={"WWW-Authenticate": f'Bearer realm="kizashi", error="insufficient_scope", scope="{scope}"'},
+    )
+
+
 def problem_of_status(status: int) -> Problem:
     """Return the problem of a status that has no more to say.
 
@@ -161,7 +179,7 @@ _BY_STATUS: Mapping[int, tuple[str, str, str]] = {
     401: (
         "unauthorized",
         "The key is missing or wrong",
-        "Send 'Authorization: Bearer KEY' or 'X-API-Key: KEY' with the key that the service was given.",
+        "Send 'Authorization: Bearer KEY' or 'X-API-Key: KEY'; 'kizashi keys create' makes keys.",
     ),
     404: ("not-found", "There is nothing here", "GET /docs.json lists what there is."),
     405: ("method-not-allowed", "This route has another method", "The header Allow names it."),

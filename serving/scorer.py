@@ -117,9 +117,9 @@ class Scorer:
 
     def _score(self, leads: Sequence[LeadToScore], language: Language) -> list[dict[str, Any]]:
         bundle = self.model.bundle
-        matrix = np.stack([bundle.features.row(lead.known, lead.as_of_us) for lead in leads])
-        scores = score_matrix(bundle, self.model.line, matrix)
         moments = np.array([lead.as_of_us for lead in leads], dtype=np.int64)
+        matrix = bundle.features.rows([lead.known for lead in leads], moments)
+        scores = score_matrix(bundle, self.model.line, matrix)
         return answers(self.model, scores, [lead.lead_id for lead in leads], moments, language)
 
 

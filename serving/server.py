@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crm.errors import KizashiError
+from serving.callers import Caller, notes_of
 from serving.guards import ErrorGuard
 from serving.runtime import Runtime, Settings
 from serving.scorer import WARM_UP
@@ -21,21 +22,20 @@ from serving.watch import Watch, start_log
 __all__ = ["StartError", "WarmStart", "run_server"]
 
 BACKLOG = 2048
+_OURSELVES = Caller("warm-up", frozenset({"score"}))
 
 
 class StartError(KizashiError):
     """The service cannot be started here."""
 
 
-def run_server(settings: Settings, key: str, *, host: str, port: int, when_ready: Callable[[], None]) -> None:
+def run_server(settings: Settings, *, host: str, port: int, when_ready: Callable[[], None]) -> None:
     """Serve until the process is told to stop.
 
     Parameters
     ----------
     settings
-        Workspace and the key's digest.
-    key
-        The key itself, for the first request alone; it is not kept.
+        Workspace, and the digest of the environment's key.
     host, port
         Where to listen.
     when_ready
@@ -52,10 +52,10 @@ def run_server(settings: Settings, key: str, *, host: str, port: int, when_ready
     with _bound(host, port) as listener:
         runtime = Runtime(lambda: settings)
         runtime.start()
-        start_log()
+        start_log(settings.workspace.config.serve.log)
         watch = Watch(CollectorRegistry())
         service = make_service(runtime, watch)
-        app = WarmStart(ErrorGuard(service.to_asgi(), watch), key, when_ready)
+        app = WarmStart(ErrorGuard(service.to_asgi(), watch), when_ready)
         config = uvicorn.Config(
             app,
             lifespan="on",
@@ -102,9 +102,8 @@ class WarmStart:
     Full collections over a large heap stall answers for 150 to 450 ms; what is frozen is not walked again.
     """
 
-    def __init__(self, app: ASGIApp, key: str, when_ready: Callable[[], None]) -> None:
+    def __init__(self, app: ASGIApp, when_ready: Callable[[], None]) -> None:
         self.app = app
-        self._headers = [(b"x-api-key", key.encode()), (b"content-type", b"application/json")]
         self._when_ready = when_ready
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -133,13 +132,14 @@ class WarmStart:
             if message["type"] == "http.response.start":
                 statuses.append(int(message["status"]))
 
-        await self.app(_post("/v1/score", self._headers), receive, send)
-        self._headers = []
+        scope = _post("/v1/score")
+        notes_of(scope).caller = _OURSELVES  # nothing that comes over the network can set this
+        await self.app(scope, receive, send)
         if statuses != [200]:
             raise RuntimeError(f"the first request was answered {statuses}")
 
 
-def _post(path: str, headers: list[tuple[bytes, bytes]]) -> Scope:
+def _post(path: str) -> Scope:
     return {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -150,7 +150,7 @@ def _post(path: str, headers: list[tuple[bytes, bytes]]) -> Scope:
         "raw_path": path.encode(),
         "root_path": "",
         "query_string": b"",
-        "headers": headers,
+        "headers": [(b"content-type", b"application/json")],
         "client": None,
         "server": None,
     }

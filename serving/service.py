@@ -23,8 +23,10 @@ from starlette.responses import Response
 
 from serving.bodies import BatchBody, ScoreBody
 from serving.flat import FlatBody, score_flat
-from serving.guards import BodyGuard, ErrorGuard, KeyGuard, request_id_of
+from serving.guards import BodyGuard, ErrorGuard, request_id_of
+from serving.key_guard import KeyGuard
 from serving.problems import ProblemError, problem_of_status, problem_response
+from serving.rate_limit import RateLimit
 from serving.replies import BatchReply, FlatReply, ScoreReply
 from serving.runtime import Runtime, settings_from
 from serving.side_routes import side_routes
@@ -75,7 +77,7 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:
     )
     class ScoringService:
         def __init__(self) -> None:
-            start_log()
+            start_log(runtime.settings.workspace.config.serve.log)
             runtime.start()
             gc.collect()
             gc.freeze()  # full collections over the model's heap stall answers for 150 to 450 ms
@@ -100,6 +102,7 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:
     add_guard: Callable[..., None] = ScoringService.add_asgi_middleware  # BentoML's type asks for a nested callable
     add_guard(ErrorGuard, watch=watch)  # the first added is outermost
     add_guard(KeyGuard, runtime=runtime)
+    add_guard(RateLimit, runtime=runtime)
     add_guard(BodyGuard, runtime=runtime)
     return ScoringService
 

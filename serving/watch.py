@@ -2,33 +2,60 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import time
 import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from crm.errors import KizashiError
-from serving.hooks.paths import named_path
+from serving.routes import OPEN_PATHS, template_of
 
-__all__ = ["ROUTES", "KeepInputOut", "Watch", "describe_failure", "start_log"]
+__all__ = ["Answered", "JsonLines", "KeepInputOut", "Watch", "describe_failure", "start_log"]
 
-ROUTES = frozenset(
-    {
-        *("/", "/docs.json", "/healthz", "/livez", "/metrics", "/openapi/salesforce.json", "/readyz"),
-        *("/v1/hooks/generic", "/v1/hooks/hubspot", "/v1/hooks/odoo"),
-        *("/v1/score", "/v1/score/batch", "/v1/score/flat"),
-    }
-)
-"""Paths that are written down; any other may hold whatever a caller put there."""
 METHODS = frozenset({"GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
-PROBES = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
+PROBES = OPEN_PATHS | {"/metrics"}
 BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 # Loggers that write exceptions with their messages, which may quote the input.
 _TALKATIVE = ("bentoml.serve", "bentoml._internal.server.http_app", "uvicorn.error", "asyncio")
+# Loggers with a form of their own, which write through ours when it is to be JSON.
+_FORMED = ("bentoml", "uvicorn", "uvicorn.error")
 
 logger = logging.getLogger("kizashi.access")
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One answer.
+
+    Parameters
+    ----------
+    method, path
+        Of the request, as they came.
+    status
+        Of the answer.
+    seconds
+        From the request's headers to the end of the answer.
+    request_id
+        Under which the caller was told to ask about it.
+    key_id
+        Whose key was shown; ``-`` for nobody's.
+    """
+
+    method: str
+    path: str
+    status: int
+    seconds: float
+    request_id: str
+    key_id: str = "-"
 
 
 class Watch:
@@ -47,19 +74,84 @@ class Watch:
             "kizashi_request_seconds", "Seconds to an answer.", ["route"], buckets=BUCKETS, registry=registry
         )
 
-    def answered(self, method: str, path: str, status: int, seconds: float, request_id: str) -> None:
+    def answered(self, answer: Answered) -> None:
         """Write one answer down."""
-        path = named_path(path)
-        route = path if path in ROUTES else "other"
-        self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
-        if route not in PROBES:
-            verb = method if method in METHODS else "OTHER"
-            logger.info("%s %s %d %.1f ms %s", verb, route, status, seconds * 1000, request_id)
+        route = template_of(answer.path)
+        self._requests.labels(route, str(answer.status)).inc()
+        self._seconds.labels(route).observe(answer.seconds)
+        if route in PROBES:
+            return
+        verb = answer.method if answer.method in METHODS else "OTHER"
+        ms = answer.seconds * 1000
+        fields = {
+            "method": verb,
+            "route": route,
+            "status": answer.status,
+            "ms": round(ms, 1),
+            "request_id": answer.request_id,
+            "key_id": answer.key_id,
+        }
+        text = (verb, route, answer.status, ms, answer.request_id)
+        logger.info("%s %s %d %.1f ms %s", *text, extra={_FIELDS: fields})
 
     def failed(self, error: BaseException, request_id: str) -> None:
         """Write a failure of ours down."""
-        logger.error("failed %s %s", request_id, describe_failure(error))
+        told = describe_failure(error)
+        fields = {"request_id": request_id, "failure": told}
+        logger.error("failed %s %s", request_id, told, extra={_FIELDS: fields})
+
+    def gauge(
+        self,
+        name: str,
+        documentation: str,
+        read: Callable[[], float | Mapping[str, float]],
+        *,
+        label: str | None = None,
+    ) -> None:
+        """Add a gauge that is read whenever ``/metrics`` is.
+
+        Parameters
+        ----------
+        name
+            ``kizashi_`` and what is counted, with its unit: ``kizashi_outbox_age_seconds``.
+        documentation
+            One sentence.
+        read
+            Returns the number, or with ``label`` the numbers by its values, which must be few and no ids. When it
+            raises, the gauge is left out of this answer and the rest is given.
+        label
+            Name of the label.
+        """
+        self.registry.register(_Gauge(name, documentation, read, label))
+
+
+class _Gauge(Collector):
+    """A gauge that asks for its value when it is read."""
+
+    def __init__(
+        self, name: str, documentation: str, read: Callable[[], float | Mapping[str, float]], label: str | None
+    ) -> None:
+        self._name, self._documentation, self._read, self._label = name, documentation, read, label
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Tell the name alone: nothing is read before somebody asks."""
+        yield self._family()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Read the value."""
+        family = self._family()
+        try:
+            found = self._read()
+        except Exception as error:  # one number that cannot be read must not hide the others
+            logger.error("the gauge %s cannot be read: %s", self._name, describe_failure(error))
+            return
+        values = found if isinstance(found, Mapping) else {"": found}
+        for value, number in values.items():
+            family.add_metric([value] if self._label else [], number)
+        yield family
+
+    def _family(self) -> GaugeMetricFamily:
+        return GaugeMetricFamily(self._name, self._documentation, labels=[self._label] if self._label else None)
 
 
 def describe_failure(error: BaseException) -> str:
@@ -93,11 +185,34 @@ class KeepInputOut(logging.Filter):
         return True
 
 
-def start_log() -> None:
-    """Send the log to standard error, one line a record, and keep input out of the libraries' loggers."""
+_FIELDS = "kizashi_fields"
+
+
+class JsonLines(logging.Formatter):
+    """Writes a record as one JSON object on one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line: dict[str, Any] = {"time": f"{moment}.{int(record.msecs):03d}Z", "level": record.levelname.lower()}
+        fields: dict[str, Any] | None = getattr(record, _FIELDS, None)
+        line |= fields if fields is not None else {"logger": record.name, "message": record.getMessage()}
+        return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
+
+
+def start_log(form: Literal["text", "json"] = "text") -> None:
+    """Send the log to standard error, one line a record, and keep input out of the libraries' loggers.
+
+    Parameters
+    ----------
+    form
+        ``text``, or ``json`` for one JSON object a line, of every library as well.
+    """
     root = logging.getLogger("kizashi")
     root.setLevel(logging.INFO)
-    if not logging.getLogger().handlers and not root.handlers:
+    if form == "json":
+        _write_json()
+    elif not logging.getLogger().handlers and not root.handlers:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
         root.addHandler(handler)
@@ -106,3 +221,18 @@ def start_log() -> None:
         talkative = logging.getLogger(name)
         if not any(isinstance(one, KeepInputOut) for one in talkative.filters):
             talkative.addFilter(KeepInputOut())
+
+
+def _write_json() -> None:
+    """Give every logger of the process one handler, which writes JSON and keeps input out."""
+    everything = logging.getLogger()
+    if any(isinstance(handler.formatter, JsonLines) for handler in everything.handlers):
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    handler.addFilter(KeepInputOut())
+    everything.handlers[:] = [handler]
+    for name in ("kizashi", *_FORMED):
+        formed = logging.getLogger(name)
+        formed.handlers.clear()
+        formed.propagate = True

@@ -19,7 +19,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
 from features.feature import Direction, Feature
-from models.boosted import COMMON, StepFunction, stumps_from_booster
+from models.boosted import COMMON, stumps_from_booster
+from models.step_functions import StepFunction
 from training.splits import MANY_ROWS
 
 __all__ = ["DAY_EDGES", "MAX_BIN", "PARAMETERS", "Coding", "SignedLogistic", "choose_rounds", "code", "fit_lookups"]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from crm.known import to_micros
 from crm.parsing import BLANKS
+from features.known_leads import KnownTouches
 from features.lead_features import AccountLeads, AttributeIs, AttributeNumber, LeadAge, StageAge
 from features.spec import FeatureSet
 from features.touch_features import CountIn, DistinctIn, SessionsIn, ValueIn
@@ -223,7 +224,8 @@ def test_without_as_of_the_lead_is_scored_now() -> None:
 def test_what_lies_after_as_of_is_not_known() -> None:
     touches = [{"happened_at": at(hours), "recorded_at": at(hours), "kind": "visit"} for hours in (-1, 2, 4)]
     lead = lead_of(touches=touches, as_of=at(3))
-    assert lead.known.touches.known(lead.as_of_us).happened_us.tolist() == [to_micros(NOW - timedelta(hours=4))]
+    known = KnownTouches([lead.known.touches], np.array([lead.as_of_us]))
+    assert known.happened_us.tolist() == [to_micros(NOW - timedelta(hours=4))]
 
 
 def test_a_missing_recording_time_is_the_lag_after_the_touch() -> None:

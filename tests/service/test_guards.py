@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -15,9 +16,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crm.config import ServeConfig, SourceConfig, Workspace, WorkspaceConfig
 from crm.errors import RegistryError
-from serving.guards import DRAINED_BYTES, BodyGuard, ErrorGuard, KeyGuard
-from serving.keys import KeyMissingError, key_digest
+from serving.access import Access
+from serving.guards import DRAINED_BYTES, BodyGuard, ErrorGuard
+from serving.key_guard import KeyGuard
+from serving.keys import KeyMissingError, check_someone_may_ask, key_digest
 from serving.problems import PROBLEM_TYPE
+from serving.rate_limit import RateLimit
+from serving.refusals import Refusals
 from serving.runtime import Runtime, Settings
 from serving.server import StartError, WarmStart, run_server
 from serving.watch import KeepInputOut, Watch
@@ -62,8 +67,24 @@ def answers(status: int, headers: dict[str, str] | None = None) -> ASGIApp:
 
 
 def guarded(app: ASGIApp) -> ASGIApp:
-    runtime = Runtime(lambda: SETTINGS)
-    return ErrorGuard(KeyGuard(BodyGuard(app, runtime), runtime), Watch(CollectorRegistry()))
+    return ErrorGuard(around(app, Runtime(lambda: SETTINGS)), Watch(CollectorRegistry()))
+
+
+def around(app: ASGIApp, runtime: Runtime) -> ASGIApp:
+    """Put the guards of a service without a state around an application."""
+    runtime.access = Access(list, SETTINGS.key_sha256)
+    runtime.refusals = Silence()
+    return KeyGuard(RateLimit(BodyGuard(app, runtime), runtime), runtime)
+
+
+class Silence(Refusals):
+    """An audit that nobody keeps."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: pytest.fail("the audit was opened"))
+
+    async def note(self, key_id: str, status: int, request_id: str, now: datetime) -> None:
+        del key_id, status, request_id, now
 
 
 def ask(app: ASGIApp, method: str = "POST", path: str = "/v1/score", **arguments: object) -> httpx.Response:
@@ -143,7 +164,7 @@ def test_the_log_holds_no_path_that_a_caller_made_up(caplog: pytest.LogCaptureFi
     ask(guarded(echo), "BREW", "/v1/leads/" + SECRET + "%0d%0aPOST")
     written = [record.getMessage() for record in caplog.records if record.name.startswith("kizashi")]
     assert len(written) == 1
-    assert written[0].startswith("OTHER other 401")
+    assert written[0].startswith("OTHER /v1/leads/{lead_id} 401")
 
 
 def test_a_record_of_an_exception_keeps_its_place_and_loses_its_message() -> None:
@@ -209,11 +230,21 @@ def test_the_probes_are_open(path: str) -> None:
     assert ask(guarded(echo), "GET", path).status_code == 200
 
 
-@pytest.mark.parametrize("key", [None, "", "short", "k" * 31, "k" * 40 + " ", "キ" * 40, "k" * 20 + "\n" + "k" * 20])
-def test_a_weak_key_is_refused_and_not_shown(key: str | None) -> None:
+@pytest.mark.parametrize("key", ["short", "k" * 31, "k" * 40 + " ", "キ" * 40, "k" * 20 + "\n" + "k" * 20])
+def test_a_weak_key_is_refused_and_not_shown(key: str) -> None:
     with pytest.raises(KeyMissingError) as caught:
-        key_digest({} if key is None else {"KIZASHI_API_KEY": key})
-    assert not key or key not in str(caught.value)
+        key_digest({"KIZASHI_API_KEY": key})
+    assert key not in str(caught.value)
+
+
+def test_somebody_must_be_able_to_ask() -> None:
+    nobody = {"has_environment_key": False, "has_live_key": False, "has_issuer": False}
+    with pytest.raises(KeyMissingError, match="kizashi keys create"):
+        check_someone_may_ask(**nobody)
+    for who in nobody:
+        check_someone_may_ask(**{**nobody, who: True})
+    assert key_digest({}) is None
+    assert key_digest({"KIZASHI_API_KEY": ""}) is None
 
 
 def test_websockets_are_closed() -> None:
@@ -347,7 +378,7 @@ def test_a_service_is_ready_only_once_it_has_answered_itself(app: ASGIApp, *, is
         async def send(message: Message) -> None:
             sent.append(message)
 
-        warm = WarmStart(lifespan_of, KEY, lambda: ready.append(True))
+        warm = WarmStart(lifespan_of, lambda: ready.append(True))
         await warm({"type": "lifespan"}, receive, send)
         return sent
 
@@ -361,4 +392,4 @@ def test_a_service_is_ready_only_once_it_has_answered_itself(app: ASGIApp, *, is
 
 def test_an_address_of_another_machine_is_refused() -> None:
     with pytest.raises(StartError, match="unusable"):
-        run_server(SETTINGS, KEY, host="192.0.2.1", port=3000, when_ready=lambda: None)
+        run_server(SETTINGS, host="192.0.2.1", port=3000, when_ready=lambda: None)

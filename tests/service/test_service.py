@@ -16,9 +16,11 @@ from starlette.types import ASGIApp, Message
 
 from crm.config import SourceConfig, WorkspaceConfig
 from serving import service
+from serving.access import Access
 from serving.guards import ErrorGuard
 from serving.keys import key_digest
 from serving.problems import PROBLEM_TYPE
+from serving.rates import Rates
 from serving.runtime import Runtime
 from serving.watch import Watch
 
@@ -33,7 +35,13 @@ def app_around(score: Callable[..., Any]) -> ASGIApp:
     settings = SimpleNamespace(
         key_sha256=key_digest({"KIZASHI_API_KEY": KEY}), workspace=SimpleNamespace(config=CONFIG)
     )
-    runtime = SimpleNamespace(settings=settings, scorer=SimpleNamespace(score=score), start=lambda: None)
+    runtime = SimpleNamespace(
+        settings=settings,
+        scorer=SimpleNamespace(score=score),
+        start=lambda: None,
+        access=Access(list, settings.key_sha256),
+        rates=Rates(6_000),
+    )
     watch = Watch(CollectorRegistry())
     return ErrorGuard(service.make_service(cast(Runtime, runtime), watch).to_asgi(), watch)
 

@@ -19,7 +19,7 @@ from features import spec
 from features.build import build_features
 from features.feature import Feature
 from features.history import known_lead, known_leads
-from features.known import Arrivals, KnownLead
+from features.known import DAY_US, Arrivals, KnownLead
 from features.lead_features import (
     AccountLeads,
     AttributeIs,
@@ -102,8 +102,12 @@ def batch(tables: Tables, pairs: Pairs, features: FeatureSet) -> NDArray[np.floa
 
 
 def memory(tables: Tables, pairs: Pairs, features: FeatureSet) -> NDArray[np.float64]:
+    """Compute leads together, each at its own moment, and hold that to each of them alone."""
     leads = known_leads(tables, {lead for lead, _ in pairs})
-    return np.array([features.row(leads[lead], moment) for lead, moment in pairs])
+    all_at_once = features.rows([leads[lead] for lead, _ in pairs], np.array([moment for _, moment in pairs]))
+    alone = np.array([features.row(leads[lead], moment) for lead, moment in pairs])
+    np.testing.assert_allclose(all_at_once, alone, rtol=1e-12, atol=0)
+    return all_at_once
 
 
 def difference(left: NDArray[np.float64], right: NDArray[np.float64], pairs: Pairs, features: FeatureSet) -> str:
@@ -351,3 +355,11 @@ class TestEdges:
         features = FeatureSet((CountIn("any", scope="account"), AccountLeads(), CountIn("any")))
         lead = KnownLead(0, {}, account_touches=None, account_leads_us=None, touches=Arrivals.of([1]))
         assert features.row(lead, 5).tolist() == pytest.approx([np.nan, np.nan, 1.0], nan_ok=True)
+
+    def test_and_those_of_the_leads_beside_it_are_not(self) -> None:
+        features = FeatureSet((CountIn("any", scope="account"), AccountLeads(), Recency("any", scope="account")))
+        unknown = KnownLead(0, {}, account_touches=None, account_leads_us=None)
+        known = KnownLead(0, {}, account_touches=Arrivals.of([1, 3]), account_leads_us=(2,))
+        rows = features.rows([known, unknown, known], np.array([3, 3, 4]))
+        expected = [[1, 1, 2 / DAY_US], [np.nan] * 3, [2, 1, 1 / DAY_US]]
+        np.testing.assert_allclose(rows, expected)

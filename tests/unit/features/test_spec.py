@@ -11,6 +11,7 @@ import pytest
 from crm.errors import BundleError
 from features.feature import Feature
 from features.known import DAY_US, Arrivals, Change, KnownLead
+from features.known_leads import KnownTouches
 from features.lead_features import (
     AccountLeads,
     AttributeIs,
@@ -20,6 +21,7 @@ from features.lead_features import (
     LeadAge,
     StageAge,
 )
+from features.phrases import Phrases
 from features.spec import FeatureSet, feature_from_json
 from features.touch_features import ActiveDaysIn, CountIn, DistinctIn, SessionsIn, ValueIn
 from features.touch_times import DecayedSum, Recency, Velocity
@@ -110,15 +112,20 @@ class TestRow:
             [2, np.nan, 1, 8 / DAY_US],
             [3, np.nan, 2, 28 / DAY_US],
         ]
-        rows = [features.row(lead, moment) for moment in (1, 9, 10, 15, 20, 40)]
-        np.testing.assert_allclose(rows, expected)
+        moments = (1, 9, 10, 15, 20, 40)
+        np.testing.assert_allclose([features.row(lead, moment) for moment in moments], expected)
+        np.testing.assert_allclose(features.rows([lead] * len(moments), np.array(moments)), expected)
+
+    def test_no_leads_have_no_rows(self) -> None:
+        assert FeatureSet(ONE_OF_EACH).rows([], np.array([], dtype=np.int64)).shape == (0, len(ONE_OF_EACH))
 
     def test_arrivals_are_put_in_order(self) -> None:
         arrivals = Arrivals.of([9, 1], [10, 11], ["b", "a"], [None, "c"], [None, 2.0], [50, 12])
         assert arrivals.kind.tolist() == ["a", "b"]
         assert arrivals.content_id.tolist() == ["c", ""]
-        assert arrivals.known(11).kind.tolist() == ["a", "b"]
-        assert arrivals.known(12).kind.tolist() == ["b"]
+        known = KnownTouches([arrivals, None, arrivals], np.array([11, 11, 12]))
+        assert known.happened_us.tolist() == [1, 9, 9]
+        assert known.lead.tolist() == [0, 0, 2]
 
     @pytest.mark.parametrize(("value", "number"), [("12", 12.0), ("many", np.nan), ("inf", np.nan), (True, 1.0)])
     def test_a_number_that_came_as_something_else(self, value: str | bool, number: float) -> None:
@@ -136,6 +143,28 @@ class TestWords:
                 assert "nan" not in english + japanese
                 assert english
                 assert japanese
+
+    def test_which_values_speak_is_known_without_their_words(self) -> None:
+        features = FeatureSet((*ONE_OF_EACH, Recency("any")))
+        values = np.array([0.0, 0.4, 1.0, 3.0, 250.0, np.nan])
+        expected = [[feature.words(value, "en") is not None for feature in features.features] for value in values]
+        assert features.speak(np.tile(values[:, None], len(features.features))).tolist() == expected
+
+    def test_phrases_are_the_words_and_are_kept(self) -> None:
+        features = FeatureSet(ONE_OF_EACH)
+        for language, phrases in features.phrases.items():
+            for number, feature in enumerate(features.features):
+                for value in (0.0, 1.0, float("nan")):
+                    said = phrases.say(number, value)
+                    assert said == feature.words(value, language)
+                    assert phrases.say(number, value) is said
+
+    def test_not_every_phrase_is_kept_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("features.phrases.MOST_KEPT", 2)
+        phrases = Phrases((LeadAge(),), "en")
+        for days in (3.0, 4.0, 5.0, 3.0):
+            assert phrases.say(0, days) == f"a lead for {days:.0f} days"
+            assert len(phrases._known) <= 2
 
     def test_nothing_is_claimed_of_an_account_that_is_not_known(self) -> None:
         for feature in (CountIn("any", scope="account"), Velocity("any", scope="account"), AccountLeads()):

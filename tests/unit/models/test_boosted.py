@@ -14,13 +14,13 @@ from models.blend import Endpoint
 from models.boosted import (
     BoosterPlan,
     ShallowMember,
-    StepFunction,
     StumpsMember,
     booster_parameters,
     stumps_from_booster,
 )
 from models.calibration import Calibrator
 from models.logistic import LogisticMember, fit_logistic
+from models.step_functions import StepFunction
 from models.timing import Timing
 from tests.unit.models.members import ROWS, SHAPES, Matrix, rows
 

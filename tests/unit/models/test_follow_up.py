@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import expit, logit
 
-from models.follow_up import Arm, FollowUp, fit_arm, group_sums
+from models.follow_up import Arm, FollowUp, IfWorked, fit_arm, group_sums
+from tests.unit.models.members import Matrix
 from tests.unit.models.test_scoring import BUNDLE, FEATURES, FOLLOW_UP, MATRIX, PROPENSITY
 
 
@@ -50,19 +51,21 @@ def test_whom_the_old_rule_worked_no_longer_counts_as_worth() -> None:
     np.testing.assert_allclose(if_worked.slopes[:2], [1.0, 0.0], atol=0.15)
 
 
+def chances(term: FollowUp, matrix: Matrix) -> IfWorked:
+    ends = BUNDLE.sql, BUNDLE.won
+    return term.if_worked(FEATURES, ends, (ends[0].split(matrix), ends[1].split(matrix)), matrix)
+
+
 def test_the_term_survives_its_file() -> None:
     for term in (FOLLOW_UP, replace(FOLLOW_UP, own=PROPENSITY)):
         again = FollowUp.from_json(json.loads(json.dumps(term.to_json())))
-        one, two = (found.if_worked(FEATURES, BUNDLE.sql, BUNDLE.won, MATRIX[:20]) for found in (term, again))
+        one, two = (chances(found, MATRIX[:20]) for found in (term, again))
         for name in vars(one):
             np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
 
 
 def test_what_hand_offs_tell_themselves_moves_the_worked_lead_alone() -> None:
-    plain, told = (
-        term.if_worked(FEATURES, BUNDLE.sql, BUNDLE.won, MATRIX)
-        for term in (FOLLOW_UP, replace(FOLLOW_UP, own=PROPENSITY))
-    )
+    plain, told = (chances(term, MATRIX) for term in (FOLLOW_UP, replace(FOLLOW_UP, own=PROPENSITY)))
     np.testing.assert_array_equal(plain.p_won_if_left, told.p_won_if_left)
     np.testing.assert_array_equal(plain.p_sql_if_left, told.p_sql_if_left)
     by = PROPENSITY.logit(MATRIX)

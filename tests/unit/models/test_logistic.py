@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from scipy.special import logit
 
-from models.logistic import LogisticMember, Transform, fit_logistic
+from models.logistic import LogisticMember, fit_logistic
+from models.transform import Transform
 from tests.unit.models.members import ROWS, SHAPES, Matrix, rows
 
 QUICK = settings(max_examples=80, deadline=None, derandomize=True)

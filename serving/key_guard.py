@@ -1,0 +1,98 @@
+"""The guard that asks who is calling, and whether the caller may do what it asks for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.access import AccessDownError
+from serving.callers import ANONYMOUS, Caller, notes_of
+from serving.guards import refuse, request_id_of
+from serving.problems import Problem, missing_scope, problem_of_status
+from serving.rates import too_many
+from serving.routes import OPEN_PATHS, allowed_methods, route_of
+from serving.runtime import Runtime
+
+__all__ = ["KeyGuard"]
+
+MAX_SHOWN = 4
+"""Keys of one request that are looked at; two headers can carry one."""
+
+
+class KeyGuard:
+    """Lets a request through whose key may do what it asks for; the probes need none.
+
+    Who asks is kept with the request (:func:`serving.callers.caller_of`).
+    """
+
+    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+        self.app = app
+        self.runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Guard one request."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self.app(scope, receive, send)
+            return
+        shown = _shown(scope)
+        problem = await self._problem(scope, shown)
+        if problem is None:
+            await self.app(scope, receive, send)
+            return
+        await refuse(problem, scope, send)
+        if shown and problem.status in (401, 403):  # written after the answer: no caller waits for the audit
+            key_id = notes_of(scope).caller.key_id
+            if key_id == ANONYMOUS.key_id:
+                key_id = next(
+                    (one for key in shown if (one := self.runtime.access.key_id_of(key)) != "unknown"), "unknown"
+                )
+            await self.runtime.refusals.note(key_id, problem.status, request_id_of(scope), datetime.now(UTC))
+
+    async def _problem(self, scope: Scope, shown: list[bytes]) -> Problem | None:
+        """Return what stands against a request; when nothing does, its notes name the caller."""
+        notes, route = notes_of(scope), route_of(scope["method"], scope["path"])
+        if notes.caller is ANONYMOUS:
+            try:
+                caller = await self._caller(shown)
+            except AccessDownError:
+                return problem_of_status(503)
+            if caller is None:
+                is_open = route is not None and route.guards_itself and not shown
+                return None if is_open else self._unknown(scope, shown)
+            notes.caller = caller
+        if route is None:
+            return _no_route(scope["path"])
+        return None if notes.caller.may(route.scope) else missing_scope(route.scope or "")
+
+    async def _caller(self, shown: list[bytes]) -> Caller | None:
+        now = datetime.now(UTC)
+        for key in shown:
+            caller = await self.runtime.access.caller_of(key, now)
+            if caller is not None:
+                return caller
+        return None
+
+    def _unknown(self, scope: Scope, shown: list[bytes]) -> Problem:
+        seconds = self.runtime.rates.wait_of_wrong_key(scope) if shown else 0
+        if seconds:
+            return too_many(seconds)
+        error = ', error="invalid_token"' if shown else ""
+        return problem_of_status(401).with_headers({"WWW-Authenticate": f'Bearer realm="kizashi"{error}'})
+
+
+def _no_route(path: str) -> Problem:
+    methods = allowed_methods(path)
+    return problem_of_status(405).with_headers({"Allow": ", ".join(methods)}) if methods else problem_of_status(404)
+
+
+def _shown(scope: Scope) -> list[bytes]:
+    """Return the keys and tokens that a request shows."""
+    shown: list[bytes] = []
+    for name, value in scope["headers"]:
+        scheme, _, credentials = value.partition(b" ")
+        if name == b"x-api-key":
+            shown.append(value.strip())
+        elif name == b"authorization" and scheme.lower() == b"bearer":
+            shown.append(credentials.strip())
+    return [key for key in shown if key][:MAX_SHOWN]

@@ -1,0 +1,151 @@
+"""What answers at this moment: one model with its line, the leads as it reads them, and the way scores are issued.
+
+A new champion is a new :class:`Live`, put in the place of the old one between two requests; a request that has begun ends
+with the one that it began with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crm.known import to_micros
+from features.feature import Language
+from models.scoring import answers, score_matrix
+from serving.asked import Asked
+from serving.bodies import ScoreBody
+from serving.held_leads import HeldLead, HeldLeads
+from serving.issuing import Issue, Issuer, Origin, input_hmac
+from serving.lead_from_body import lead_from_body, listed
+from serving.problems import FieldError
+from serving.scorer import Scorer
+
+__all__ = ["Live", "Scored"]
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores that are ready to be issued.
+
+    Parameters
+    ----------
+    issues
+        One a lead that could be scored.
+    warnings
+        What the caller should know of each of them.
+    unknown
+        Ids of which nothing is held.
+    features
+        Shape (n, n_features), rows of the issues.
+    """
+
+    issues: tuple[Issue, ...]
+    warnings: tuple[tuple[FieldError, ...], ...]
+    unknown: tuple[str, ...] = ()
+
+    def answers(self, issued: Sequence[Row]) -> list[Row]:
+        """Return issued answers with their warnings."""
+        return [
+            {**answer, "warnings": [asdict(warning) for warning in warnings]}
+            for answer, warnings in zip(issued, self.warnings, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Live:
+    """A model in force.
+
+    Parameters
+    ----------
+    scorer
+        The model and what it makes of bodies.
+    held
+        Leads by id, as it reads them.
+    issuer
+        How its scores are issued.
+    """
+
+    scorer: Scorer
+    held: HeldLeads
+    issuer: Issuer
+
+    def score_held(self, lead_ids: Sequence[str], asked: Asked, origin: Origin = "served") -> Scored:
+        """Score leads that are held here, each id once."""
+        found = self.held.get(lead_ids)
+        as_of_us = to_micros(asked.as_of or asked.now)
+        leads = [lead for one in lead_ids if (lead := found.get(one)) and lead.known.created_us <= as_of_us]
+        unknown = tuple(one for one in lead_ids if one not in found or found[one].known.created_us > as_of_us)
+        if not leads:
+            return Scored((), (), unknown)
+        matrix = self.scorer.rows([lead.known for lead in leads], as_of_us)
+        records = self._records(matrix, [lead.lead_id for lead in leads], as_of_us, asked.language)
+        columns = self.scorer.reading.rule_columns
+        rules = self.scorer.excluded([lead.columns(as_of_us, columns) for lead in leads])
+        issues = tuple(
+            Issue(
+                answer=record,
+                as_of_us=as_of_us,
+                issued_us=to_micros(asked.now),
+                excluded_by=rule,
+                is_with_sales=lead.sales.is_with_sales(as_of_us),
+                is_stored=True,
+                account_id=lead.account_id,
+                input_hmac=input_hmac(self.issuer.secret, row.tobytes()),
+                origin="replay" if asked.as_of is not None else origin,
+                latency_us=round((perf_counter() - asked.started) * 1e6),
+                request_id=asked.request_id,
+            )
+            for record, rule, lead, row in zip(records, rules, leads, matrix, strict=True)
+        )
+        return Scored(issues, tuple(self._warnings(lead, as_of_us) for lead in leads), unknown)
+
+    def score_given(self, bodies: Sequence[ScoreBody], asked: Asked) -> Scored:
+        """Score leads that requests bring along; nothing of them is kept but the ledger's row."""
+        leads = [lead_from_body(body, self.scorer.reading, asked.now) for body in bodies]
+        matrix = self.scorer.matrix([(lead.known, lead.as_of_us) for lead in leads])
+        moments = np.array([lead.as_of_us for lead in leads], dtype=np.int64)
+        ids = [lead.lead_id for lead in leads]
+        records = self._answers(matrix, ids, moments, asked.language)
+        rules = self.scorer.excluded([lead.columns for lead in leads])
+        issues = tuple(
+            Issue(
+                answer=record,
+                as_of_us=lead.as_of_us,
+                issued_us=to_micros(asked.now),
+                excluded_by=rule,
+                is_with_sales=False,
+                is_stored=False,
+                account_id=None,
+                input_hmac=input_hmac(self.issuer.secret, row.tobytes()),
+                origin="served",
+                latency_us=round((perf_counter() - asked.started) * 1e6),
+                request_id=asked.request_id,
+            )
+            for record, rule, lead, row in zip(records, rules, leads, matrix, strict=True)
+        )
+        return Scored(issues, tuple(lead.warnings for lead in leads))
+
+    def _records(
+        self, matrix: NDArray[np.float64], ids: Sequence[str], as_of_us: int, language: Language
+    ) -> list[Row]:
+        return self._answers(matrix, ids, np.full(len(ids), as_of_us, dtype=np.int64), language)
+
+    def _answers(
+        self, matrix: NDArray[np.float64], ids: Sequence[str], moments: NDArray[np.int64], language: Language
+    ) -> list[Row]:
+        model = self.scorer.model
+        return answers(model, score_matrix(model.bundle, model.line, matrix), ids, moments, language)
+
+    def _warnings(self, lead: HeldLead, as_of_us: int) -> tuple[FieldError, ...]:
+        reading: Mapping[str, object] = self.scorer.reading.attributes
+        missing = [name for name in reading if lead.known.attribute(name, as_of_us) is None]
+        if not missing:
+            return ()
+        return (FieldError("/lead_id", f"attributes that the model reads are missing: {listed(missing)}"),)
