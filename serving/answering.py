@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from crm.rescore_queue import queue_rescoring
 from crm.told import Told
 from serving.asked import Asked
 from serving.bodies import BodyError, HeldBatchBody, HeldBody, ScoreBody
+from serving.flat import flat, read_flat
 from serving.live import Live, Scored
 from serving.posted import read_posted
 from serving.problems import FieldError, Problem, ProblemError, invalid_request
@@ -72,6 +74,27 @@ class Answering:
         if not answers:
             raise ProblemError(_unknown_lead())
         return answers[0]
+
+    async def score_flat(self, data: bytes, asked: Asked) -> Row:
+        """Answer /v1/score/flat."""
+        return flat(await self.score_lead(HeldBody(lead_id=read_flat(data), as_of=None), asked))
+
+    def score_now(self, lead_id: str, now: datetime) -> Row:
+        """Score one lead that is held here for whoever may wait, and write it down.
+
+        Raises
+        ------
+        ProblemError
+            When it is not held here.
+        """
+        live, held_id = self.runtime.live, self.runtime.teller.held_id(lead_id)
+        language = self.runtime.settings.workspace.config.workspace.language
+        scored = live.score_held([held_id], Asked(now, language, started=perf_counter()))
+        if not scored.issues:
+            raise ProblemError(_unknown_lead())
+        issued = self.runtime.writer.submit(partial(live.issuer.issue, issues=scored.issues)).result()
+        self.runtime.issued(issued)
+        return {**scored.answers(issued)[0], "lead_id": lead_id}
 
     async def score_batch(self, data: bytes, asked: Asked, *, may_replay: bool) -> Row:
         """Answer /v1/score/batch; parameters and errors as for :meth:`score`."""
@@ -168,9 +191,8 @@ def _tell(
 ) -> Told:
     told = runtime.teller.tell(connection, table, rows, way[0], way[1])
     if told.lead_ids:
-        queue_rescoring(connection, "account", runtime.rows.accounts_of(connection, told.lead_ids), way[1])
-        if table != "touches":
-            queue_rescoring(connection, "lead", told.lead_ids, way[1])
+        accounts = runtime.rows.accounts_of(connection, told.lead_ids)
+        queue_rescoring(connection, way[1], leads=() if table == "touches" else told.lead_ids, accounts=accounts)
     return told
 
 
