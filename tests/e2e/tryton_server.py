@@ -62,7 +62,7 @@ class TrytonServer:
             "X-Tryton-Context": base64.urlsafe_b64encode(json.dumps(context).encode()).decode(),
         }
         address = f"{self.url}/crm/rest/model/{path}"
-        answer = httpx.request(method, address, json=body, headers=headers, params=params, timeout=30)
+        answer = httpx.request(method, address, json=body, headers=headers, params=params or None, timeout=30)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
