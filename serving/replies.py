@@ -6,7 +6,18 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["BatchReply", "FieldReply", "HorizonReply", "PointReply", "ProblemReply", "ScoreReply"]
+__all__ = [
+    "FLAT_REASONS",
+    "BatchReply",
+    "FieldReply",
+    "FlatReply",
+    "HorizonReply",
+    "PointReply",
+    "ProblemReply",
+    "QuarantinedReply",
+    "ScoreReply",
+    "ToldReply",
+]
 
 
 class _Reply(BaseModel):
@@ -61,7 +72,7 @@ class ScoreReply(_Reply):
     expected_value: float = Field(description="expected_revenue x margin - touch_cost")
     currency: str
     is_mql: bool
-    decision: Literal["hand_off", "keep", "excluded"]
+    decision: Literal["hand_off", "keep", "held_by_band", "already_handed_off", "excluded"]
     excluded_by: str | None = Field(description="Name of the rule of [exclude] that leaves the lead out.")
     grade: Literal["A", "B", "C", "D"]
     percentile: float = Field(description="Share of the leads at risk that score lower, 0 to 100.")
@@ -74,13 +85,60 @@ class ScoreReply(_Reply):
     fit_points: float
     engagement_points: float
     points: list[PointReply]
+    ledger_id: int = Field(description="Number of the score in the ledger.")
     warnings: list[FieldReply]
+
+
+FLAT_REASONS = 5
+"""Reasons in a flat answer; no answer has more."""
+
+
+class FlatReply(_Reply):
+    """The score of one lead without lists; every name is a valid identifier of Apex."""
+
+    lead_id: str
+    score: float = Field(description="0 to 100; 50 is a chance of 1%, and 5 more points double the odds.")
+    grade: Literal["A", "B", "C", "D"]
+    p_sql: float = Field(description="Within the model's horizon for SQL.")
+    p_won: float = Field(description="Within the model's horizon for won.")
+    expected_revenue: float
+    expected_value: float = Field(description="What working the lead is worth, after its cost.")
+    currency_code: str
+    is_mql: bool
+    decision: str = Field(description="hand_off, keep, held_by_band, already_handed_off or excluded.")
+    percentile: float = Field(description="Share of the leads at risk that score lower, 0 to 100.")
+    reason_1: str | None
+    reason_2: str | None
+    reason_3: str | None
+    reason_4: str | None
+    reason_5: str | None
+    model_version: str
+    line_version: str
 
 
 class BatchReply(_Reply):
     """One answer a lead, in the order of the request."""
 
     answers: list[ScoreReply]
+    unknown: list[str] = Field(description="Ids of which nothing is held here; they have no answer.")
+
+
+class QuarantinedReply(_Reply):
+    """A row that cannot be used."""
+
+    row: int = Field(description="Its position in the request, from 0.")
+    reason: str
+
+
+class ToldReply(_Reply):
+    """What became of posted rows; stored and repeated ones are safe."""
+
+    stored: int
+    repeated: int = Field(description="Rows that were there already.")
+    conflicting: list[int] = Field(description="Rows whose key was there with other content, which stays.")
+    quarantined: list[QuarantinedReply]
+    erased: list[int] = Field(description="Rows of leads that were erased; nothing of them was kept.")
+    scores: list[ScoreReply] = Field(description="Of touches: the new score of each lead that is held here.")
 
 
 class ProblemReply(_Reply):

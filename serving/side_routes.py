@@ -1,22 +1,39 @@
-"""What is read with GET: the description, the line in force, counters. BentoML's own routes take POST alone."""
+"""Beside scoring: descriptions, the line in force, counters, the queue, erasure, webhooks.
+
+BentoML's own routes take POST alone, and count what waits.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
 from prometheus_client import generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from crm.errors import StateError
+from serving.answering import Answering
+from serving.erasure_routes import erasure_routes
+from serving.guards import request_id_of
+from serving.hooks.desk import HookDesk
+from serving.hooks.routes import hook_routes
 from serving.openapi import openapi_document
+from serving.problems import ProblemError, problem_of_status, problem_response
+from serving.readings import Readings
 from serving.runtime import Runtime
+from serving.salesforce import salesforce_document
 from serving.watch import Watch
 
 __all__ = ["side_routes"]
 
 
-def side_routes(runtime: Runtime, watch: Watch) -> Starlette:
-    """Return the application with ``/``, ``/docs.json``, ``/metrics`` and ``/v1/line``, in front of BentoML's own.
+def side_routes(runtime: Runtime, answering: Answering, watch: Watch) -> Starlette:  # noqa: C901 - a function a route
+    """Return the application with everything that is not scored or told, in front of BentoML's own.
 
     BentoML's start page loads a tracker of its makers; ours names the routes.
     """
@@ -40,11 +57,48 @@ def side_routes(runtime: Runtime, watch: Watch) -> Starlette:
         drawn = runtime.scorer.model.line
         return JSONResponse({"version": drawn.version, "threshold": drawn.threshold, **drawn.model_dump(mode="json")})
 
+    readings = Readings(runtime)
+
+    def queue(request: Request) -> Response:
+        return _answered(watch, request, lambda: readings.queue(dict(request.query_params)))
+
+    def scores(request: Request) -> Response:
+        lead_id: str = request.path_params["lead_id"]
+        return _answered(watch, request, lambda: readings.scores(lead_id, dict(request.query_params)))
+
+    def model(request: Request) -> Response:
+        return _answered(watch, request, readings.model)
+
+    def salesforce(request: Request) -> Response:
+        del request
+        return JSONResponse(salesforce_document(runtime.settings.workspace.config.serve.public_url))
+
+    def desk() -> HookDesk:
+        return HookDesk(runtime.state, runtime.settings.workspace.config, answering.score_now)
+
     return Starlette(
         routes=[
+            Route("/v1/leads", queue),
+            Route("/v1/leads/{lead_id}/scores", scores),
+            Route("/v1/model", model),
             Route("/", start_page),
             Route("/docs.json", docs),
             Route("/metrics", metrics),
+            Route("/openapi/salesforce.json", salesforce),
             Route("/v1/line", line),
+            *erasure_routes(runtime),
+            *hook_routes(desk, lambda: datetime.now(UTC)),
         ]
     )
+
+
+def _answered(watch: Watch, request: Request, read: Callable[[], Mapping[str, Any]]) -> Response:
+    """Return what was read, or the problem."""
+    request_id = request_id_of(request.scope)
+    try:
+        return Response(orjson.dumps(read()), media_type="application/json")
+    except ProblemError as error:
+        return problem_response(error.problem, request_id)
+    except StateError as error:
+        watch.failed(error, request_id)
+        return problem_response(problem_of_status(503), request_id)
