@@ -110,6 +110,12 @@ class HeldRows:
                     found |= {str(row[0]) for row in rows}
         return sorted(found)[:limit]
 
+    def accounts_of(self, connection: sa.Connection, lead_ids: Collection[str]) -> set[str]:
+        """Return the accounts of some leads, as a transaction that has just stored rows sees them."""
+        found = {row["account_id"] for row in self._copied("leads", "lead_id", lead_ids)}
+        found |= {row["account_id"] for row in _select(connection, "leads", "lead_id", lead_ids)}
+        return found - {None}
+
     def _copied(self, name: str, column: str, wanted: Collection[str]) -> list[Row]:
         with self._lock:
             if self._mirror is None:
@@ -124,11 +130,8 @@ class HeldRows:
             return found
 
     def _told(self, name: str, column: str, wanted: Collection[str]) -> Iterator[Row]:
-        table = TOLD[name]
         with self.state.reading() as connection:
-            for part in _parts(wanted):
-                rows = connection.execute(sa.select(table).where(table.c[column].in_(part))).mappings()
-                yield from (dict(row) for row in rows)
+            yield from _select(connection, name, column, wanted)
 
     def _all_merges(self) -> Iterable[Row]:
         table = TOLD["lead_merges"]
@@ -140,6 +143,13 @@ class HeldRows:
                 copied = [dict(row) for row in rows]
         there = {(row["from_lead_id"], row["recorded_us"]) for row in copied}
         return [*copied, *(row for row in told if (row["from_lead_id"], row["recorded_us"]) not in there)]
+
+
+def _select(connection: sa.Connection, name: str, column: str, wanted: Collection[str]) -> Iterator[Row]:
+    table = TOLD[name]
+    for part in _parts(wanted):
+        rows = connection.execute(sa.select(table).where(table.c[column].in_(part))).mappings()
+        yield from (dict(row) for row in rows)
 
 
 def _attributes(lead: Row) -> Mapping[str, Any]:

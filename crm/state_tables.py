@@ -178,11 +178,11 @@ CURRENT_SCORES = Table(
 RESCORE_QUEUE = Table(
     "rescore_queue",
     METADATA,
-    Column("lead_id", Text, primary_key=True),
-    Column("reason", Text, nullable=False),
+    Column("kind", Text, primary_key=True),  # lead, account
+    Column("subject_id", Text, primary_key=True),
     Column("queued_us", BigInteger, nullable=False, index=True),
 )
-"""Leads whose score may have changed through another lead of their account."""
+"""Leads, and accounts with all of their leads, whose scores may have changed without a request."""
 
 OUTBOX = Table(
     "outbox",

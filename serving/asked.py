@@ -26,6 +26,8 @@ class Asked:
         Under which it is found in the log.
     started
         ``time.perf_counter()`` when it came.
+    is_rehearsal
+        Everything is done as for any other, and nothing of it is kept.
     """
 
     now: datetime
@@ -33,3 +35,4 @@ class Asked:
     as_of: datetime | None = None
     request_id: str = ""
     started: float = 0.0
+    is_rehearsal: bool = False

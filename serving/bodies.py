@@ -28,13 +28,24 @@ from serving.problems import MAX_ERRORS, FieldError, json_pointer
 __all__ = [
     "MAX_TOUCHES",
     "AccountLeadBody",
+    "Actor",
     "BatchBody",
     "BodyError",
+    "Closed",
+    "HeldBatchBody",
+    "HeldBody",
+    "Id",
     "LeadBody",
+    "Moment",
+    "OptionalId",
+    "OptionalMoment",
+    "OptionalText",
     "ScoreBody",
+    "Stage",
     "StageBody",
     "TouchBody",
     "read_batch",
+    "read_body",
     "read_score",
     "trimmed",
 ]
@@ -139,7 +150,9 @@ Stage = Annotated[
 ]
 
 
-class _Closed(BaseModel):
+class Closed(BaseModel):
+    """A body with no other keys than its own."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
@@ -158,7 +171,7 @@ class LeadBody(BaseModel):
     source: OptionalText = Field(None, description="Where the lead came from.")
 
 
-class TouchBody(_Closed):
+class TouchBody(Closed):
     """One dated interaction, as in the table ``touches``."""
 
     happened_at: Moment = Field(description="What happens after as_of is not known yet.")
@@ -175,7 +188,7 @@ class TouchBody(_Closed):
     channel: OptionalText = None
 
 
-class StageBody(_Closed):
+class StageBody(Closed):
     """One entry into a stage, as in the table ``stages``; mql and recycled are read, the others ignored."""
 
     stage: Stage
@@ -185,14 +198,14 @@ class StageBody(_Closed):
     reason: OptionalText = None
 
 
-class AccountLeadBody(_Closed):
+class AccountLeadBody(Closed):
     """Another lead of the account."""
 
     lead_id: Id
     created_at: Moment
 
 
-class ScoreBody(_Closed):
+class ScoreBody(Closed):
     """One lead to score, with everything that is known of it."""
 
     lead: LeadBody
@@ -208,10 +221,24 @@ class ScoreBody(_Closed):
     as_of: OptionalMoment = Field(None, description="Score as known then; by default now, never later.")
 
 
-class BatchBody(_Closed):
+class BatchBody(Closed):
     """Several leads, each as in /v1/score. One that cannot be understood fails them all."""
 
     leads: Annotated[list[ScoreBody], Field(min_length=1)]
+
+
+class HeldBody(Closed):
+    """A lead that the service holds."""
+
+    lead_id: Id = Field(description="As it was posted or pulled.")
+    as_of: OptionalMoment = Field(None, description="Score as known then; needs the scope replay.")
+
+
+class HeldBatchBody(Closed):
+    """Leads that the service holds; ids that it does not hold are named in the answer."""
+
+    lead_ids: Annotated[list[Id], Field(min_length=1)]
+    as_of: OptionalMoment = Field(None, description="Score as known then; needs the scope replay.")
 
 
 class BodyError(ValueError):
@@ -225,7 +252,7 @@ class BodyError(ValueError):
 Body = TypeVar("Body", bound=BaseModel)
 
 
-def read_score(content: object) -> ScoreBody:
+def read_score(content: object) -> ScoreBody | HeldBody:
     """Read the body of /v1/score.
 
     Raises
@@ -243,10 +270,12 @@ def read_score(content: object) -> ScoreBody:
     /lead/created_at has no offset from UTC; end it with Z, or with one such as +09:00
     /touches is required
     """
-    return _read(ScoreBody, content)
+    if isinstance(content, dict) and "lead_id" in content and "lead" not in content:
+        return read_body(HeldBody, content)
+    return read_body(ScoreBody, content)
 
 
-def read_batch(content: object, max_batch: int) -> BatchBody:
+def read_batch(content: object, max_batch: int) -> BatchBody | HeldBatchBody:
     """Read the body of /v1/score/batch; the number of leads is looked at before any of them.
 
     Raises
@@ -255,16 +284,18 @@ def read_batch(content: object, max_batch: int) -> BatchBody:
         With every field that is wrong, up to as many as an answer lists: a body of nothing but mistakes is not gone
         through to its end.
     """
+    if isinstance(content, dict) and "lead_ids" in content and "leads" not in content:
+        return _read_ids(content, max_batch)
     leads = content.get("leads") if isinstance(content, dict) else None
     if not isinstance(content, dict) or not isinstance(leads, list) or not leads:
-        return _read(BatchBody, content)
+        return read_body(BatchBody, content)
     if len(leads) > max_batch:
         raise BodyError([FieldError("/leads", f"has {len(leads):,} leads; at most {max_batch:,} are scored at once")])
     wrong = [FieldError(json_pointer(key), _MESSAGES["extra_forbidden"]) for key in content if key != "leads"]
     bodies: list[ScoreBody] = []
     for number, lead in enumerate(leads):
         try:
-            bodies.append(_read(ScoreBody, lead))
+            bodies.append(read_body(ScoreBody, lead))
         except BodyError as error:
             wrong += [FieldError(f"/leads/{number}{one.field}", one.message) for one in error.errors]
             if len(wrong) > MAX_ERRORS:
@@ -274,15 +305,22 @@ def read_batch(content: object, max_batch: int) -> BatchBody:
     return BatchBody.model_construct(leads=bodies)
 
 
-def _read(model: type[Body], content: object) -> Body:
+def _read_ids(content: object, max_batch: int) -> HeldBatchBody:
+    body = read_body(HeldBatchBody, content)
+    if len(body.lead_ids) > max_batch:
+        message = f"has {len(body.lead_ids):,} ids; at most {max_batch:,} are scored at once"
+        raise BodyError([FieldError("/lead_ids", message)])
+    return body
+
+
+def read_body(model: type[Body], content: object) -> Body:
+    """Read a body by its model; ``BodyError`` with every field that is wrong."""
     try:
         return model.model_validate(content)
     except ValidationError as error:
         items = error.errors(include_url=False, include_input=False)
         raise BodyError([_field_error(dict(item)) for item in items]) from None
 
-
-_ONLY_AN_ID = 'the service scores leads that are given in the body: send {"lead": {...}, "touches": [...]}'
 
 _MESSAGES = {
     "missing": "is required",
@@ -300,8 +338,6 @@ _MESSAGES = {
 def _field_error(item: dict[str, Any]) -> FieldError:
     place, kind, context = tuple(item["loc"]), str(item["type"]), item.get("ctx", {})
     field = json_pointer(*place)
-    if kind == "extra_forbidden" and place == ("lead_id",):
-        return FieldError(field, _ONLY_AN_ID)
     if kind == "value_error":
         return FieldError(field, str(context["error"]))
     if kind == "string_too_long":

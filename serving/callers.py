@@ -8,7 +8,7 @@ from starlette.types import Scope
 
 from crm.api_keys import ADMIN
 
-__all__ = ["ANONYMOUS", "Caller", "RequestNotes", "caller_of", "notes_of"]
+__all__ = ["ANONYMOUS", "REHEARSAL", "Caller", "RequestNotes", "caller_of", "notes_of"]
 
 _NOTES = "kizashi.notes"
 
@@ -35,6 +35,10 @@ class Caller:
 
 ANONYMOUS = Caller("-", frozenset())
 """A caller that showed no key, at a route that guards itself or before the key was looked at."""
+
+
+REHEARSAL = Caller("warm-up", frozenset({"score"}))
+"""The service itself, before it is ready: what is made on first use is made then."""
 
 
 @dataclass

@@ -12,7 +12,7 @@ from serving.bodies import LeadBody, ScoreBody
 from serving.problems import FieldError, json_pointer
 from serving.reading import Reading
 
-__all__ = ["CLOCK_SKEW", "given_attributes", "wrong_fields"]
+__all__ = ["CLOCK_SKEW", "given_attributes", "wrong_as_of", "wrong_fields"]
 
 TOLERANCE = timedelta(days=1)
 """What a recording may lie before the event itself: skew of servers and zones, as in :mod:`crm.intake`."""
@@ -48,6 +48,13 @@ def given_attributes(lead: LeadBody) -> dict[str, object]:
     if "source" in lead.model_fields_set:
         given["source"] = lead.source
     return given
+
+
+def wrong_as_of(as_of: datetime | None, now: datetime) -> list[FieldError]:
+    """List what is wrong with the moment of a held lead's score."""
+    if as_of is not None and as_of > now:
+        return [FieldError("/as_of", "lies in the future; leave it out to score as of now")]
+    return []
 
 
 def _wrong_moments(body: ScoreBody, now: datetime) -> Iterator[FieldError]:

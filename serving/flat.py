@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from serving.problems import FieldError, ProblemError, invalid_request, json_pointer
+from serving.asked import Asked
+from serving.bodies import BodyError, Closed, HeldBody, Id, read_body
+from serving.problems import ProblemError, invalid_request
 from serving.replies import FLAT_REASONS, FlatReply
 from serving.strict_json import parse_json
 
-__all__ = ["FlatBody", "flat", "score_flat"]
+__all__ = ["FlatBody", "ScoreLead", "flat", "score_flat"]
 
 _RENAMED = {"currency_code": "currency"}  # "currency" is a reserved word in Apex
 
-Score = Callable[[bytes, str | None, datetime], Mapping[str, Any]]
-"""Answers the body of /v1/score."""
+ScoreLead = Callable[[HeldBody, Asked], Awaitable[Mapping[str, Any]]]
+"""Scores a lead that is held, and writes it down."""
 
 
-class FlatBody(BaseModel):
+class FlatBody(Closed):
     """A lead of which the service holds everything."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    lead_id: str = Field(description="The id under which the lead was told to the service.", max_length=200)
+    lead_id: Id = Field(description="As it was posted or pulled; a number is taken as well.")
 
 
 def flat(answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,19 +46,17 @@ def flat(answer: Mapping[str, Any]) -> dict[str, Any]:
     return {name: found[name] if name in found else answer[_RENAMED.get(name, name)] for name in FlatReply.model_fields}
 
 
-def score_flat(score: Score, data: bytes, accept_language: str | None, now: datetime) -> dict[str, Any]:
+async def score_flat(score_lead: ScoreLead, data: bytes, asked: Asked) -> dict[str, Any]:
     """Answer the body of /v1/score/flat, ``{"lead_id": ...}``.
 
     Parameters
     ----------
-    score
+    score_lead
         Scores a lead that is held.
     data
         The body. A number is taken for an id: Marketo writes its ids so.
-    accept_language
-        The request's header; by default reasons are in the workspace's language.
-    now
-        The clock. Timezone-aware.
+    asked
+        The request.
 
     Raises
     ------
@@ -68,14 +64,12 @@ def score_flat(score: Score, data: bytes, accept_language: str | None, now: date
         With everything that is wrong in the body, or 404 for a lead that is not held.
     """
     content = parse_json(data)
-    if not isinstance(content, dict):
-        raise ProblemError(invalid_request([FieldError("", 'must be an object {"lead_id": ...}')]))
-    wrong = [FieldError(json_pointer(key), "is not a key that is known here") for key in content if key != "lead_id"]
-    lead_id = content.get("lead_id")
-    if isinstance(lead_id, int) and not isinstance(lead_id, bool) and abs(lead_id) < 10**18:
-        lead_id = str(lead_id)
-    if not isinstance(lead_id, str) or not 0 < len(lead_id) <= 200:
-        wrong.append(FieldError("/lead_id", "must be the id of a lead, 1 to 200 characters"))
-    if wrong:
-        raise ProblemError(invalid_request(wrong))
-    return flat(score(json.dumps({"lead_id": lead_id}).encode(), accept_language, now))
+    if isinstance(content, dict):
+        lead_id = content.get("lead_id")
+        if isinstance(lead_id, int) and not isinstance(lead_id, bool) and abs(lead_id) < 10**18:
+            content = {**content, "lead_id": str(lead_id)}
+    try:
+        body = read_body(FlatBody, content)
+    except BodyError as error:
+        raise ProblemError(invalid_request(error.errors)) from None
+    return flat(await score_lead(HeldBody(lead_id=body.lead_id, as_of=None), asked))

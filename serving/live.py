@@ -1,7 +1,7 @@
 """What answers at this moment: one model with its line, the leads as it reads them, and the way scores are issued.
 
-A new champion is a new :class:`Live`, put in the place of the old one between two requests; a request that has begun ends
-with the one that it began with.
+A new champion is a new :class:`Live`, put in the place of the old one between two requests; a request that has begun
+ends with the one that it began with.
 """
 
 from __future__ import annotations
@@ -42,8 +42,6 @@ class Scored:
         What the caller should know of each of them.
     unknown
         Ids of which nothing is held.
-    features
-        Shape (n, n_features), rows of the issues.
     """
 
     issues: tuple[Issue, ...]
@@ -84,8 +82,9 @@ class Live:
         unknown = tuple(one for one in lead_ids if one not in found or found[one].known.created_us > as_of_us)
         if not leads:
             return Scored((), (), unknown)
-        matrix = self.scorer.rows([lead.known for lead in leads], as_of_us)
-        records = self._records(matrix, [lead.lead_id for lead in leads], as_of_us, asked.language)
+        moments = np.full(len(leads), as_of_us, dtype=np.int64)
+        matrix = self.scorer.matrix([lead.known for lead in leads], moments)
+        records = self._answers(matrix, [lead.lead_id for lead in leads], moments, asked.language)
         columns = self.scorer.reading.rule_columns
         rules = self.scorer.excluded([lead.columns(as_of_us, columns) for lead in leads])
         issues = tuple(
@@ -109,8 +108,8 @@ class Live:
     def score_given(self, bodies: Sequence[ScoreBody], asked: Asked) -> Scored:
         """Score leads that requests bring along; nothing of them is kept but the ledger's row."""
         leads = [lead_from_body(body, self.scorer.reading, asked.now) for body in bodies]
-        matrix = self.scorer.matrix([(lead.known, lead.as_of_us) for lead in leads])
         moments = np.array([lead.as_of_us for lead in leads], dtype=np.int64)
+        matrix = self.scorer.matrix([lead.known for lead in leads], moments)
         ids = [lead.lead_id for lead in leads]
         records = self._answers(matrix, ids, moments, asked.language)
         rules = self.scorer.excluded([lead.columns for lead in leads])
@@ -131,11 +130,6 @@ class Live:
             for record, rule, lead, row in zip(records, rules, leads, matrix, strict=True)
         )
         return Scored(issues, tuple(lead.warnings for lead in leads))
-
-    def _records(
-        self, matrix: NDArray[np.float64], ids: Sequence[str], as_of_us: int, language: Language
-    ) -> list[Row]:
-        return self._answers(matrix, ids, np.full(len(ids), as_of_us, dtype=np.int64), language)
 
     def _answers(
         self, matrix: NDArray[np.float64], ids: Sequence[str], moments: NDArray[np.int64], language: Language

@@ -14,7 +14,9 @@ __all__ = [
     "HorizonReply",
     "PointReply",
     "ProblemReply",
+    "QuarantinedReply",
     "ScoreReply",
+    "ToldReply",
 ]
 
 
@@ -70,7 +72,7 @@ class ScoreReply(_Reply):
     expected_value: float = Field(description="expected_revenue x margin - touch_cost")
     currency: str
     is_mql: bool
-    decision: Literal["hand_off", "keep", "excluded"]
+    decision: Literal["hand_off", "keep", "held_by_band", "already_handed_off", "excluded"]
     excluded_by: str | None = Field(description="Name of the rule of [exclude] that leaves the lead out.")
     grade: Literal["A", "B", "C", "D"]
     percentile: float = Field(description="Share of the leads at risk that score lower, 0 to 100.")
@@ -83,6 +85,7 @@ class ScoreReply(_Reply):
     fit_points: float
     engagement_points: float
     points: list[PointReply]
+    ledger_id: int = Field(description="Number of the score in the ledger.")
     warnings: list[FieldReply]
 
 
@@ -117,6 +120,25 @@ class BatchReply(_Reply):
     """One answer a lead, in the order of the request."""
 
     answers: list[ScoreReply]
+    unknown: list[str] = Field(description="Ids of which nothing is held here; they have no answer.")
+
+
+class QuarantinedReply(_Reply):
+    """A row that cannot be used."""
+
+    row: int = Field(description="Its position in the request, from 0.")
+    reason: str
+
+
+class ToldReply(_Reply):
+    """What became of posted rows; stored and repeated ones are safe."""
+
+    stored: int
+    repeated: int = Field(description="Rows that were there already.")
+    conflicting: list[int] = Field(description="Rows whose key was there with other content, which stays.")
+    quarantined: list[QuarantinedReply]
+    erased: list[int] = Field(description="Rows of leads that were erased; nothing of them was kept.")
+    scores: list[ScoreReply] = Field(description="Of touches: the new score of each lead that is held here.")
 
 
 class ProblemReply(_Reply):

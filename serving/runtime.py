@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from crm.api_keys import ApiKey, list_keys
 from crm.config import Workspace, load_workspace
+from crm.errors import KizashiError
+from crm.held import HeldRows
 from crm.known import to_micros
-from crm.state import State, open_state
+from crm.state import State, open_state, state_secret
+from crm.told import Teller
+from models.registry import load_model
+from models.scoring import LoadedModel
 from serving.access import Access
+from serving.asked import Asked
+from serving.bodies import ScoreBody
+from serving.held_leads import HeldLeads
+from serving.issuing import Issuer
 from serving.keys import check_someone_may_ask, key_digest
+from serving.live import Live
 from serving.rates import Rates
 from serving.refusals import Refusals
-from serving.scorer import Scorer, load_scorer
+from serving.scorer import WARM_UP, Scorer
 from serving.tokens import TokenIssuer, jwks_reader
+from serving.writer import Writer
 
 __all__ = ["WORKSPACE_VARIABLE", "Runtime", "Settings", "settings_from"]
 
 WORKSPACE_VARIABLE = "KIZASHI_WORKSPACE"
+EARLIER_MODELS = 4
+"""Versions kept in memory beside the one in force, for whoever asks why a score moved."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +67,88 @@ class Runtime:
 
     def __init__(self, read_settings: Callable[[], Settings]) -> None:
         self._read_settings = read_settings
+        self._live: Live | None = None
+        self._earlier: dict[str, LoadedModel | None] = {}
+        self.on_issued: list[Callable[[Sequence[Mapping[str, Any]]], None]] = []
 
     @cached_property
     def settings(self) -> Settings:
         """What the service was started with; ``KizashiError`` when that cannot be used."""
         return self._read_settings()
 
-    @cached_property
+    @property
+    def live(self) -> Live:
+        """What answers now; ``KizashiError`` when there is no champion: nothing else is ever served in its place."""
+        if self._live is None:
+            self._live = self.make_live(load_model(self.settings.workspace))
+        return self._live
+
+    @property
     def scorer(self) -> Scorer:
-        """The champion; ``KizashiError`` when there is none: nothing else is ever served in its place."""
-        return load_scorer(self.settings.workspace)
+        """The champion."""
+        return self.live.scorer
+
+    def make_live(self, model: LoadedModel) -> Live:
+        """Make a model ready to answer; what is made on first use is made now."""
+        scorer = Scorer(model, self.settings.workspace.config)
+        issuer = Issuer(model.line, self.secret, self.settings.workspace.config.crm)
+        live = Live(scorer, HeldLeads(self.rows, scorer.reading), issuer)
+        now = datetime.now(UTC)
+        body = scorer.read_score(json.dumps(WARM_UP).encode(), now)
+        if isinstance(body, ScoreBody):
+            for language in ("en", "ja"):
+                live.score_given([body], Asked(now, language))
+        return live
+
+    def model_of(self, version: str) -> LoadedModel | None:
+        """Return a version that once was in force; None when it is no longer to be had."""
+        if version == self.live.scorer.model.version:
+            return self.live.scorer.model
+        if version not in self._earlier:
+            try:
+                self._earlier[version] = load_model(self.settings.workspace, alias=version)
+            except KizashiError:
+                self._earlier[version] = None
+            while len(self._earlier) > EARLIER_MODELS:
+                self._earlier.pop(next(iter(self._earlier)))
+        return self._earlier[version]
+
+    def put_live(self, live: Live) -> None:
+        """Answer with another model from the next request on."""
+        self._live = live
+
+    @cached_property
+    def rows(self) -> HeldRows:
+        """Rows of leads that are held here."""
+        rows = HeldRows(self.settings.workspace, self.state)
+        rows.refresh()
+        return rows
+
+    @cached_property
+    def secret(self) -> bytes:
+        """Key of hashes and draws."""
+        return state_secret(self.settings.workspace)
+
+    @cached_property
+    def teller(self) -> Teller:
+        """How rows that are told are taken in."""
+        return Teller(self.settings.workspace.config, os.environ.get("KIZASHI_ID_KEY"))
+
+    @cached_property
+    def writer(self) -> Writer:
+        """The one thread that writes."""
+        return Writer(self.state)
+
+    def issued(self, answers: Sequence[Mapping[str, Any]]) -> None:
+        """Take note of scores that were issued."""
+        for note in self.on_issued:
+            note(answers)
+
+    def close(self) -> None:
+        """Finish what is to be written, and close the state."""
+        for name in ("writer", "rows", "state"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
 
     @cached_property
     def state(self) -> State:
@@ -92,7 +180,7 @@ class Runtime:
             has_live_key=any(key.is_live(now_us) for key in self._keys()),
             has_issuer=self.settings.workspace.config.serve.jwt is not None,
         )
-        _ = self.scorer, self.access, self.rates
+        _ = self.live, self.writer, self.teller, self.access, self.rates
 
     def _keys(self) -> list[ApiKey]:
         return list_keys(self.state)

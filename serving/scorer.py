@@ -1,31 +1,26 @@
-"""From the bytes of a request to its answers: everything between HTTP and the model."""
+"""A model as the service uses it: how it reads bodies, what it computes, and whom the workspace leaves out."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
-from crm.config import Workspace, WorkspaceConfig
+from crm.config import WorkspaceConfig
 from crm.rules import LeadRules
-from features.feature import Language
-from models.decisions import decided
-from models.registry import load_model
-from models.scoring import LoadedModel, answers, score_matrix
-from serving.bodies import BodyError, ScoreBody, read_batch, read_score
-from serving.checks import wrong_fields
-from serving.languages import language_for
-from serving.lead_from_body import LeadToScore, lead_from_body
+from features.known import KnownLead
+from models.scoring import LoadedModel
+from serving.bodies import BodyError, HeldBatchBody, HeldBody, ScoreBody, read_batch, read_score
+from serving.checks import wrong_as_of, wrong_fields
 from serving.problems import FieldError, ProblemError, invalid_request
 from serving.reading import Reading
 from serving.strict_json import parse_json
 
-__all__ = ["WARM_UP", "Scorer", "load_scorer"]
+__all__ = ["WARM_UP", "Scorer"]
 
+Value = str | float | bool | None
 WARM_UP = {
     "lead": {"lead_id": "warm-up", "created_at": "2020-01-01T00:00:00Z"},
     "touches": [{"kind": "visit", "happened_at": "2020-01-02T00:00:00Z"}],
@@ -34,7 +29,7 @@ WARM_UP = {
 
 
 class Scorer:
-    """A model that answers requests.
+    """A model that reads requests and scores leads.
 
     Parameters
     ----------
@@ -50,35 +45,33 @@ class Scorer:
         self._rules = LeadRules(config.exclude)
         self.reading = Reading.of(model.bundle.features, config)
 
-    def score(self, data: bytes, accept_language: str | None, now: datetime) -> dict[str, Any]:
-        """Answer the body of /v1/score.
+    def read_score(self, data: bytes, now: datetime) -> ScoreBody | HeldBody:
+        """Read the body of /v1/score: a lead with its touches, or the id of one that is held here.
 
         Parameters
         ----------
         data
             The body.
-        accept_language
-            The request's header; by default reasons are in the workspace's language.
         now
             The clock. Timezone-aware.
 
         Raises
         ------
         ProblemError
-            With everything that is wrong in the body.
+            With everything that is wrong in it.
         """
         content = parse_json(data)
         try:
             body = read_score(content)
         except BodyError as error:
             raise ProblemError(invalid_request(error.errors)) from None
-        wrong = wrong_fields(body, self.reading, now)
+        wrong = wrong_as_of(body.as_of, now) if isinstance(body, HeldBody) else wrong_fields(body, self.reading, now)
         if wrong:
             raise ProblemError(invalid_request(wrong))
-        return self._answers([body], accept_language, now)[0]
+        return body
 
-    def score_batch(self, data: bytes, accept_language: str | None, now: datetime) -> dict[str, Any]:
-        """Answer the body of /v1/score/batch: every lead in order, or none.
+    def read_batch(self, data: bytes, now: datetime) -> Sequence[ScoreBody] | HeldBatchBody:
+        """Read the body of /v1/score/batch: every lead in order, or none; or ids of leads that are held here.
 
         Raises
         ------
@@ -90,49 +83,22 @@ class Scorer:
             body = read_batch(content, self.config.serve.max_batch)
         except BodyError as error:
             raise ProblemError(invalid_request(error.errors)) from None
-        wrong = [
-            FieldError(f"/leads/{number}{error.field}", error.message)
-            for number, lead in enumerate(body.leads)
-            for error in wrong_fields(lead, self.reading, now)
-        ]
+        if isinstance(body, HeldBatchBody):
+            wrong = wrong_as_of(body.as_of, now)
+        else:
+            wrong = [
+                FieldError(f"/leads/{number}{error.field}", error.message)
+                for number, lead in enumerate(body.leads)
+                for error in wrong_fields(lead, self.reading, now)
+            ]
         if wrong:
             raise ProblemError(invalid_request(wrong))
-        return {"answers": self._answers(body.leads, accept_language, now)}
+        return body if isinstance(body, HeldBatchBody) else body.leads
 
-    def warm_up(self, now: datetime) -> None:
-        """Score a made-up lead: what is made on first use exists before the first caller waits for it."""
-        data = json.dumps({"leads": [WARM_UP]}).encode()
-        for language in ("en", "ja"):
-            self.score_batch(data, language, now)
+    def matrix(self, leads: Sequence[KnownLead], as_of_us: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the features of leads, each as known at its own moment, shape (n, n_features)."""
+        return self.model.bundle.features.rows(leads, as_of_us)
 
-    def _answers(self, bodies: Sequence[ScoreBody], accept_language: str | None, now: datetime) -> list[dict[str, Any]]:
-        language = language_for(accept_language, self.config.workspace.language)
-        leads = [lead_from_body(body, self.reading, now) for body in bodies]
-        scored = self._score(leads, language)
-        rules = self._rules.excluded([lead.columns for lead in leads])
-        return [
-            decided(answer, rule) | {"warnings": [asdict(warning) for warning in lead.warnings]}
-            for answer, lead, rule in zip(scored, leads, rules, strict=True)
-        ]
-
-    def _score(self, leads: Sequence[LeadToScore], language: Language) -> list[dict[str, Any]]:
-        bundle = self.model.bundle
-        moments = np.array([lead.as_of_us for lead in leads], dtype=np.int64)
-        matrix = bundle.features.rows([lead.known for lead in leads], moments)
-        scores = score_matrix(bundle, self.model.line, matrix)
-        return answers(self.model, scores, [lead.lead_id for lead in leads], moments, language)
-
-
-def load_scorer(workspace: Workspace) -> Scorer:
-    """Load the workspace's champion.
-
-    Raises
-    ------
-    RegistryError
-        When there is none.
-    BundleError
-        When its files are not those that were registered.
-    """
-    scorer = Scorer(load_model(workspace), workspace.config)
-    scorer.warm_up(datetime.now(UTC))
-    return scorer
+    def excluded(self, leads: Sequence[Mapping[str, Value]]) -> list[str | None]:
+        """Give, for each lead's columns, the first rule of ``[exclude]`` that meets it, or None."""
+        return self._rules.excluded(leads)

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crm.errors import KizashiError
-from serving.callers import Caller, notes_of
+from serving.callers import REHEARSAL, notes_of
 from serving.guards import ErrorGuard
 from serving.runtime import Runtime, Settings
 from serving.scorer import WARM_UP
@@ -22,7 +22,6 @@ from serving.watch import Watch, start_log
 __all__ = ["StartError", "WarmStart", "run_server"]
 
 BACKLOG = 2048
-_OURSELVES = Caller("warm-up", frozenset({"score"}))
 
 
 class StartError(KizashiError):
@@ -133,7 +132,7 @@ class WarmStart:
                 statuses.append(int(message["status"]))
 
         scope = _post("/v1/score")
-        notes_of(scope).caller = _OURSELVES  # nothing that comes over the network can set this
+        notes_of(scope).caller = REHEARSAL  # nothing that comes over the network can set this
         await self.app(scope, receive, send)
         if statuses != [200]:
             raise RuntimeError(f"the first request was answered {statuses}")

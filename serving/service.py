@@ -9,25 +9,31 @@ the input with them, so its routes are given the body unread (:class:`_Unread`) 
 from __future__ import annotations
 
 import gc
-import json
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import partial
+from time import perf_counter
 from typing import Any, cast
 
 import bentoml
+import orjson
 from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import Response
 
+from crm.errors import StateError
+from serving.answering import Answering
+from serving.asked import Asked
 from serving.bodies import BatchBody, ScoreBody
+from serving.callers import REHEARSAL, caller_of
 from serving.flat import FlatBody, score_flat
 from serving.guards import BodyGuard, ErrorGuard, request_id_of
 from serving.key_guard import KeyGuard
+from serving.languages import language_for
+from serving.posted import HandOffsBody, LeadsBody, OpportunitiesBody, StagesBody, TouchesBody
 from serving.problems import ProblemError, problem_of_status, problem_response
 from serving.rate_limit import RateLimit
-from serving.replies import BatchReply, FlatReply, ScoreReply
+from serving.replies import BatchReply, FlatReply, ScoreReply, ToldReply
 from serving.runtime import Runtime, settings_from
 from serving.side_routes import side_routes
 from serving.watch import Watch, start_log
@@ -63,8 +69,29 @@ class _UnreadBatch(_Unread, BatchBody):
     """The body of /v1/score/batch."""
 
 
-def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:
+class _UnreadLeads(_Unread, LeadsBody):
+    """The body of /v1/leads."""
+
+
+class _UnreadTouches(_Unread, TouchesBody):
+    """The body of /v1/touches."""
+
+
+class _UnreadStages(_Unread, StagesBody):
+    """The body of /v1/stages."""
+
+
+class _UnreadHandOffs(_Unread, HandOffsBody):
+    """The body of /v1/hand-offs."""
+
+
+class _UnreadOpportunities(_Unread, OpportunitiesBody):
+    """The body of /v1/opportunities."""
+
+
+def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noqa: C901 - one short method a route
     """Make the service of one workspace; nothing is read before it starts."""
+    answering = Answering(runtime)
 
     @bentoml.service(
         name="kizashi",
@@ -85,18 +112,43 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:
         @bentoml.on_shutdown
         def thaw(self) -> None:
             gc.unfreeze()  # else libraries take what is frozen at exit for leaks, and say so at length
+            runtime.close()
 
         @bentoml.api(route="/v1/score", input_spec=_UnreadScore, output_spec=cast(Any, ScoreReply))
-        def score(self, body: bytes, /, ctx: bentoml.Context) -> Response:
-            return _answer(ctx, watch, partial(runtime.scorer.score, body))
+        async def score(self, body: bytes, /, ctx: bentoml.Context) -> Response:
+            return await _answer(
+                ctx, runtime, watch, lambda asked, may: answering.score(body, asked, may_replay=may("replay"))
+            )
 
         @bentoml.api(route="/v1/score/batch", input_spec=_UnreadBatch, output_spec=cast(Any, BatchReply))
-        def score_batch(self, body: bytes, /, ctx: bentoml.Context) -> Response:
-            return _answer(ctx, watch, partial(runtime.scorer.score_batch, body))
+        async def score_batch(self, body: bytes, /, ctx: bentoml.Context) -> Response:
+            return await _answer(
+                ctx, runtime, watch, lambda asked, may: answering.score_batch(body, asked, may_replay=may("replay"))
+            )
 
         @bentoml.api(route="/v1/score/flat", input_spec=_UnreadFlat, output_spec=cast(Any, FlatReply))
-        def score_flat(self, body: bytes, /, ctx: bentoml.Context) -> Response:
-            return _answer(ctx, watch, partial(score_flat, runtime.scorer.score, body))
+        async def score_flat(self, body: bytes, /, ctx: bentoml.Context) -> Response:
+            return await _answer(ctx, runtime, watch, lambda asked, may: score_flat(answering.score_lead, body, asked))
+
+        @bentoml.api(route="/v1/leads", input_spec=_UnreadLeads, output_spec=cast(Any, ToldReply))
+        async def leads(self, body: bytes, /, ctx: bentoml.Context) -> Response:
+            return await _answer(ctx, runtime, watch, lambda asked, may: answering.tell("leads", body, asked))
+
+        @bentoml.api(route="/v1/touches", input_spec=_UnreadTouches, output_spec=cast(Any, ToldReply))
+        async def touches(self, body: bytes, /, ctx: bentoml.Context) -> Response:
+            return await _answer(ctx, runtime, watch, lambda asked, may: answering.tell("touches", body, asked))
+
+        @bentoml.api(route="/v1/stages", input_spec=_UnreadStages, output_spec=cast(Any, ToldReply))
+        async def stages(self, body: bytes, /, ctx: bentoml.Context) -> Response:
+            return await _answer(ctx, runtime, watch, lambda asked, may: answering.tell("stages", body, asked))
+
+        @bentoml.api(route="/v1/hand-offs", input_spec=_UnreadHandOffs, output_spec=cast(Any, ToldReply))
+        async def hand_offs(self, body: bytes, /, ctx: bentoml.Context) -> Response:
+            return await _answer(ctx, runtime, watch, lambda asked, may: answering.tell("hand_offs", body, asked))
+
+        @bentoml.api(route="/v1/opportunities", input_spec=_UnreadOpportunities, output_spec=cast(Any, ToldReply))
+        async def opportunities(self, body: bytes, /, ctx: bentoml.Context) -> Response:
+            return await _answer(ctx, runtime, watch, lambda asked, may: answering.tell("opportunities", body, asked))
 
     ScoringService.mount_asgi_app(side_routes(runtime, watch))
     add_guard: Callable[..., None] = ScoringService.add_asgi_middleware  # BentoML's type asks for a nested callable
@@ -107,18 +159,31 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:
     return ScoringService
 
 
-Score = Callable[[str | None, datetime], dict[str, Any]]
+Answer = Callable[[Asked, Callable[[str], bool]], Awaitable[dict[str, Any]]]
 
 
-def _answer(ctx: bentoml.Context, watch: Watch, score: Score) -> Response:
-    """Return what was scored or the problem, whatever happens: BentoML would log an exception's message."""
-    request_id = request_id_of(ctx.request.scope)
+async def _answer(ctx: bentoml.Context, runtime: Runtime, watch: Watch, answer: Answer) -> Response:
+    """Return the answer or the problem, whatever happens: BentoML would log an exception's message."""
+    scope = ctx.request.scope
+    request_id, caller = request_id_of(scope), caller_of(scope)
+    language = language_for(
+        ctx.request.headers.get("accept-language"), runtime.settings.workspace.config.workspace.language
+    )
+    asked = Asked(
+        datetime.now(UTC),
+        language,
+        request_id=request_id,
+        started=perf_counter(),
+        is_rehearsal=caller is REHEARSAL,
+    )
     try:
-        content = score(ctx.request.headers.get("accept-language"), datetime.now(UTC))
-        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        response = Response(text.encode(), media_type="application/json")
+        content = await answer(asked, caller.may)
+        response = Response(orjson.dumps(content), media_type="application/json")
     except ProblemError as error:
         response = problem_response(error.problem, request_id)
+    except StateError as error:
+        watch.failed(error, request_id)
+        response = problem_response(problem_of_status(503), request_id)
     except Exception as error:  # the service's edge
         watch.failed(error, request_id)
         response = problem_response(problem_of_status(500), request_id)

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
 from prometheus_client import generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from serving.hooks.desk import HookDesk
+from crm.errors import StateError
+from serving.guards import request_id_of
+from serving.hooks.handlers import desk_of
 from serving.hooks.routes import hook_routes
 from serving.openapi import openapi_document
+from serving.problems import ProblemError, problem_of_status, problem_response
+from serving.readings import Readings
 from serving.runtime import Runtime
-from serving.salesforce import salesforce_document
+from serving.salesforce import salesforce_route
 from serving.watch import Watch
 
 __all__ = ["side_routes"]
 
 
 def side_routes(runtime: Runtime, watch: Watch) -> Starlette:
-    """Return the application with ``/``, descriptions, counters, the line and webhooks, in front of BentoML's own.
+    """Return the application with webhooks and with what is read, in front of BentoML's own.
 
     BentoML's start page loads a tracker of its makers; ours names the routes.
     """
@@ -48,23 +51,40 @@ def side_routes(runtime: Runtime, watch: Watch) -> Starlette:
         drawn = runtime.scorer.model.line
         return JSONResponse({"version": drawn.version, "threshold": drawn.threshold, **drawn.model_dump(mode="json")})
 
-    def salesforce(request: Request) -> Response:
-        del request
-        return JSONResponse(salesforce_document(runtime.settings.workspace.config.serve.public_url))
+    readings = Readings(runtime)
 
-    def desk() -> HookDesk:
-        return HookDesk(runtime.state, runtime.settings.workspace.config, score_held)
+    def queue(request: Request) -> Response:
+        return _answered(watch, request, lambda: readings.queue(dict(request.query_params)))
 
-    def score_held(lead_id: str, now: datetime) -> Mapping[str, Any]:
-        return runtime.scorer.score(json.dumps({"lead_id": lead_id}).encode(), None, now)
+    def scores(request: Request) -> Response:
+        lead_id: str = request.path_params["lead_id"]
+        return _answered(watch, request, lambda: readings.scores(lead_id, dict(request.query_params)))
+
+    def model(request: Request) -> Response:
+        return _answered(watch, request, readings.model)
 
     return Starlette(
         routes=[
+            Route("/v1/leads", queue),
+            Route("/v1/leads/{lead_id}/scores", scores),
+            Route("/v1/model", model),
             Route("/", start_page),
             Route("/docs.json", docs),
             Route("/metrics", metrics),
-            Route("/openapi/salesforce.json", salesforce),
+            salesforce_route(runtime),
             Route("/v1/line", line),
-            *hook_routes(desk, lambda: datetime.now(UTC)),
+            *hook_routes(lambda: desk_of(runtime), watch),
         ]
     )
+
+
+def _answered(watch: Watch, request: Request, read: Callable[[], Mapping[str, Any]]) -> Response:
+    """Return what was read, or the problem."""
+    request_id = request_id_of(request.scope)
+    try:
+        return Response(orjson.dumps(read()), media_type="application/json")
+    except ProblemError as error:
+        return problem_response(error.problem, request_id)
+    except StateError as error:
+        watch.failed(error, request_id)
+        return problem_response(problem_of_status(503), request_id)

@@ -8,16 +8,18 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 import sqlalchemy as sa
+from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from crm.config import Workspace, load_workspace
 from crm.state import State, open_state
 from crm.state_tables import HOOK_EVENTS
-from serving.replies import ProblemReply
+from serving.replies import FlatReply, ProblemReply
 from tests.service.running import KEY, MAX_BODY, WORKSPACE_FILE, Server, serving
 from tests.service.senders import (
     CLIENT_SECRET,
@@ -182,6 +184,62 @@ def test_a_call_of_our_action_for_a_lead_that_is_not_held_lets_the_workflow_go_o
         assert answer.json()["outputFields"] == {"errorCode": "LEAD_UNKNOWN", "hs_execution_state": "FAIL_CONTINUE"}
 
 
+# --- a lead that is held ---------------------------------------------------------------------------------------------
+
+
+def at(hours_ago: float) -> str:
+    return (datetime.now(UTC) - timedelta(hours=hours_ago)).isoformat()
+
+
+@pytest.fixture(scope="module")
+def contact(hook_server: Server) -> str:
+    """A contact that was posted, and visited once."""
+    with httpx.Client(base_url=hook_server.url, headers={"X-API-Key": KEY}, timeout=30) as owner:
+        lead = {"lead_id": "901", "created_at": at(500), "source": "webinar", "company_size": "51-200"}
+        assert owner.post("/v1/leads", json=lead).status_code == 200
+        touch = {"lead_id": "901", "happened_at": at(30), "recorded_at": at(30), "kind": "visit"}
+        assert owner.post("/v1/touches", json=touch).status_code == 200
+    return "901"
+
+
+def test_our_action_scores_a_contact_and_says_the_same_again(sender: httpx.Client, contact: str) -> None:
+    call = {"callbackId": "ap-9-0-1", "origin": {}, "object": {"objectId": int(contact), "objectType": "CONTACT"}}
+    content = as_bytes(call | {"inputFields": {}})
+    first = post(sender, HUBSPOT, content, hubspot_v2(content))
+    assert first.status_code == 200
+    outputs = first.json()["outputFields"]
+    assert list(outputs) == [
+        "score", "grade", "p_won", "expected_value", "is_mql", "reasons", "hs_execution_state"
+    ]  # fmt: skip
+    assert (outputs["hs_execution_state"], type(outputs["is_mql"]), type(outputs["reasons"])) == ("SUCCESS", bool, str)
+    touch = {"lead_id": contact, "happened_at": at(0.1), "recorded_at": at(0.1), "kind": "form_submit"}
+    assert sender.post("/v1/touches", json=touch, headers={"X-API-Key": KEY}).status_code == 200
+    assert post(sender, HUBSPOT, content, hubspot_v2(content)).text == first.text
+    other = as_bytes(call | {"callbackId": "ap-9-0-2", "inputFields": {"lead_id": contact}})
+    newer = post(sender, HUBSPOT, other, hubspot_v3(other)).json()["outputFields"]
+    assert newer["score"] > outputs["score"]
+
+
+def test_a_flat_score_is_that_of_the_lead(sender: httpx.Client, contact: str) -> None:
+    key = {"X-API-Key": KEY}
+    answer = post(sender, "/v1/score/flat", {"lead_id": int(contact)}, key)
+    assert answer.status_code == 200, answer.text
+    reply = FlatReply.model_validate_json(answer.content)
+    whole = sender.post("/v1/score", json={"lead_id": contact}, headers=key).json()
+    assert (reply.lead_id, reply.grade, reply.currency_code) == (contact, whole["grade"], whole["currency"])
+    assert reply.score == pytest.approx(whole["score"], abs=0.1)
+    assert reply.reason_1 is not None
+    problem(post(sender, "/v1/score/flat", {"lead_id": "nobody"}, key), 404)
+    problem(post(sender, "/v1/score/flat", {"lead_id": []}, key), 422)
+    problem(post(sender, "/v1/score/flat", b'{"lead_id": }', key), 400)
+
+
+def test_the_document_for_salesforce_is_served(sender: httpx.Client) -> None:
+    document = sender.get("/openapi/salesforce.json", headers={"X-API-Key": KEY}).json()
+    OpenAPIV30SpecValidator(document).validate()
+    assert document["servers"] == [{"url": PUBLIC_URL}]
+
+
 # --- what nobody may send --------------------------------------------------------------------------------------------
 
 EVENTS = as_bytes([event()])
@@ -256,16 +314,16 @@ def test_what_is_not_signed_as_it_came_is_refused(sender: httpx.Client, state: S
         ("/v1/hooks/odoo/" + TOKEN + "/", 401),
         ("/v1/hooks/odoo/" + TOKEN + "%2F", 401),
         ("/v1/hooks/odoo/" + TOKEN + "/x", 401),
-        ("/v1/hooks/odoo/" + "x" * 201, 401),
+        ("/v1/hooks/odoo/" + "x" * 2001, 404),
         ("/v1/hooks/odoo/", 401),
-        ("/v1/hooks/odoo", 401),
-        ("/v1/hooks/odoo?token=" + TOKEN, 401),
+        ("/v1/hooks/odoo", 404),
+        ("/v1/hooks/odoo?token=" + TOKEN, 404),
         ("//v1/hooks/hubspot", 401),
         ("/v1/hooks/hubspot/", 401),
         ("/v1/hooks/../score", 401),
         ("/v1/hooks/hubspot/../../score", 401),
         ("/v1/hooks/", 401),
-        ("/v1/hooks/HubSpot", 401),
+        ("/v1/hooks/HubSpot", 404),
         ("/v1/score", 401),
         ("/v1/score/flat", 401),
         ("/openapi/salesforce.json", 401),
@@ -391,7 +449,7 @@ def test_the_log_holds_no_token_and_nothing_that_was_sent(sender: httpx.Client, 
     post(sender, ODOO, ODOO_BODY | {"email_from": PERSON})
     post(sender, f"/v1/hooks/odoo/{PERSON}", ODOO_BODY)
     log = hook_server.log.read_text()
-    assert "POST /v1/hooks/hubspot 202" in log
-    assert "POST /v1/hooks/odoo 202" in log
+    assert "POST /v1/hooks/{source} 202" in log
+    assert "POST /v1/hooks/{source}/{token} 202" in log
     assert not any(secret in log for secret in (TOKEN, PERSON, CLIENT_SECRET, KEY))
     assert "Traceback" not in log

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from serving.asked import Asked
+from serving.bodies import HeldBody
 from serving.flat import flat, score_flat
 from serving.problems import ProblemError
 from serving.replies import FLAT_REASONS, FlatReply
 
-NOW = datetime(2026, 11, 5, 9, 30, tzinfo=UTC)
+ASKED = Asked(datetime(2026, 11, 5, 9, 30, tzinfo=UTC), "ja")
 ANSWER: dict[str, Any] = {
     "lead_id": "L1", "as_of": "2026-11-05T09:30:00+00:00", "score": 71.5, "grade": "B", "p_sql": 0.1, "p_won": 0.02,
     "expected_revenue": 800.0, "expected_value": 310.0, "currency": "JPY", "is_mql": True, "decision": "hand_off",
@@ -40,12 +43,12 @@ def test_more_reasons_than_there_is_room_for_are_left_out(count: int) -> None:
 def scored(content: object) -> tuple[dict[str, Any], list[Any]]:
     given: list[Any] = []
 
-    def score(data: bytes, language: str | None, now: datetime) -> dict[str, Any]:
-        given.append((json.loads(data), language, now))
+    async def score_lead(body: HeldBody, asked: Asked) -> dict[str, Any]:
+        given.append((body.lead_id, body.as_of, asked))
         return ANSWER
 
     data = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return score_flat(score, data, "ja", NOW), given
+    return asyncio.run(score_flat(score_lead, data, ASKED)), given
 
 
 @pytest.mark.parametrize(
@@ -54,7 +57,7 @@ def scored(content: object) -> tuple[dict[str, Any], list[Any]]:
 def test_a_lead_is_asked_for_by_its_id_also_by_a_number(lead_id: object, asked: str) -> None:
     found, given = scored({"lead_id": lead_id})
     assert found["score"] == 71.5
-    assert given == [({"lead_id": asked}, "ja", NOW)]
+    assert given == [(asked, None, ASKED)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,213 @@
+"""From a request to its answer: read, score or store, write down, and only then answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from crm.known import to_micros
+from crm.rescore_queue import queue_rescoring
+from crm.told import Told
+from serving.asked import Asked
+from serving.bodies import BodyError, HeldBatchBody, HeldBody, ScoreBody
+from serving.live import Live, Scored
+from serving.posted import read_posted
+from serving.problems import FieldError, Problem, ProblemError, invalid_request
+from serving.runtime import Runtime
+from serving.strict_json import parse_json
+
+__all__ = ["Answering", "notice", "tell_rows"]
+
+Row = dict[str, Any]
+INLINE = 8
+"""Leads that are scored between two other requests; more are scored beside them, so that nobody waits for a batch."""
+
+
+@dataclass(frozen=True)
+class Answering:
+    """Answers requests that score or tell.
+
+    Parameters
+    ----------
+    runtime
+        What the service holds.
+    """
+
+    runtime: Runtime
+
+    async def score(self, data: bytes, asked: Asked, *, may_replay: bool) -> Row:
+        """Answer /v1/score.
+
+        Parameters
+        ----------
+        data
+            The body.
+        asked
+            The request.
+        may_replay
+            Whether the caller may ask for an earlier moment.
+
+        Raises
+        ------
+        ProblemError
+            With everything that is wrong in the body, or when the lead is not held here.
+        """
+        live = self.runtime.live
+        body = live.scorer.read_score(data, asked.now)
+        _check_replay(body.as_of, may_replay=may_replay)
+        if isinstance(body, ScoreBody):
+            return (await self._given(live, [body], asked))[0]
+        return await self.score_lead(body, asked)
+
+    async def score_lead(self, body: HeldBody, asked: Asked) -> Row:
+        """Score one lead that is held here, and write it down."""
+        live = self.runtime.live
+        answers, _ = await self._held(live, [body.lead_id], replace(asked, as_of=body.as_of))
+        if not answers:
+            raise ProblemError(_unknown_lead())
+        return answers[0]
+
+    async def score_batch(self, data: bytes, asked: Asked, *, may_replay: bool) -> Row:
+        """Answer /v1/score/batch; parameters and errors as for :meth:`score`."""
+        live = self.runtime.live
+        body = await asyncio.to_thread(live.scorer.read_batch, data, asked.now)
+        if isinstance(body, HeldBatchBody):
+            _check_replay(body.as_of, may_replay=may_replay)
+            answers, unknown = await self._held(live, body.lead_ids, replace(asked, as_of=body.as_of))
+            return {"answers": answers, "unknown": unknown}
+        for one in body:
+            _check_replay(one.as_of, may_replay=may_replay)
+        return {"answers": await self._given(live, body, asked), "unknown": []}
+
+    async def tell(self, table: str, data: bytes, asked: Asked) -> Row:
+        """Answer a post of rows: they are stored, then leads that did something are scored.
+
+        Parameters
+        ----------
+        table
+            One of :data:`serving.posted.POSTED`.
+        data
+            The body.
+        asked
+            The request.
+
+        Raises
+        ------
+        ProblemError
+            When any row cannot be read; then none was stored.
+        """
+        try:
+            rows = read_posted(table, parse_json(data), self.runtime.settings.workspace.config.serve.max_batch)
+        except BodyError as error:
+            raise ProblemError(invalid_request(error.errors)) from None
+        told = await self.store(table, rows, "posted", asked.now)
+        scores: list[Row] = []
+        if table == "touches" and told.lead_ids:
+            scores, _ = await self._held(self.runtime.live, sorted(told.lead_ids), asked, is_held_id=True)
+        return _reply(told, scores)
+
+    async def store(self, table: str, rows: Sequence[Mapping[str, Any]], origin: str, now: datetime) -> Told:
+        """Store rows, and see to it that whatever they change is scored anew."""
+        runtime, now_us = self.runtime, to_micros(now)
+        told = await runtime.writer.write(partial(tell_rows, runtime, table, rows, (origin, now_us)))
+        notice(runtime, table, told)
+        return told
+
+    async def _held(
+        self, live: Live, lead_ids: Sequence[str], asked: Asked, *, is_held_id: bool = False
+    ) -> tuple[list[Row], list[str]]:
+        """Score leads that are held here and write it down; return the answers in order, and the ids not held."""
+        names = {one if is_held_id else self.runtime.teller.held_id(one): one for one in lead_ids}
+        wanted = list(names)
+        if len(wanted) > INLINE:
+            scored = await asyncio.to_thread(live.score_held, wanted, asked)
+        else:
+            scored = live.score_held(wanted, asked)
+        issued = {answer["lead_id"]: answer for answer in await self._issue(live, scored)}
+        by_name = {names[held]: {**answer, "lead_id": names[held]} for held, answer in issued.items()}
+        return [by_name[one] for one in lead_ids if one in by_name], [names[one] for one in scored.unknown]
+
+    async def _given(self, live: Live, bodies: Sequence[ScoreBody], asked: Asked) -> list[Row]:
+        if len(bodies) > INLINE:
+            scored = await asyncio.to_thread(live.score_given, bodies, asked)
+        else:
+            scored = live.score_given(bodies, asked)
+        if self.runtime.settings.workspace.config.workspace.hash_ids:
+            scored = _hashed(scored, self.runtime)
+        answers = await self._issue(live, scored, is_rehearsal=asked.is_rehearsal)
+        return [{**answer, "lead_id": body.lead.lead_id} for answer, body in zip(answers, bodies, strict=True)]
+
+    async def _issue(self, live: Live, scored: Scored, *, is_rehearsal: bool = False) -> list[Row]:
+        if not scored.issues:
+            return []
+        if is_rehearsal:
+            return scored.answers(await self.runtime.writer.write(partial(_rehearse, live, scored)))
+        issued = await self.runtime.writer.write(partial(live.issuer.issue, issues=scored.issues))
+        self.runtime.issued(issued)
+        return scored.answers(issued)
+
+
+def _rehearse(live: Live, scored: Scored, connection: sa.Connection) -> list[Row]:
+    with connection.begin_nested() as savepoint:
+        issued = live.issuer.issue(connection, scored.issues)
+        savepoint.rollback()
+    return issued
+
+
+def notice(runtime: Runtime, table: str, told: Told) -> None:
+    """Forget what was kept in memory of leads of which rows were stored; to be called once they are committed."""
+    if told.lead_ids:
+        if table == "lead_merges":
+            runtime.rows.forget_merges()
+        runtime.live.held.forget(told.lead_ids)
+
+
+def tell_rows(
+    runtime: Runtime, table: str, rows: Sequence[Mapping[str, Any]], way: tuple[str, int], connection: sa.Connection
+) -> Told:
+    """Store rows and queue leads that they change; ``way`` is their origin and the clock in microseconds."""
+    told = runtime.teller.tell(connection, table, rows, way[0], way[1])
+    if told.lead_ids:
+        queue_rescoring(connection, "account", runtime.rows.accounts_of(connection, told.lead_ids), way[1])
+        if table != "touches":
+            queue_rescoring(connection, "lead", told.lead_ids, way[1])
+    return told
+
+
+def _hashed(scored: Scored, runtime: Runtime) -> Scored:
+    """Give leads of request bodies the ids under which they would be held: the ledger knows no others."""
+    issues = tuple(
+        replace(one, answer={**one.answer, "lead_id": runtime.teller.held_id(one.answer["lead_id"])})
+        for one in scored.issues
+    )
+    return replace(scored, issues=issues)
+
+
+def _reply(told: Told, scores: list[Row]) -> Row:
+    return {
+        "stored": told.stored,
+        "repeated": told.repeated,
+        "conflicting": list(told.conflicting),
+        "quarantined": [{"row": row, "reason": reason} for row, reason in told.quarantined],
+        "erased": list(told.erased),
+        "scores": scores,
+    }
+
+
+def _check_replay(as_of: datetime | None, *, may_replay: bool) -> None:
+    if as_of is not None and not may_replay:
+        detail = "Leave as_of out to score as of now, or ask for a key with the scope replay."
+        raise ProblemError(
+            Problem("forbidden", "The key may not do this", 403, detail, (FieldError("/as_of", "needs replay"),))
+        )
+
+
+def _unknown_lead() -> Problem:
+    detail = "Post it to /v1/leads first, or send the lead itself with its touches."
+    return Problem("unknown-lead", "The lead is not held here", 404, detail, (FieldError("/lead_id", "is not held"),))
