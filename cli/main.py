@@ -7,6 +7,7 @@ from importlib.metadata import version
 import click
 
 from cli.backtest_command import backtest
+from cli.erase_command import erase
 from cli.keys_command import keys
 from cli.line_command import line
 from cli.promotion_commands import promote, retrain, rollback
@@ -43,6 +44,7 @@ for command in (
     push,
     serve,
     keys,
+    erase,
     ui,
 ):
     main.add_command(command)

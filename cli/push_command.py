@@ -16,8 +16,9 @@ from crm.clients.opening import open_client
 from crm.clients.waiting import Waiting
 from crm.config import Workspace
 from crm.dead_letters import DeadLetter, dead_letters, requeue_dead_letters
-from crm.delivery import Deliverer, PushSummary, this_process
+from crm.delivery import Deliverer, PushSummary
 from crm.errors import CrmError, WorkspaceError
+from crm.leases import holder_name
 from crm.progress import Progress
 from crm.sending import backlogs
 from crm.state import State, open_state
@@ -52,7 +53,7 @@ def push(folder: Path, as_json: bool, name: str | None, retry_dead: bool, only_l
 
 
 def _names(workspace: Workspace, name: str | None) -> list[str]:
-    known = list(workspace.config.crm)
+    known = [name for name, config in workspace.config.crm.items() if config.write_back]
     if name is None and known:
         return known
     if name in known:
@@ -99,7 +100,7 @@ def _push_one(workspace: Workspace, state: State, name: str, progress: Progress,
         with state.writing() as connection:
             requeue_dead_letters(connection, name, now_us=round(now.timestamp() * 1e6))
     client = open_client(name, workspace.config.crm[name], waiting=waiting, secrets=workspace.secrets)
-    deliverer = Deliverer(state, name, client, waiting, this_process())
+    deliverer = Deliverer(state, name, client, waiting, holder_name())
     try:
         return deliverer.run_once(now, progress)
     finally:

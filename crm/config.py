@@ -119,6 +119,12 @@ class WorkspaceConfig(Section):
         return self
 
     def _refuse_ids(self) -> None:
+        told = [name for name, config in self.crm.items() if config.write_back]
+        if told:
+            raise ValueError(
+                f"crm.{told[0]}: ids are hashed (hash_ids = true), so no record of the CRM can be found by them; set "
+                "write_back = false"
+            )
         rule = self.old_rule
         read = {f"segments.{name}": set(columns_of((sql,))) for name, sql in self.segments.items()}
         read |= {f"exclude.{name}": set(columns_of((sql,))) for name, sql in self.exclude.items()}

@@ -94,8 +94,10 @@ class CrmConfig(Section):
         Service key (HubSpot), API key (Odoo) or application key (Tryton).
     client_id, client_secret
         Of Salesforce's external client app with the client-credentials flow.
-    user, database
-        Of Odoo (the user where ``protocol`` is ``jsonrpc``) and Tryton (the database).
+    user
+        Of Odoo, where ``protocol`` is ``jsonrpc``.
+    database
+        Of Tryton and Odoo; Odoo's JSON-2 needs it only where one server has several.
     protocol
         How Odoo is spoken to: ``json2`` from 19 on, ``jsonrpc`` for 18 and before.
     object
@@ -113,6 +115,8 @@ class CrmConfig(Section):
         A score that moved by fewer points is not sent, unless grade, MQL or decision changed.
     batch
         Most leads in one call; by default, and at most, what the CRM takes.
+    write_back
+        Whether this CRM is told scores at all. Not possible where ``hash_ids = true``: a hash names no record.
     push_every
         Seconds between two looks of the service for scores to send; 0 leaves it to ``kizashi push``.
     allow_http
@@ -139,6 +143,7 @@ class CrmConfig(Section):
     lead_ids: Pattern | None = None
     change_threshold: Annotated[Real, Field(ge=0, le=100)] = 1.0
     batch: Annotated[Whole, Field(ge=1, le=10_000)] | None = None
+    write_back: Flag = True
     push_every: Annotated[Real, Field(ge=0, le=86_400)] = 10.0
     allow_http: Flag = False
     hook_secret: Annotated[str, Field(min_length=16)] | None = Field(default=None, repr=False)

@@ -6,9 +6,7 @@ sent and could not write down is sent again (see :mod:`crm.outbox`).
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -23,10 +21,10 @@ from crm.errors import CrmRefusedError, CrmUnavailableError
 from crm.leases import release_lease, take_lease
 from crm.outbox import Queued
 from crm.progress import Progress, Silent, Step
-from crm.sending import ALONE_AFTER, backlogs, due, due_count, put_off, retry_later, settle
+from crm.sending import ALONE_AFTER, Again, backlogs, due, due_count, retry_later, settle
 from crm.state import State
 
-__all__ = ["Deliverer", "PushSummary", "this_process"]
+__all__ = ["Deliverer", "PushSummary"]
 
 LEASE_S = 90.0
 """Longer than a call and the wait before it: the lease is renewed before each of them."""
@@ -41,8 +39,9 @@ FIRST_AWAY_S = 5.0
 LONGEST_AWAY_S = 300.0
 """How long a CRM that did not answer is left alone at most, by a process that goes on."""
 
-IN_VAIN = 2
-"""Batches in a row that may come to nothing before a run ends: the CRM is away."""
+IN_VAIN = 3
+"""Calls in a row that may come to nothing before a run ends: the CRM is away. Two are one bad row, in the whole batch
+and in its first half."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,6 @@ class _Run:
     retried: int = 0
     refused: int = 0
     in_vain: int = 0
-    doubtful: list[tuple[Queued, str]] = field(default_factory=list)
     stopped: str = ""
 
 
@@ -111,7 +109,7 @@ class Deliverer:
     waiting
         The clock that passing time is measured with.
     holder
-        Who holds the lease; :func:`this_process` makes one.
+        Who holds the lease; :func:`crm.leases.holder_name` makes one.
     """
 
     state: State
@@ -197,38 +195,44 @@ class Deliverer:
                     break
                 self._deliver_batch(run, rows, step)
                 left -= len(rows)
-            if run.doubtful:  # the last batch, and nothing came after it that could tell
-                self._stop(run, run.doubtful[0][1])
             step.note(f"{run.sent:,} told, {run.retried:,} later, {run.refused:,} refused")
 
     def _deliver_batch(self, run: _Run, rows: Sequence[Queued], step: Step) -> None:
-        """Send rows; halve what is refused as a whole until the row is found that is to blame."""
-        parts: list[Sequence[Queued]] = [rows]
+        """Send rows; halve what is refused, or fails, as a whole until the row is found that is to blame.
+
+        Halves go to the end of the line, so that behind one that fails there is soon one that does not: that tells a
+        row that the CRM cannot bear from a CRM that is away.
+        """
+        parts, failed = deque([rows]), list[tuple[Queued, str]]()
         while parts and not run.stopped:
-            part = parts.pop()
+            part = parts.popleft()
             try:
                 outcomes: Sequence[Outcome] = self.client.push(part)
             except CrmRefusedError as error:
                 if len(part) > 1:
-                    middle = len(part) // 2
-                    parts += [part[middle:], part[:middle]]
+                    parts.extend(_halves(part))
                     continue
                 outcomes = [refused(error.message)]
             except CrmUnavailableError as error:
-                self._put_off(run, part, error)
+                run.in_vain += 1
+                if not error.may_be_a_row or run.in_vain >= IN_VAIN:
+                    self._stop(run, error)
+                elif len(part) > 1:
+                    parts.extend(_halves(part))
+                else:
+                    failed.append((part[0], error.found))
                 continue
             self._record(run, part, outcomes)
             step.advance(len(outcomes))
+        self._judge(run, failed)
 
     def _record(self, run: _Run, rows: Sequence[Queued], outcomes: Sequence[Outcome]) -> None:
         """Write down what became of rows; those beyond the last outcome were not reached and stay due."""
         told = list(zip(rows, outcomes, strict=False))
-        again = [(row, outcome.message) for row, outcome in told if outcome.verdict == "retry"]
-        gone = [(row, outcome.message) for row, outcome in told if outcome.verdict == "refused"]
         sent = [row for row, outcome in told if outcome.verdict == "ok"]
-        # The CRM answered: a batch that it failed before failed through one of its own rows.
-        again += run.doubtful
-        run.doubtful, run.in_vain, self._away = [], 0, 0
+        gone = [(row, outcome.message) for row, outcome in told if outcome.verdict == "refused"]
+        again = [(row, outcome.message) for row, outcome in told if outcome.verdict == "retry"]
+        run.in_vain, self._away = 0, 0
         with self.state.writing() as connection:
             if sent:
                 settle(connection, self.name, sent, now_us=self._now_us(run))
@@ -236,48 +240,40 @@ class Deliverer:
             self._try_again(connection, run, again)
         run.sent += len(sent)
 
-    def _try_again(self, connection: sa.Connection, run: _Run, entries: Sequence[tuple[Queued, str]]) -> None:
-        """Count a vain try against entries: sent again ever later, and in the end no more."""
+    def _judge(self, run: _Run, failed: Sequence[tuple[Queued, str]]) -> None:
+        """Count a vain try against rows that failed alone, if others arrived; from now on they are sent alone."""
+        if not failed or run.stopped:
+            return
+        if not run.sent:
+            run.stopped = failed[0][1]
+            return
+        with self.state.writing() as connection:
+            self._try_again(connection, run, failed, least_tries=ALONE_AFTER)
+
+    def _try_again(
+        self, connection: sa.Connection, run: _Run, entries: Sequence[tuple[Queued, str]], *, least_tries: int = 1
+    ) -> None:
+        """Put entries off, ever longer; in the end they become dead letters."""
         now_us = self._now_us(run)
         spent = [(row, message) for row, message in entries if row.tries + 1 >= BURY_AFTER]
-        again = [(row, message) for row, message in entries if row.tries + 1 < BURY_AFTER]
-        retry_later(
-            connection, self.name, again, next_try_us={row.lead_id: now_us + self._later(row) for row, _ in again}
-        )
+        again = [
+            Again(row, message, max(row.tries + 1, least_tries), now_us + self._later_us(row.tries))
+            for row, message in entries
+            if row.tries + 1 < BURY_AFTER
+        ]
+        retry_later(connection, self.name, again)
         run.refused += bury(connection, self.name, spent, now_us=now_us)
         run.retried += len(again)
 
-    def _put_off(self, run: _Run, rows: Sequence[Queued], error: CrmUnavailableError) -> None:
-        """Leave rows that were not answered for later, and end the run when the CRM seems to be away.
-
-        Nothing is counted against them: a CRM that is away for a day must not make each of its leads a suspect. That is
-        done when a later batch of the run arrives, or at once for a suspect that fails alone while others arrive.
-        """
-        entries = [(row, error.found) for row in rows]
-        if run.sent and rows[0].tries >= ALONE_AFTER:
-            with self.state.writing() as connection:
-                self._try_again(connection, run, entries)
-            return
-        wait_s = error.retry_after_s or 0.0
-        next_us = self._now_us(run) + round(1e6 * max(wait_s, 1.0))
-        with self.state.writing() as connection:
-            put_off(connection, self.name, entries, next_try_us=next_us)
-        run.doubtful += entries
-        run.in_vain += 1
-        if wait_s or run.in_vain >= IN_VAIN:
-            self._stop(run, error.found, wait_s)
-
-    def _stop(self, run: _Run, why: str, wait_s: float = 0.0) -> None:
+    def _stop(self, run: _Run, error: CrmUnavailableError) -> None:
+        """End the run: the CRM is away. What waits is left as it is, so that no lead is blamed for it."""
         backoff = backoff_s(self._away, self.waiting.chance(), first_s=FIRST_AWAY_S, most_s=LONGEST_AWAY_S)
         self._away += 1
-        self._not_before = self.waiting.monotonic() + max(wait_s, backoff)
-        run.stopped = why
-        run.retried += len(run.doubtful)
-        run.doubtful = []
+        self._not_before = self.waiting.monotonic() + max(error.retry_after_s or 0.0, backoff)
+        run.stopped = error.found
 
-    def _later(self, row: Queued) -> int:
-        """Return for how long an entry is left alone, in microseconds."""
-        wait_s = backoff_s(row.tries, self.waiting.chance(), first_s=FIRST_RETRY_S, most_s=LONGEST_RETRY_S)
+    def _later_us(self, tries: int) -> int:
+        wait_s = backoff_s(tries, self.waiting.chance(), first_s=FIRST_RETRY_S, most_s=LONGEST_RETRY_S)
         return round(1e6 * max(wait_s, 1.0))
 
     def _now_us(self, run: _Run) -> int:
@@ -289,6 +285,6 @@ class Deliverer:
         return PushSummary(self.name, run.sent, run.retried, run.refused, behind.waiting, behind.dead, is_busy, stopped)
 
 
-def this_process() -> str:
-    """Return a name for this process that no other has, and that tells a person which one it is."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+def _halves(rows: Sequence[Queued]) -> tuple[Sequence[Queued], Sequence[Queued]]:
+    middle = len(rows) // 2
+    return rows[:middle], rows[middle:]

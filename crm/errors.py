@@ -165,10 +165,17 @@ class CrmSetupError(CrmError):
 
 
 class CrmUnavailableError(CrmError):
-    """A CRM did not answer, or asked to wait; ``retry_after_s`` seconds where it said how long."""
+    """A CRM did not answer, or asked to wait.
 
-    def __init__(self, *, found: str, expected: str, fix: str, retry_after_s: float | None = None) -> None:
+    ``retry_after_s`` is how long, in seconds, where it said so; ``may_be_a_row`` is true where it broke over the call
+    itself, so that one of the rows may be what it cannot bear.
+    """
+
+    def __init__(
+        self, *, found: str, expected: str, fix: str, retry_after_s: float | None = None, may_be_a_row: bool = False
+    ) -> None:
         self.retry_after_s = retry_after_s
+        self.may_be_a_row = may_be_a_row
         super().__init__(found=found, expected=expected, fix=fix)
 
 

@@ -8,7 +8,7 @@ Nothing is dropped silently: rows read = rows kept + identical copies + rows in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -22,6 +22,7 @@ from crm.attributes import RESERVED, find_attributes
 from crm.config import WorkspaceConfig
 from crm.errors import ConfigError, TableError
 from crm.intake_notes import gap_notes, outcome_notes
+from crm.left_out import LeftOut
 from crm.old_rule import old_rule_notes, old_rule_problems
 from crm.parsing import SQL_TYPES, Parsed, parse_column, quote, trimmed
 from crm.progress import Progress
@@ -39,7 +40,7 @@ _FIRST = ("leads", "lead_merges", "fx_rates")
 _KIND_WORDS = {"time": "time", "number": "number", "boolean": "yes or no", "date": "date", "text": "text"}
 
 
-def take_in(
+def take_in(  # noqa: PLR0913 - what was told and who was erased are facts of their own
     source: Source,
     config: WorkspaceConfig,
     *,
@@ -47,6 +48,7 @@ def take_in(
     progress: Progress,
     id_key: str | None = None,
     told: Mapping[str, pa.Table] = NOTHING_TOLD,
+    erased: Callable[[Sequence[str]], set[str]] | None = None,
 ) -> Tables:
     """Read every table of a source, and what was told to the service, into a local DuckDB, typed and checked.
 
@@ -65,6 +67,9 @@ def take_in(
     told
         Tables as :func:`crm.told_tables.told_tables` gives them. Of a row that the source has under the same key, the
         source's counts.
+    erased
+        Returns those of some leads whose rows are left out of every table, as if the source had none
+        (:func:`crm.lead_hashes.left_out_leads`); by default none are.
 
     Returns
     -------
@@ -83,7 +88,8 @@ def take_in(
     # Where Python runs without a script file, DuckDB would draw bars of its own into what is printed.
     backend.con.execute("SET enable_progress_bar = false")
     try:
-        return _take_in(backend, source, told, Staging(backend.con, config, id_key, now), progress)
+        left_out = LeftOut(erased) if erased is not None else None
+        return _take_in(backend, source, told, Staging(backend.con, config, id_key, now, left_out), progress)
     except BaseException:
         backend.disconnect()
         raise
@@ -137,6 +143,8 @@ def _take_in(
     attributes, notes = find_attributes(connection, config, creation, has_changes="lead_changes" in counts)
     if config.source.order_only:
         notes = (*notes, "The data has no dates: times are positions in an order, and weeks are not weeks.")
+    if staging.left_out is not None:
+        notes = (*notes, *staging.left_out.notes)
     newest = _observed_until(connection, counts)
     notes = (*notes, *gap_notes(config.outcome.observed_until, newest), *outcome_notes(connection, tuple(counts)))
     tables = Tables(backend, counts, attributes, notes, newest, config.exclude)
@@ -170,14 +178,15 @@ def _take_table(staging: Staging, schema: TableSchema, raw: pa.Table, told: pa.T
     connection.execute(f"CREATE TEMP TABLE staged AS {_staged_sql(staging, schema, raw.column_names)}")
     connection.execute("SET TimeZone = 'UTC'")
     connection.unregister("raw")
-    check_ids(staging, schema)
     if told is not None:
         _add_told(staging, told)
+    dropped = staging.left_out.drop(connection, schema) if staging.left_out is not None else 0
+    read = raw.num_rows + (0 if told is None else told.num_rows) - dropped
+    check_ids(staging, schema)
     identical = mark_bad_rows(staging, schema)
     quarantined = count_of(connection, "SELECT count(*) FROM staged WHERE reason_ IS NOT NULL")
     _keep(staging, schema)
     connection.execute("DROP TABLE staged")
-    read = raw.num_rows + (0 if told is None else told.num_rows)
     return TableCount(read, read - identical - quarantined, identical, quarantined)
 
 

@@ -1,16 +1,22 @@
 """Leases: of several processes, one at a time does a piece of background work.
 
-A lease ends by itself, so that a process that died keeps nobody waiting for longer than that.
+A lease ends by itself, so that a process that died keeps nobody waiting for longer than that, and one of the same
+machine not at all.
 """
 
 from __future__ import annotations
+
+import os
+import secrets
+import socket
+from pathlib import Path
 
 import sqlalchemy as sa
 
 from crm.state_tables import LEASES
 from crm.upserts import insert_into
 
-__all__ = ["release_lease", "take_lease"]
+__all__ = ["holder_name", "release_lease", "take_lease"]
 
 
 def take_lease(connection: sa.Connection, name: str, holder: str, *, now_us: int, until_us: int) -> bool:
@@ -35,7 +41,40 @@ def take_lease(connection: sa.Connection, name: str, holder: str, *, now_us: int
             where=sa.or_(LEASES.c.holder == holder, LEASES.c.until_us <= now_us),
         )
     )
-    return taken.rowcount == 1
+    if taken.rowcount == 1:
+        return True
+    other = connection.execute(sa.select(LEASES.c.holder).where(LEASES.c.name == name)).scalar_one_or_none()
+    if other is None or not _is_gone(other):
+        return False
+    release_lease(connection, name, other)
+    return connection.execute(statement.on_conflict_do_nothing()).rowcount == 1
+
+
+def holder_name() -> str:
+    """Return a name for this process that no other has, and that tells who it is."""
+    return f"{socket.gethostname()}:{_pid_space()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def _is_gone(holder: str) -> bool:
+    """Tell whether a holder is a process of this machine that runs no more; False when nobody can say."""
+    host, space, pid = [*holder.split(":"), "", "", ""][:3]
+    if (host, space) != (socket.gethostname(), _pid_space()) or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _pid_space() -> str:
+    """Name what process ids are counted in: two containers of one name each have a process 1."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())[5:-1]
+    except OSError:
+        return ""
 
 
 def release_lease(connection: sa.Connection, name: str, holder: str) -> None:

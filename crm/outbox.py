@@ -146,7 +146,7 @@ def _asked_for(
     crms: Mapping[str, CrmConfig], scores: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield each score for each CRM that its lead may belong to."""
-    for name in sorted(crms):
+    for name in sorted(name for name, config in crms.items() if config.write_back):
         pattern = crms[name].lead_ids
         for score in scores:
             if pattern is None or re.search(pattern, score["lead_id"]):

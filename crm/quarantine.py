@@ -14,6 +14,7 @@ import duckdb
 
 from crm.config import WorkspaceConfig
 from crm.errors import TableError
+from crm.left_out import LeftOut
 from crm.parsing import quote
 from crm.personal import EMAIL, looks_personal
 from crm.tables import TableSchema
@@ -50,12 +51,15 @@ class Staging:
         Key for hashed ids, None without.
     now
         What lies more than a day later cannot be.
+    left_out
+        Leads whose rows are not taken in at all, None for all of them.
     """
 
     connection: duckdb.DuckDBPyConnection
     config: WorkspaceConfig
     id_key: str | None
     now: datetime
+    left_out: LeftOut | None = None
 
     def mark(self, reason: str, condition: str, values: list[Any] | None = None) -> None:
         """Put ``reason`` (an SQL text) against the rows that meet ``condition`` and have none yet."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -12,7 +12,7 @@ from crm.outbox import COMPARED, Queued, drop_dead_letters
 from crm.state_tables import DEAD_LETTERS, OUTBOX, PUSHED
 from crm.upserts import insert_into
 
-__all__ = ["ALONE_AFTER", "Backlog", "backlogs", "due", "due_count", "put_off", "retry_later", "settle"]
+__all__ = ["ALONE_AFTER", "Again", "Backlog", "backlogs", "due", "due_count", "retry_later", "settle"]
 
 ALONE_AFTER = 3
 """An entry that failed this often is sent alone: it may be what fails the others of its batch."""
@@ -26,6 +26,16 @@ class Backlog:
     waiting: int
     oldest_us: int | None
     dead: int
+
+
+@dataclass(frozen=True)
+class Again:
+    """An entry that is tried again: what went wrong, how often by now, and when (microseconds since 1970)."""
+
+    entry: Queued
+    message: str
+    tries: int
+    next_try_us: int
 
 
 def due(connection: sa.Connection, crm: str, *, now_us: int, limit: int) -> list[Queued]:
@@ -91,53 +101,30 @@ def _is_still_the_one() -> tuple[sa.ColumnElement[bool], ...]:
     )
 
 
-def retry_later(
-    connection: sa.Connection, crm: str, entries: Sequence[tuple[Queued, str]], *, next_try_us: Mapping[str, int]
-) -> None:
-    """Keep entries for another try.
-
-    Parameters
-    ----------
-    connection, crm
-        A transaction that writes, and the CRM's name.
-    entries
-        Each with what went wrong.
-    next_try_us
-        Lead to the moment of its next try, in microseconds since 1970.
-    """
+def retry_later(connection: sa.Connection, crm: str, entries: Sequence[Again]) -> None:
+    """Keep entries for another try; one whose place a newer score took is due at once, as that score is."""
     if not entries:
         return
     connection.execute(
         sa.update(OUTBOX)
         .where(*_is_still_the_one())
         .values(
-            tries=OUTBOX.c.tries + 1, next_try_us=sa.bindparam("of_next_try"), last_error=sa.bindparam("of_message")
+            tries=sa.bindparam("of_tries"),
+            next_try_us=sa.bindparam("of_next_try"),
+            last_error=sa.bindparam("of_message"),
         ),
         [
             {
                 "of_crm": crm,
-                "of_lead": entry.lead_id,
-                "of_seq": entry.seq,
-                "of_next_try": next_try_us[entry.lead_id],
-                "of_message": message,
+                "of_lead": again.entry.lead_id,
+                "of_seq": again.entry.seq,
+                "of_tries": again.tries,
+                "of_next_try": again.next_try_us,
+                "of_message": again.message,
             }
-            for entry, message in entries
+            for again in entries
         ],
     )
-
-
-def put_off(connection: sa.Connection, crm: str, entries: Sequence[tuple[Queued, str]], *, next_try_us: int) -> None:
-    """Leave entries alone until a moment (microseconds since 1970), with nothing counted against them."""
-    if entries:
-        connection.execute(
-            sa.update(OUTBOX)
-            .where(*_is_still_the_one())
-            .values(next_try_us=next_try_us, last_error=sa.bindparam("of_message")),
-            [
-                {"of_crm": crm, "of_lead": entry.lead_id, "of_seq": entry.seq, "of_message": message}
-                for entry, message in entries
-            ],
-        )
 
 
 def backlogs(connection: sa.Connection, crms: Sequence[str]) -> list[Backlog]:

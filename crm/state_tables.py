@@ -178,8 +178,8 @@ CURRENT_SCORES = Table(
 RESCORE_QUEUE = Table(
     "rescore_queue",
     METADATA,
-    Column("kind", Text, primary_key=True),  # lead, account
-    Column("subject_id", Text, primary_key=True),
+    Column("lead_id", Text, primary_key=True),  # one of the two is empty
+    Column("account_id", Text, primary_key=True),
     Column("queued_us", BigInteger, nullable=False, index=True),
 )
 """Leads, and accounts with all of their leads, whose scores may have changed without a request."""

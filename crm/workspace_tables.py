@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from crm.config import Workspace
 from crm.intake import take_in
+from crm.lead_hashes import ID_KEY_VARIABLE, left_out_leads
 from crm.progress import Progress
 from crm.sources import open_source
 from crm.state import has_state, open_state
@@ -25,6 +26,8 @@ __all__ = ["open_tables"]
 
 def open_tables(workspace: Workspace, now: datetime, progress: Progress) -> Tables:
     """Take in the tables of a workspace, and write what went to quarantine beside it.
+
+    Leads that were erased, or that object, are in none of them.
 
     Parameters
     ----------
@@ -42,7 +45,8 @@ def open_tables(workspace: Workspace, now: datetime, progress: Progress) -> Tabl
             workspace.config,
             now=now,
             progress=progress,
-            id_key=os.environ.get("KIZASHI_ID_KEY"),
+            id_key=os.environ.get(ID_KEY_VARIABLE),
+            erased=left_out_leads(workspace, with_objections=True),
             told=told,
         )
     workspace.tables_folder.mkdir(parents=True, exist_ok=True)

@@ -70,8 +70,9 @@ def workspace_page() -> str:
         notice("crm/config.py"),
         "A workspace is a folder with this file. Unknown keys are refused. All mistakes are reported at "
         "once, each with its line.\n",
-        "`${NAME}` and `${NAME:-default}` stand for environment variables in `[source] url` only, never in "
-        "SQL. Messages and logs show `***` in place of what they held.\n",
+        "`${NAME}` and `${NAME:-default}` stand for environment variables in `[source] url` and in the addresses "
+        "and secrets of `[serve]` and `[crm.NAME]`, never in SQL. Messages and logs show `***` in place of what they "
+        "held.\n",
         *(workspace_section(name, field) for name, field in WorkspaceConfig.model_fields.items()),
     ]
     return "\n".join(parts)
@@ -80,6 +81,8 @@ def workspace_page() -> str:
 def workspace_section(name: str, field: FieldInfo) -> str:
     """Return one table of the workspace file; one without keys of its own takes any name."""
     model = field.annotation
+    if get_origin(model) is not None and (inner := model_in(model)):
+        name, model = (f"{name}.NAME" if get_origin(model) is Mapping else name), inner
     lines = [f"## `[{name}]`", ""]
     if not (inspect.isclass(model) and issubclass(model, BaseModel)):
         meaning = described_names(WorkspaceConfig).get(name, "")
@@ -92,10 +95,17 @@ def workspace_section(name: str, field: FieldInfo) -> str:
     return "\n".join([*lines, ""])
 
 
+def model_in(kind: Any) -> type[BaseModel] | None:
+    """Return the model that a type is made of: of a table that may be left out, or of several under names."""
+    if inspect.isclass(kind) and issubclass(kind, BaseModel):
+        return kind
+    return next((found for part in get_args(kind) if (found := model_in(part))), None)
+
+
 def summary(model: type[BaseModel]) -> str:
     """Return a docstring's prose, without the ``[name]:`` that it opens with and without its sections."""
     text = re.split(r"\n\n(?:Attributes|Parameters)\n-+\n", inspect.getdoc(model) or "")[0]
-    text = re.sub(r"^``\[\w+\]``:\s*", "", text)
+    text = re.sub(r"^``\[[\w.]+\]``:\s*", "", text)
     return to_markdown(text[:1].upper() + text[1:])
 
 
@@ -121,6 +131,8 @@ def type_words(kind: Any) -> str:
         if kind == known:
             return words
     origin, arguments = get_origin(kind), get_args(kind)
+    if inspect.isclass(kind) and issubclass(kind, BaseModel):
+        return "a table"
     if origin is Annotated:
         return type_words(arguments[0]) + limit_words(arguments[1:])
     if origin in (Union, UnionType):

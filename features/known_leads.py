@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from features.known import DAY_US, NEVER_US, NOTHING, SESSION_GAP_US, Arrivals, Attribute, KnownLead
 
-__all__ = ["EVERY_KIND", "KindPool", "KnownLeads", "KnownTouches", "Texts"]
+__all__ = ["KindPool", "KnownLeads", "KnownTouches", "Texts"]
 
 Numbers = NDArray[np.float64]
 Positions = NDArray[np.int64]
@@ -70,6 +70,7 @@ class KnownTouches:
 
     def __init__(self, arrivals: Sequence[Arrivals | None], as_of_us: Positions) -> None:
         self._count = len(arrivals)
+        self._nothing, self._never = np.zeros(self._count), np.full(self._count, np.nan)
         self._parts = parts = [NOTHING if part is None else part for part in arrivals]
         is_known = [part is not None for part in arrivals]
         self.is_known = None if all(is_known) else np.array(is_known)
@@ -104,6 +105,8 @@ class KnownTouches:
         if table is None:
             table = self._tables[what, days, pool.is_all] = self._sum_up(what, days, pool)
         columns = self._columns_of(pool)
+        if not columns:
+            return self._nothing
         return table[columns[0]] if len(columns) == 1 else table[columns].sum(axis=0)
 
     def recency_days(self, pool: KindPool) -> Numbers:
@@ -112,7 +115,9 @@ class KnownTouches:
         if table is None:
             table = self._tables["recency", 0, pool.is_all] = self._newest(pool)
         columns = self._columns_of(pool)
-        return table[columns[0]] if len(columns) == 1 else np.fmin.reduce(table[columns], axis=0, initial=np.nan)
+        if not columns:
+            return self._never
+        return table[columns[0]] if len(columns) == 1 else np.fmin.reduce(table[columns], axis=0)
 
     def distinct(self, what: Thing, days: int, pool: KindPool) -> Numbers:
         """Count different contents, days (UTC) or beginnings of sessions touched in the last ``days``, shape (n,)."""
@@ -173,7 +178,8 @@ class KnownTouches:
     @cached_property
     def _value(self) -> Numbers:
         found = np.concatenate([part.value for part in self._parts])
-        return np.nan_to_num(found if self._kept is None else found[self._kept], nan=0.0)
+        found = found if self._kept is None else found[self._kept]
+        return np.where(np.isnan(found), 0.0, found)
 
     @cached_property
     def _codes(self) -> dict[str, int]:
@@ -232,6 +238,13 @@ class Texts(NamedTuple):
     codes: Positions
     numbers: dict[str | None, int]
 
+    def is_text(self, text: str | None) -> Numbers:
+        """Return 1 for leads with this very text (None: a missing one) and 0 for others, shape (n,)."""
+        number = self.numbers.get(text)
+        if number is None:  # so most often, of the many levels of a lead's attributes
+            return np.zeros(len(self.codes))
+        return (self.codes == number).astype(np.float64)
+
 
 class KnownLeads:
     """n leads in memory, each at its own moment.
@@ -261,16 +274,6 @@ class KnownLeads:
         return KnownTouches([lead.account_touches for lead in self._leads], self.as_of_us)
 
     @cached_property
-    def mql(self) -> KnownTouches:
-        """Entries into the stage mql."""
-        return KnownTouches([lead.mql for lead in self._leads], self.as_of_us)
-
-    @cached_property
-    def recycled(self) -> KnownTouches:
-        """Entries into the stage recycled."""
-        return KnownTouches([lead.recycled for lead in self._leads], self.as_of_us)
-
-    @cached_property
     def age_days(self) -> Numbers:
         """Days since each lead was created, shape (n,)."""
         return (self.as_of_us - np.array([lead.created_us for lead in self._leads], dtype=np.int64)) / DAY_US
@@ -286,6 +289,13 @@ class KnownLeads:
         found = np.bincount(owner, minlength=len(spans)).astype(np.float64)
         found[[span is None for span in spans]] = np.nan
         return found
+
+    def stage_age_days(self, stage: Literal["mql", "recycled"]) -> Numbers:
+        """Return the days since each lead last entered a stage, shape (n,); NaN if never."""
+        entries = [lead.mql if stage == "mql" else lead.recycled for lead in self._leads]
+        if not any(part.happened_us.size for part in entries):
+            return np.full(len(entries), np.nan)
+        return KnownTouches(entries, self.as_of_us).recency_days(EVERY_KIND)
 
     def attribute(self, name: str) -> list[Attribute]:
         """Return an attribute of each lead as known at its moment, length n."""

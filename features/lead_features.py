@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from crm.known import typed_change
 from features.feature import FRESHNESS, Direction, Feature, Group, Language, Relation, Shape, Silent
 from features.known import DAY_US, Attribute
-from features.known_leads import EVERY_KIND, KnownLeads
+from features.known_leads import KnownLeads
 
 __all__ = [
     "AccountLeads",
@@ -123,8 +123,7 @@ class AttributeIs(_AttributeFeature):
 
     def values(self, known: KnownLeads) -> NDArray[np.float64]:
         """Compare with the level."""
-        codes, numbers = known.texts(self.attribute)
-        return (codes == numbers.get(self.level, -1)).astype(np.float64)
+        return known.texts(self.attribute).is_text(self.level)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say 'industry: Software' when it is."""
@@ -176,8 +175,7 @@ class AttributeMissing(_AttributeFeature):
 
     def values(self, known: KnownLeads) -> NDArray[np.float64]:
         """Test that there is no value."""
-        codes, numbers = known.texts(self.attribute)
-        return (codes == numbers.get(None, -1)).astype(np.float64)
+        return known.texts(self.attribute).is_text(None)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say 'industry: not given'."""
@@ -326,8 +324,7 @@ class StageAge(Feature):
 
     def values(self, known: KnownLeads) -> NDArray[np.float64]:
         """Take the smallest age; NaN if never."""
-        entries = known.mql if self.stage == "mql" else known.recycled
-        return entries.recency_days(EVERY_KIND)
+        return known.stage_age_days(self.stage)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say 'MQL by the old rule for 3 days'."""

@@ -11,6 +11,7 @@ __all__ = ["Phrases"]
 
 MOST_KEPT = 50_000
 """Phrases kept at a time, some 10 MB; ages and weighted sums take ever new values, so all of them cannot be."""
+_UNSAID = "\0"
 
 
 class Phrases:
@@ -32,10 +33,9 @@ class Phrases:
     def say(self, number: int, value: float) -> str | None:
         """Return the words of one value of the feature of a number, as ``Feature.words`` does."""
         key = (number, None if math.isnan(value) else value)  # as a key, not a number is never found again
-        try:
-            return self._known[key]
-        except KeyError:
+        found = self._known.get(key, _UNSAID)
+        if found is _UNSAID:
             if len(self._known) >= MOST_KEPT:
                 self._known.clear()
             found = self._known[key] = self._features[number].words(value, self._language)
-            return found
+        return found

@@ -105,9 +105,11 @@ class FeatureSet:
         return np.array([feature.group == "fit" for feature in self.features], dtype=bool)
 
     @cached_property
-    def is_fresh(self) -> NDArray[np.bool_]:
-        """Features of how old and how silent a lead is, shape (n_features,)."""
-        return np.array([feature.signal == FRESHNESS for feature in self.features], dtype=bool)
+    def fit_engagement_freshness(self) -> tuple[NDArray[np.int64], ...]:
+        """Numbers of the features of either group without freshness, and of those of freshness."""
+        is_fresh = np.array([feature.signal == FRESHNESS for feature in self.features], dtype=bool)
+        groups = (self.is_fit & ~is_fresh, ~self.is_fit & ~is_fresh, is_fresh)
+        return tuple(np.flatnonzero(group) for group in groups)
 
     def speak(self, matrix: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Tell which values have words, shape of ``matrix``, (n, n_features)."""

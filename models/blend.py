@@ -103,7 +103,7 @@ class Endpoint:
         """Return the calibrated logit for the horizon, shape (n,)."""
         return self.calibrator.logit(self.g(matrix))
 
-    def probability_within(self, logit: Matrix, days: Sequence[float], matrix: Matrix) -> Matrix:
+    def probability_within(self, logit: Matrix, days: tuple[float, ...], matrix: Matrix) -> Matrix:
         """Return the probability of an outcome within each of k days, shape (n, k); NaN beyond what was observed.
 
         Parameters
@@ -115,7 +115,7 @@ class Endpoint:
         matrix
             Features of the same rows, shape (n, n_features).
         """
-        return expit(logit[:, None] + self.timing.over(np.array(days), matrix))
+        return expit(logit[:, None] + self.timing.over(days, matrix))
 
     def split(self, matrix: Matrix) -> Split:
         """Return what each feature adds to ``g``."""

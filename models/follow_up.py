@@ -212,8 +212,7 @@ def group_sums(features: FeatureSet, endpoint: Endpoint, matrix: Matrix) -> Matr
 
 def sums_of(features: FeatureSet, split: Split) -> Matrix:
     """Sum what :func:`group_sums` does, of a split that is known, shape (n, 3)."""
-    is_fresh, is_fit = features.is_fresh, features.is_fit & ~features.is_fresh
-    groups = (is_fit, ~is_fit & ~is_fresh, is_fresh)
+    groups = features.fit_engagement_freshness
     sums = np.stack([split.parts[:, group].sum(axis=1) for group in groups], axis=1)
     sums[:, 0] += split.base
     return sums

@@ -123,10 +123,11 @@ class Line(BaseModel):
     def percentile(self, score_unclipped: Matrix) -> Matrix:
         """Return the share of leads at risk that score lower, 0 to 100."""
         grid = np.asarray(self.quantiles)
-        share = np.interp(score_unclipped, grid, np.linspace(0.0, 100.0, len(grid)))
+        percentiles = np.linspace(0.0, 100.0, len(grid))
+        share = np.interp(score_unclipped, grid, percentiles)
         # Leads with one score share a run of equal quantiles: those that score lower end where the run begins.
         begin, end = (np.searchsorted(grid, score_unclipped, side=side) for side in ("left", "right"))
-        return np.where(begin < end, begin * (100.0 / (len(grid) - 1)), share)
+        return np.where(begin < end, percentiles[np.minimum(begin, len(grid) - 1)], share)
 
     def save(self, path: Path) -> None:
         """Write the document."""

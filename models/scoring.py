@@ -140,11 +140,11 @@ def probabilities(bundle: Bundle, matrix: Matrix) -> tuple[Matrix, Matrix]:
 
 def from_logits(bundle: Bundle, sql: Matrix, won: Matrix, matrix: Matrix) -> tuple[Matrix, Matrix]:
     """Return p_sql and p_won inside their horizons from calibrated logits and features, all of n rows."""
-    return expit(sql), within(bundle, (sql, won), matrix, [bundle.won.horizon_days])[1][:, 0]
+    return expit(sql), within(bundle, (sql, won), matrix, (bundle.won.horizon_days,))[1][:, 0]
 
 
 def within(
-    bundle: Bundle, logits: tuple[Matrix, Matrix], matrix: Matrix, days: Sequence[float]
+    bundle: Bundle, logits: tuple[Matrix, Matrix], matrix: Matrix, days: tuple[float, ...]
 ) -> tuple[Matrix, Matrix]:
     """Return the chance of an SQL and of a win within each of k days.
 
@@ -170,7 +170,7 @@ def within(
 
 
 def chances_within(
-    endpoints: tuple[Endpoint, Endpoint], logits: tuple[Matrix, Matrix], matrix: Matrix, days: Sequence[float]
+    endpoints: tuple[Endpoint, Endpoint], logits: tuple[Matrix, Matrix], matrix: Matrix, days: tuple[float, ...]
 ) -> tuple[Matrix, Matrix]:
     """Return what :func:`within` does, for any pair of endpoints of SQL and won."""
     ends = zip(endpoints, logits, strict=True)

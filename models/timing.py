@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -84,9 +85,20 @@ class Timing:
         """Return the offset of each row of a matrix of features, shape (n,): the same for all."""
         return np.broadcast_to(self.at(days), (len(matrix),))
 
-    def over(self, days: Matrix, matrix: Matrix) -> Matrix:
+    def over(self, days: tuple[float, ...], matrix: Matrix) -> Matrix:
         """Return the offset of each row at each of k days, shape (n, k): the same for all rows."""
-        return np.broadcast_to(self.at(days), (len(matrix), len(days)))
+        return np.broadcast_to(self.at_each(days), (len(matrix), len(days)))
+
+    def at_each(self, days: tuple[float, ...]) -> Matrix:
+        """Return what :meth:`at` does, kept: the same few days are asked of lead after lead, shape (k,)."""
+        found = self._asked.get(days)
+        if found is None:
+            found = self._asked[days] = self.at(np.array(days))
+        return found
+
+    @cached_property
+    def _asked(self) -> dict[tuple[float, ...], Matrix]:
+        return {}
 
     def to_json(self) -> dict[str, Any]:
         """Return the curve as plain JSON."""
@@ -139,9 +151,9 @@ class TimingByAge:
         """
         return self.curve.at(days) * _flattened(matrix[:, self.column], self.power, self.typical_days)
 
-    def over(self, days: Matrix, matrix: Matrix) -> Matrix:
+    def over(self, days: tuple[float, ...], matrix: Matrix) -> Matrix:
         """Return the offset of each row at each of k days, shape (n, k); NaN where no history is so long."""
-        return self.curve.at(days) * _flattened(matrix[:, self.column], self.power, self.typical_days)[:, None]
+        return self.curve.at_each(days) * _flattened(matrix[:, self.column], self.power, self.typical_days)[:, None]
 
     def to_json(self) -> dict[str, Any]:
         """Return the curve as plain JSON."""

@@ -16,6 +16,7 @@ from crm.rescore_queue import queue_rescoring
 from crm.told import Told
 from serving.asked import Asked
 from serving.bodies import BodyError, HeldBatchBody, HeldBody, ScoreBody
+from serving.flat import flat, read_flat
 from serving.live import Live, Scored
 from serving.posted import read_posted
 from serving.problems import FieldError, Problem, ProblemError, invalid_request
@@ -72,6 +73,10 @@ class Answering:
         if not answers:
             raise ProblemError(_unknown_lead())
         return answers[0]
+
+    async def score_flat(self, data: bytes, asked: Asked) -> Row:
+        """Answer /v1/score/flat."""
+        return flat(await self.score_lead(HeldBody(lead_id=read_flat(data), as_of=None), asked))
 
     async def score_batch(self, data: bytes, asked: Asked, *, may_replay: bool) -> Row:
         """Answer /v1/score/batch; parameters and errors as for :meth:`score`."""
@@ -174,9 +179,8 @@ def tell_rows(
     """Store rows and queue leads that they change; ``way`` is their origin and the clock in microseconds."""
     told = runtime.teller.tell(connection, table, rows, way[0], way[1])
     if told.lead_ids:
-        queue_rescoring(connection, "account", runtime.rows.accounts_of(connection, told.lead_ids), way[1])
-        if table != "touches":
-            queue_rescoring(connection, "lead", told.lead_ids, way[1])
+        accounts = runtime.rows.accounts_of(connection, told.lead_ids)
+        queue_rescoring(connection, way[1], leads=() if table == "touches" else told.lead_ids, accounts=accounts)
     return told
 
 

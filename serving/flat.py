@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from serving.asked import Asked
-from serving.bodies import BodyError, Closed, HeldBody, Id, read_body
-from serving.problems import ProblemError, invalid_request
+from serving.problems import FieldError, ProblemError, invalid_request, json_pointer
 from serving.replies import FLAT_REASONS, FlatReply
 from serving.strict_json import parse_json
 
-__all__ = ["FlatBody", "ScoreLead", "flat", "score_flat"]
+__all__ = ["FlatBody", "flat", "read_flat"]
 
 _RENAMED = {"currency_code": "currency"}  # "currency" is a reserved word in Apex
 
-ScoreLead = Callable[[HeldBody, Asked], Awaitable[Mapping[str, Any]]]
-"""Scores a lead that is held, and writes it down."""
 
-
-class FlatBody(Closed):
+class FlatBody(BaseModel):
     """A lead of which the service holds everything."""
 
-    lead_id: Id = Field(description="As it was posted or pulled; a number is taken as well.")
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lead_id: str = Field(description="The id under which the lead was told to the service.", max_length=200)
 
 
 def flat(answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,30 +43,28 @@ def flat(answer: Mapping[str, Any]) -> dict[str, Any]:
     return {name: found[name] if name in found else answer[_RENAMED.get(name, name)] for name in FlatReply.model_fields}
 
 
-async def score_flat(score_lead: ScoreLead, data: bytes, asked: Asked) -> dict[str, Any]:
-    """Answer the body of /v1/score/flat, ``{"lead_id": ...}``.
+def read_flat(data: bytes) -> str:
+    """Read the body of /v1/score/flat, ``{"lead_id": ...}``.
 
     Parameters
     ----------
-    score_lead
-        Scores a lead that is held.
     data
         The body. A number is taken for an id: Marketo writes its ids so.
-    asked
-        The request.
 
     Raises
     ------
     ProblemError
-        With everything that is wrong in the body, or 404 for a lead that is not held.
+        With everything that is wrong in the body.
     """
     content = parse_json(data)
-    if isinstance(content, dict):
-        lead_id = content.get("lead_id")
-        if isinstance(lead_id, int) and not isinstance(lead_id, bool) and abs(lead_id) < 10**18:
-            content = {**content, "lead_id": str(lead_id)}
-    try:
-        body = read_body(FlatBody, content)
-    except BodyError as error:
-        raise ProblemError(invalid_request(error.errors)) from None
-    return flat(await score_lead(HeldBody(lead_id=body.lead_id, as_of=None), asked))
+    if not isinstance(content, dict):
+        raise ProblemError(invalid_request([FieldError("", 'must be an object {"lead_id": ...}')]))
+    wrong = [FieldError(json_pointer(key), "is not a key that is known here") for key in content if key != "lead_id"]
+    lead_id = content.get("lead_id")
+    if isinstance(lead_id, int) and not isinstance(lead_id, bool) and abs(lead_id) < 10**18:
+        lead_id = str(lead_id)
+    if not isinstance(lead_id, str) or not 0 < len(lead_id) <= 200 or not lead_id.isprintable():
+        wrong.append(FieldError("/lead_id", "must be the id of a lead, 1 to 200 characters"))
+    if wrong:
+        raise ProblemError(invalid_request(wrong))
+    return str(lead_id)

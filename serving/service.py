@@ -26,7 +26,7 @@ from serving.answering import Answering
 from serving.asked import Asked
 from serving.bodies import BatchBody, ScoreBody
 from serving.callers import REHEARSAL, caller_of
-from serving.flat import FlatBody, score_flat
+from serving.flat import FlatBody
 from serving.guards import BodyGuard, ErrorGuard, request_id_of
 from serving.key_guard import KeyGuard
 from serving.languages import language_for
@@ -126,10 +126,6 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noq
                 ctx, runtime, watch, lambda asked, may: answering.score_batch(body, asked, may_replay=may("replay"))
             )
 
-        @bentoml.api(route="/v1/score/flat", input_spec=_UnreadFlat, output_spec=cast(Any, FlatReply))
-        async def score_flat(self, body: bytes, /, ctx: bentoml.Context) -> Response:
-            return await _answer(ctx, runtime, watch, lambda asked, may: score_flat(answering.score_lead, body, asked))
-
         @bentoml.api(route="/v1/leads", input_spec=_UnreadLeads, output_spec=cast(Any, ToldReply))
         async def leads(self, body: bytes, /, ctx: bentoml.Context) -> Response:
             return await _answer(ctx, runtime, watch, lambda asked, may: answering.tell("leads", body, asked))
@@ -150,7 +146,11 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noq
         async def opportunities(self, body: bytes, /, ctx: bentoml.Context) -> Response:
             return await _answer(ctx, runtime, watch, lambda asked, may: answering.tell("opportunities", body, asked))
 
-    ScoringService.mount_asgi_app(side_routes(runtime, watch))
+        @bentoml.api(route="/v1/score/flat", input_spec=_UnreadFlat, output_spec=cast(Any, FlatReply))
+        async def score_flat(self, body: bytes, /, ctx: bentoml.Context) -> Response:
+            return await _answer(ctx, runtime, watch, lambda asked, may: answering.score_flat(body, asked))
+
+    ScoringService.mount_asgi_app(side_routes(runtime, answering, watch))
     add_guard: Callable[..., None] = ScoringService.add_asgi_middleware  # BentoML's type asks for a nested callable
     add_guard(ErrorGuard, watch=watch)  # the first added is outermost
     add_guard(KeyGuard, runtime=runtime)

@@ -1,4 +1,7 @@
-"""What is read with GET, and webhooks. BentoML's own routes take POST alone, and count what waits."""
+"""Beside scoring: descriptions, the line in force, counters, the queue, erasure, webhooks.
+
+BentoML's own routes take POST alone, and count what waits.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from crm.errors import StateError
+from serving.answering import Answering
+from serving.erasure_routes import erasure_routes
 from serving.guards import request_id_of
 from serving.hooks.handlers import desk_of
 from serving.hooks.routes import hook_routes
@@ -26,8 +31,8 @@ from serving.watch import Watch
 __all__ = ["side_routes"]
 
 
-def side_routes(runtime: Runtime, watch: Watch) -> Starlette:
-    """Return the application with webhooks and with what is read, in front of BentoML's own.
+def side_routes(runtime: Runtime, answering: Answering, watch: Watch) -> Starlette:
+    """Return the application with everything that is not scored or told, in front of BentoML's own.
 
     BentoML's start page loads a tracker of its makers; ours names the routes.
     """
@@ -73,7 +78,8 @@ def side_routes(runtime: Runtime, watch: Watch) -> Starlette:
             Route("/metrics", metrics),
             salesforce_route(runtime),
             Route("/v1/line", line),
-            *hook_routes(lambda: desk_of(runtime), watch),
+            *erasure_routes(runtime),
+            *hook_routes(lambda: desk_of(runtime, answering), watch),
         ]
     )
 

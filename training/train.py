@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from crm.config import Workspace
+from crm.lead_hashes import note_seen
 from crm.progress import Progress
 from crm.scores import append_scores
 from crm.workspace_tables import open_tables
@@ -175,6 +176,7 @@ def _register(parts: ReportParts, progress: Progress) -> TrainResult:
     with progress.step("Registering in MLflow") as step, tempfile.TemporaryDirectory() as folder:
         registered = log_run(parts, line, verdict, Path(folder))
         step.note(f"version {registered.version}" + (", now champion" if registered.is_champion else ""))
+    note_seen(parts.workspace, registered.version, parts.data.snapshots.moments.column("lead_id").to_pylist())
     if parts.rules is not None:
         unseen = parts.rules.unseen
         write_gain_moments(unseen.lead_ids, unseen.as_of_us, parts.workspace.gain_path(registered.version))

@@ -104,12 +104,12 @@ class Calls:
         """
         if json is not None:
             content, headers = orjson.dumps(json), {"Content-Type": "application/json", **(headers or {})}
-        said, asked = "no answer", None
+        said, asked, broke = "no answer", None, False
         for tries in range(TRIES):
             if tries:
                 self._wait(asked if asked is not None else self._backoff(tries - 1))
             answer, said = self._send(method, path, content=content, params=params, headers=headers)
-            asked = None
+            asked, broke = None, answer is not None and answer.status_code == 500
             if answer is None:
                 continue
             meaning = self.meaning(answer)
@@ -121,7 +121,7 @@ class Calls:
             asked = retry_after_s(answer.headers.get("Retry-After"), answer.headers.get("Date"))
             if asked is not None and asked > MOST_WAIT_S:
                 break
-        raise self._unavailable(said, asked)
+        raise self._unavailable(said, asked, may_be_a_row=broke)
 
     def words(self, answer: httpx.Response) -> str:
         """Return what an answer says, short and without secrets."""
@@ -174,12 +174,13 @@ class Calls:
     def _backoff(self, tries: int) -> float:
         return backoff_s(tries, self.waiting.chance(), first_s=FIRST_WAIT_S, most_s=MOST_WAIT_S)
 
-    def _unavailable(self, said: str, retry_after: float | None) -> CrmUnavailableError:
+    def _unavailable(self, said: str, retry_after: float | None, *, may_be_a_row: bool) -> CrmUnavailableError:
         return CrmUnavailableError(
             found=f"no useful answer from '{self.name}' ({said})",
             expected="an answer within a minute",
             fix="nothing is lost: what waits is sent at the next 'kizashi push', or by the service",
             retry_after_s=retry_after,
+            may_be_a_row=may_be_a_row,
         )
 
     def _error(self, meaning: Meaning, answer: httpx.Response, said: str) -> Exception:

@@ -11,7 +11,7 @@ import httpx
 import orjson
 
 from crm.clients.calls import Calls, Meaning, status_meaning
-from crm.clients.outcomes import Outcome, delivered, refused
+from crm.clients.outcomes import Outcome, delivered, refused, retry
 from crm.clients.values import field_values
 from crm.clients.waiting import Waiting
 from crm.config_crm import CrmConfig
@@ -50,10 +50,12 @@ class Tryton:
         for row in rows:
             try:
                 outcomes.append(self._put(row))
-            except CrmUnavailableError:
+            except CrmUnavailableError as error:
                 if not outcomes:
                     raise
-                break  # what arrived before is noted; the rest was not reached
+                if not error.may_be_a_row:
+                    break  # what arrived before is noted; the rest was not reached
+                outcomes.append(retry(error.found))
         return outcomes
 
     def _put(self, row: Queued) -> Outcome:

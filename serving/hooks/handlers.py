@@ -22,9 +22,8 @@ from serving.runtime import Runtime
 __all__ = ["desk_of", "handlers_of"]
 
 
-def desk_of(runtime: Runtime) -> HookDesk:
+def desk_of(runtime: Runtime, answering: Answering) -> HookDesk:
     """Return what answers webhooks of a running service."""
-    answering = Answering(runtime)
 
     async def score_held(lead_id: str, asked: Asked) -> Mapping[str, Any]:
         try:
@@ -57,5 +56,5 @@ def _tell(
 ) -> Told:
     told = tell_rows(runtime, table, rows, (origin, now_us), connection)
     if table == "touches" and told.lead_ids:  # nobody waits for the score of a touch that came this way
-        queue_rescoring(connection, "lead", told.lead_ids, now_us)
+        queue_rescoring(connection, now_us, leads=told.lead_ids)
     return told

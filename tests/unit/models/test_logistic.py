@@ -42,6 +42,16 @@ def test_json_keeps_every_bit(matrix: Matrix) -> None:
     assert again.to_json() == MEMBER.to_json()
 
 
+@QUICK
+@given(ROWS)
+def test_parts_are_the_columns_times_their_weights(matrix: Matrix) -> None:
+    for member in (MEMBER, fit_logistic(MATRIX, HAPPENED, SHAPES, penalty=1.0, only=np.array([2, 3]))):
+        standard, flags, hinges = member.transform.columns(matrix)
+        expected = standard * member.weights + flags * member.missing_weights
+        np.add.at(expected.T, member.transform.hinge_feature, (hinges * member.hinge_weights).T)
+        np.testing.assert_allclose(member.contributions(matrix), expected, rtol=1e-12, atol=1e-12)
+
+
 def test_values_are_kept_inside_the_range_of_training() -> None:
     far, edge = MATRIX[:1].copy(), MATRIX[:1].copy()
     far[0, :3], edge[0, :3] = (1e9, 1e9, 1e12), np.nanmax(MATRIX[:, :3], axis=0)

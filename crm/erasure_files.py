@@ -1,0 +1,229 @@
+"""Erasing leads from the files of a workspace: Parquet, CSV, the mirror of the source, pages of the state's file."""
+
+# pyarrow publishes no types.
+# pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
+from __future__ import annotations
+
+import csv
+import mmap
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from io import StringIO
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from crm.config import Workspace
+from crm.naming import Naming
+from crm.parsing import quote
+from crm.state import State
+
+__all__ = ["clean_pages", "erase_files", "erase_mirror", "mirror_merges", "mirror_path", "still_naming"]
+
+_LEAD_COLUMNS = ("lead_id", "from_lead_id", "into_lead_id")
+_TEXT_COLUMNS = ("key", "content")
+_NO_LEADS = ("seen",)
+"""Folders of keyed hashes alone."""
+MAX_TEXT_BYTES = 200_000_000
+SHORTEST = 4
+"""Shorter ids are in every file by chance: their pages are not looked for."""
+
+
+def mirror_path(workspace: Workspace) -> Path:
+    """Return where a mirror of the source lies, if there is one."""
+    return workspace.folder / ".kizashi" / "history.db"
+
+
+def erase_files(workspace: Workspace, ids: Sequence[str], *, dry_run: bool) -> dict[str, int]:
+    """Take leads out of every Parquet and CSV file that kizashi wrote beside the workspace; rows by file or folder.
+
+    Each file is written anew and put in the old one's place at once. In the kept weeks, whose rows stand beside those
+    of a model, the row stays and its lead is emptied.
+
+    Parameters
+    ----------
+    workspace
+        Whose files.
+    ids
+        Of the leads.
+    dry_run
+        Count and change nothing.
+    """
+    root, naming = workspace.folder / ".kizashi", Naming(ids)
+    counts: dict[str, int] = {}
+    for path in _files(root):
+        if path.suffix == ".parquet":
+            count = _erase_parquet(path, ids, naming, dry_run=dry_run)
+        elif path.suffix == ".csv":
+            count = _erase_csv(path, naming, dry_run=dry_run)
+        else:
+            continue
+        if count:
+            name = path.relative_to(root).parts
+            place = "/".join(name[:2]) if len(name) > 2 else "/".join(name)
+            counts[place] = counts.get(place, 0) + count
+    return counts
+
+
+def still_naming(workspace: Workspace, ids: Sequence[str]) -> list[str]:
+    """Return the other files that name one of the leads, such as pages of reports: they are to be made anew."""
+    root, naming = workspace.folder / ".kizashi", Naming(ids)
+    others = (path for path in _files(root) if path.suffix not in (".parquet", ".csv", ".db", ".db-wal", ".db-shm"))
+    found = (path for path in others if path.stat().st_size <= MAX_TEXT_BYTES)
+    return sorted(str(path.relative_to(workspace.folder)) for path in found if naming.is_in_bytes(path.read_bytes()))
+
+
+def _files(root: Path) -> Iterator[Path]:
+    for path in sorted(root.rglob("*")) if root.is_dir() else ():
+        if path.is_file() and path.relative_to(root).parts[0] not in _NO_LEADS:
+            yield path
+
+
+def _erase_parquet(path: Path, ids: Sequence[str], naming: Naming, *, dry_run: bool) -> int:
+    names = pq.read_schema(path).names
+    if not set(names) & {*_LEAD_COLUMNS, *_TEXT_COLUMNS}:
+        return 0
+    table = pq.read_table(path)
+    gone = _rows_of(table, ids, naming)
+    count = int(pc.sum(gone).as_py() or 0)
+    if not count or dry_run:
+        return count
+    if path.parent.name == "gain":
+        kept = pc.if_else(gone, "", table.column("lead_id"))
+        table = table.set_column(table.schema.get_field_index("lead_id"), table.schema.field("lead_id"), kept)
+    else:
+        table = table.filter(pc.invert(gone))
+    unfinished = path.with_suffix(".part")
+    pq.write_table(table, unfinished)
+    unfinished.replace(path)
+    return count
+
+
+def _rows_of(table: pa.Table, ids: Sequence[str], naming: Naming) -> pa.ChunkedArray:
+    """Return which rows belong to the leads, shape (n,), without nulls."""
+    gone = pa.chunked_array([pa.repeat(False, table.num_rows)])
+    for name in _LEAD_COLUMNS:
+        if name in table.column_names:
+            gone = pc.or_(gone, pc.is_in(table.column(name).cast(pa.string()), pa.array(ids, pa.string())))
+    for name in _TEXT_COLUMNS:
+        if name in table.column_names:
+            told = pa.array(
+                [naming.is_in(text) for text in table.column(name).cast(pa.string()).to_pylist()], pa.bool_()
+            )
+            gone = pc.or_(gone, pa.chunked_array([told]))
+    return gone
+
+
+def _erase_csv(path: Path, naming: Naming, *, dry_run: bool) -> int:
+    content = path.read_bytes()
+    if not naming.is_in_bytes(content):
+        return 0
+    text = content.decode("utf-8-sig")
+    rows = list(csv.reader(StringIO(text, newline="")))
+    kept = [row for row in rows if not any(naming.is_in(cell) for cell in row)]
+    if not dry_run:
+        made = StringIO(newline="")
+        csv.writer(made).writerows(kept)
+        unfinished = path.with_suffix(".part")
+        marked = content.startswith(b"\xef\xbb\xbf")
+        unfinished.write_bytes((b"\xef\xbb\xbf" if marked else b"") + made.getvalue().encode())
+        unfinished.replace(path)
+    return len(rows) - len(kept)
+
+
+def mirror_merges(workspace: Workspace) -> list[tuple[str, str]]:
+    """Return the merges that the mirror knows of."""
+    path = mirror_path(workspace)
+    if not path.is_file():
+        return []
+    with closing(sqlite3.connect(path, timeout=30)) as connection:
+        if "lead_merges" not in _lead_tables(connection):
+            return []
+        rows = connection.execute("SELECT DISTINCT from_lead_id, into_lead_id FROM lead_merges").fetchall()
+    return [(str(one), str(other)) for one, other in rows]
+
+
+def erase_mirror(workspace: Workspace, ids: Sequence[str], *, dry_run: bool) -> dict[str, int]:
+    """Delete the rows of leads from the mirror of the source; return the counts by table, none without a mirror."""
+    path = mirror_path(workspace)
+    if not path.is_file():
+        return {}
+    counts: dict[str, int] = {}
+    with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("BEGIN IMMEDIATE" if not dry_run else "BEGIN")
+        for table, columns in _lead_tables(connection).items():
+            marks = ", ".join("?" * len(ids))
+            where = " OR ".join(f"{quote(column)} IN ({marks})" for column in columns)
+            values = [*ids] * len(columns)
+            counted = connection.execute(f"SELECT count(*) FROM {quote(table)} WHERE {where}", values)
+            counts[table] = int(counted.fetchone()[0])
+            if not dry_run:
+                connection.execute(f"DELETE FROM {quote(table)} WHERE {where}", values)
+        connection.execute("COMMIT")
+        if not dry_run:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if _holds(path, ids):
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return {f"mirror/{name}": count for name, count in counts.items() if count}
+
+
+def _lead_tables(connection: sqlite3.Connection) -> dict[str, list[str]]:
+    """Return the tables that have columns of leads, each with these columns."""
+    names = [str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    found: dict[str, list[str]] = {}
+    for name in names:
+        columns = [str(row[1]) for row in connection.execute(f"PRAGMA table_info({quote(name)})")]
+        if present := [column for column in _LEAD_COLUMNS if column in columns]:
+            found[name] = present
+    return found
+
+
+def clean_pages(state: State, path: Path, ids: Sequence[str]) -> str | None:
+    """See to it that what was deleted is in no page of the state's file; return what stands in the way, or None.
+
+    SQLite overwrites deleted rows, and its log is emptied here. Where rows were moved between pages before, an older
+    copy can be left in the free space of a page: then the file is built anew.
+
+    Parameters
+    ----------
+    state
+        Whose file.
+    path
+        The file.
+    ids
+        Of the erased leads.
+    """
+    if not state.is_sqlite:
+        return "PostgreSQL clears deleted rows from its pages at its next vacuum; its backups and logs are its own"
+    try:
+        with state.engine.connect() as connection:
+            if not _is_emptied(connection):
+                return "the state's log was in use; it is emptied at its next checkpoint"
+            if _holds(path, ids):
+                connection.exec_driver_sql("PRAGMA temp_store = FILE")
+                connection.exec_driver_sql("VACUUM")
+                _is_emptied(connection)
+            connection.invalidate()  # of the setting
+    except SQLAlchemyError:
+        return "the state's file was in use and was not built anew; run the command again when the service rests"
+    return None
+
+
+def _is_emptied(connection: sa.Connection) -> bool:
+    return int(connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]) == 0
+
+
+def _holds(path: Path, ids: Sequence[str]) -> bool:
+    """Tell whether the bytes of an id are anywhere in a file, be it as a part of another id."""
+    wanted = [lead.encode() for lead in ids if len(lead.encode()) >= SHORTEST]
+    if not wanted or not path.stat().st_size:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return any(content.find(one) >= 0 for one in wanted)

@@ -1,0 +1,331 @@
+"""Erasure: after it no file of the workspace holds the lead, and nothing brings it back."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+
+from crm.config import Workspace
+from crm.config_retention import RetentionConfig
+from crm.erasure import Asker, erase_lead, note_objection, plan_erasure
+from crm.erasure_files import mirror_path
+from crm.errors import ErasureError
+from crm.intake import take_in
+from crm.known import to_micros
+from crm.lead_hashes import lead_hash, left_out_leads, note_seen, objected, tombstoned
+from crm.personal import hash_id
+from crm.progress import Silent
+from crm.retention import apply_retention
+from crm.scores import append_scores, read_scores
+from crm.state import State, open_state, state_secret
+from crm.state_tables import (
+    AUDIT,
+    CURRENT_SCORES,
+    DEAD_LETTERS,
+    HOOK_EVENTS,
+    LEDGER,
+    METADATA,
+    OBJECTIONS,
+    OUTBOX,
+    SHADOW_SCORES,
+    TOLD,
+    TOLD_QUARANTINE,
+    TOMBSTONES,
+)
+from tests.histories import NOW, START, MemorySource, arrow_of, config_of
+
+GONE, TWIN, KEPT = "lead-4711", "lead-4712", "lead-47110"
+NAMES = (GONE, TWIN)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(folder=tmp_path, config=config_of())
+
+
+@pytest.fixture
+def state(workspace: Workspace) -> Iterator[State]:
+    opened = open_state(workspace)
+    yield opened
+    opened.close()
+
+
+def filled(table: sa.Table, **values: Any) -> dict[str, Any]:
+    """Make a row: what is not given and must be there is filled in by its type."""
+    row: dict[str, Any] = {}
+    for column in table.columns:
+        if column.name in values:
+            row[column.name] = values[column.name]
+        elif column.name == "seq" and table is not SHADOW_SCORES and table.primary_key.columns.keys() == ["seq"]:
+            continue
+        elif not column.nullable:
+            kind = column.type.python_type
+            row[column.name] = {str: f"{column.name}-{values.get('lead_id', '')}"[:40], bool: True}.get(kind, 1)
+    return row
+
+
+def fill(state: State) -> None:
+    """Put each lead into every table that can hold one, and name the erased one in others' texts."""
+    with state.writing() as connection:
+        for table in METADATA.sorted_tables:
+            if "lead_id" in table.c:
+                # Each row gets a key of its own, which names its lead.
+                keys = [column.name for column in table.primary_key if column.type.python_type is str]
+                rows = [filled(table, **dict.fromkeys(keys, one) | {"lead_id": one}) for one in (*NAMES, KEPT)]
+                connection.execute(sa.insert(table), rows)
+        merges = TOLD["lead_merges"]
+        connection.execute(sa.insert(merges).values(filled(merges, from_lead_id=TWIN, into_lead_id=GONE)))
+        for one in (GONE, KEPT):
+            connection.execute(
+                sa.insert(HOOK_EVENTS).values(
+                    filled(HOOK_EVENTS, event_id=f"e-{len(one)}", body=json.dumps([{"id": one}]), next_try_us=5)
+                )
+            )
+            content = json.dumps({"lead_id": one, "kind": None})
+            connection.execute(
+                sa.insert(TOLD_QUARANTINE).values(filled(TOLD_QUARANTINE, key=f"{one}|x", content=content))
+            )
+        connection.execute(
+            sa.update(DEAD_LETTERS).where(DEAD_LETTERS.c.lead_id == KEPT).values(message=f"{GONE} is locked")
+        )
+        connection.execute(sa.update(OUTBOX).where(OUTBOX.c.lead_id == KEPT).values(last_error=f"no {GONE}"))
+
+
+def fill_files(workspace: Workspace) -> None:
+    root = workspace.folder / ".kizashi"
+    leads = [GONE, KEPT, TWIN]
+    rows = {"lead_id": leads, "as_of": [START] * 3, "model_version": ["1"] * 3, "line_version": ["1"] * 3}
+    append_scores(workspace, pa.table(rows), "batch", NOW)
+    contents = [json.dumps({"lead_id": one}) for one in leads]
+    pq.write_table(pa.table({"key": leads, "content": contents}), workspace.tables_folder / "quarantine.parquet")
+    (root / "gain").mkdir()
+    moments = pa.table({"lead_id": leads, "as_of_us": pa.array([1, 2, 3], pa.int64())})
+    pq.write_table(moments, workspace.gain_path("7"))
+    (root / "migrations").mkdir()
+    (root / "migrations" / "a.csv").write_text(f"lead,why\n{GONE},up\n{KEPT},down\n", encoding="utf-8-sig")
+    with sqlite3.connect(mirror_path(workspace)) as mirror:
+        mirror.execute("PRAGMA journal_mode = WAL")
+        mirror.execute("CREATE TABLE touches (touch_id TEXT, lead_id TEXT)")
+        mirror.executemany("INSERT INTO touches VALUES (?, ?)", [(f"t-{one}", one) for one in leads])
+        mirror.execute("CREATE TABLE lead_merges (from_lead_id TEXT, into_lead_id TEXT)")
+        mirror.execute("INSERT INTO lead_merges VALUES (?, ?)", (TWIN, GONE))
+    mirror.close()
+    note_seen(workspace, "7", [GONE, KEPT, GONE])
+    note_seen(workspace, "10", [TWIN])
+    note_seen(workspace, "9", [KEPT])
+
+
+def files_naming(folder: Path, lead: str) -> list[str]:
+    """Grep the bytes of every file, and the text of every Parquet file, which is compressed."""
+    found: list[str] = []
+    for path in folder.rglob("*"):
+        if path.is_file():
+            content = path.read_bytes()
+            if path.suffix == ".parquet":
+                content += json.dumps(pq.read_table(path).to_pylist(), default=str).encode()
+            if lead.encode() in content.replace(KEPT.encode(), b""):
+                found.append(str(path.relative_to(folder)))
+    return found
+
+
+def count(state: State, table: sa.Table, lead: str) -> int:
+    with state.reading() as connection:
+        return connection.execute(sa.select(sa.func.count()).where(table.c.lead_id == lead)).scalar_one()
+
+
+def test_after_erasure_no_file_holds_the_lead_or_its_twin(state: State, workspace: Workspace) -> None:
+    fill(state)
+    fill_files(workspace)
+    assert len(files_naming(workspace.folder, GONE)) >= 6
+    receipt = erase_lead(state, workspace, GONE, now=NOW, asker=Asker("key-1", "request-1"))
+    assert receipt.leads == NAMES
+    assert [files_naming(workspace.folder, lead) for lead in NAMES] == [[], []]
+    log = Path(f"{workspace.state_path}-wal")
+    assert not log.exists() or log.stat().st_size == 0
+    assert receipt.remaining == ()
+    assert receipt.model_versions == ("7", "10")
+    for table in (*TOLD.values(), LEDGER, SHADOW_SCORES, CURRENT_SCORES, OUTBOX, DEAD_LETTERS):
+        if "lead_id" in table.c:
+            assert (count(state, table, GONE), count(state, table, KEPT)) == (0, 1)
+    assert receipt.removed["state/ledger"] == 2
+    assert receipt.removed["mirror/touches"] == 2
+    assert receipt.removed["tables/scores"] == 2
+    assert receipt.removed["gain/7.parquet"] == 2
+    assert receipt.removed["migrations/a.csv"] == 1
+
+
+def test_others_keep_what_is_theirs(state: State, workspace: Workspace) -> None:
+    fill(state)
+    fill_files(workspace)
+    erase_lead(state, workspace, GONE, now=NOW)
+    assert read_scores(workspace).column("lead_id").to_pylist() == [KEPT]
+    moments = pq.read_table(workspace.gain_path("7"))
+    assert moments.column("lead_id").to_pylist() == ["", KEPT, ""]  # rows stand beside those of the bundle
+    with state.reading() as connection:
+        hooks = {row.event_id: row for row in connection.execute(sa.select(HOOK_EVENTS))}
+        letter = connection.execute(sa.select(DEAD_LETTERS)).one()
+        box = connection.execute(sa.select(OUTBOX)).one()
+        quarantined = connection.execute(sa.select(TOLD_QUARANTINE.c.key)).scalars().all()
+    assert hooks[f"e-{len(GONE)}"].body is None
+    assert hooks[f"e-{len(GONE)}"].next_try_us is None
+    assert KEPT in hooks[f"e-{len(KEPT)}"].body
+    assert (letter.lead_id, letter.message, box.last_error) == (KEPT, "", None)
+    assert quarantined == [f"{KEPT}|x"]
+
+
+def test_a_plan_changes_nothing_and_counts_the_same(state: State, workspace: Workspace) -> None:
+    fill(state)
+    fill_files(workspace)
+    before = {path: path.read_bytes() for path in workspace.folder.rglob("*.parquet")}
+    plan = plan_erasure(state, workspace, GONE, now=NOW)
+    assert before == {path: path.read_bytes() for path in workspace.folder.rglob("*.parquet")}
+    done = erase_lead(state, workspace, GONE, now=NOW)
+    assert (plan.dry_run, done.dry_run) == (True, False)
+    assert plan.removed == done.removed
+    with state.reading() as connection:
+        assert len(connection.execute(sa.select(TOMBSTONES)).all()) == 2
+
+
+def test_an_erasure_can_be_asked_again_and_is_audited_by_hashes(state: State, workspace: Workspace) -> None:
+    for _ in range(2):
+        receipt = erase_lead(state, workspace, f" {GONE}　", now=NOW, asker=Asker("key-1", "request-1"))
+    assert (receipt.lead_id, receipt.removed) == (GONE, {})
+    secret = state_secret(workspace)
+    with state.reading() as connection:
+        rows = connection.execute(sa.select(AUDIT)).all()
+        assert len(connection.execute(sa.select(TOMBSTONES)).all()) == 1
+        assert tombstoned(connection, secret, [GONE, KEPT]) == {GONE}
+        assert tombstoned(connection, secret, [GONE, *map(str, range(1_000))]) == {GONE}
+        assert tombstoned(connection, secret, []) == set()
+    assert [(row.action, row.key_id, row.lead_hash) for row in rows] == [
+        ("erasure", "key-1", lead_hash(secret, GONE))
+    ] * 2
+
+
+def test_old_copies_in_moved_pages_are_gone_too(state: State, workspace: Workspace) -> None:
+    """Rows that were moved between pages leave copies in free space, which secure_delete does not reach."""
+    leads = [f"lead-{number * 7919 % 20_011:07d}" for number in range(6_000)]
+    scores = [filled(CURRENT_SCORES, lead_id=lead) for lead in leads]
+    with state.writing() as connection:
+        for start in range(0, len(scores), 50):
+            connection.execute(sa.insert(CURRENT_SCORES), scores[start : start + 50])
+            connection.execute(sa.delete(CURRENT_SCORES).where(CURRENT_SCORES.c.lead_id.in_(leads[start : start + 9])))
+    for lead in leads[20:4_000:800]:
+        erase_lead(state, workspace, lead, now=NOW)
+        assert files_naming(workspace.folder, lead) == []
+
+
+def test_merges_that_only_the_source_knows_can_be_given(state: State, workspace: Workspace) -> None:
+    receipt = erase_lead(state, workspace, "a", now=NOW, merges=[("b", "a"), ("c", "b"), ("x", "y")])
+    assert receipt.leads == ("a", "b", "c")
+
+
+def test_files_that_cannot_be_rewritten_row_by_row_are_named(state: State, workspace: Workspace) -> None:
+    board = workspace.folder / ".kizashi" / "board"
+    board.mkdir(parents=True)
+    (board / "index.html").write_text(f"<td>{GONE}</td>")
+    (board / "other.html").write_text(f"<td>{KEPT}</td>")
+    receipt = erase_lead(state, workspace, GONE, now=NOW)
+    assert receipt.remaining == (".kizashi/board/index.html",)
+    assert any("made anew" in note for note in receipt.notes)
+
+
+@pytest.mark.parametrize("lead", ["", "  ", "x" * 201, "a\nb"])
+def test_what_is_no_id_is_refused(state: State, workspace: Workspace, lead: str) -> None:
+    with pytest.raises(ErasureError, match="one lead"):
+        erase_lead(state, workspace, lead, now=NOW)
+
+
+def test_with_hashed_ids_both_forms_are_erased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KIZASHI_ID_KEY", "k")
+    workspace = Workspace(folder=tmp_path, config=config_of(workspace={"hash_ids": True}))
+    state = open_state(workspace)
+    receipt = erase_lead(state, workspace, GONE, now=NOW)
+    state.close()
+    assert set(receipt.leads) == {GONE, hash_id(GONE, "k")}
+    erased = left_out_leads(workspace, with_objections=False)
+    assert erased is not None
+    assert erased([hash_id(GONE, "k"), KEPT]) == {hash_id(GONE, "k")}
+
+
+# --- objections ------------------------------------------------------------------------------------------------------
+
+
+def test_a_lead_that_objects_is_not_scored_and_keeps_its_data(state: State, workspace: Workspace) -> None:
+    fill(state)
+    receipt = note_objection(state, workspace, GONE, now=NOW)
+    assert receipt.removed == {"state/current_scores": 2, "state/rescore_queue": 2, "state/outbox": 2}
+    assert (count(state, LEDGER, GONE), count(state, TOLD["touches"], GONE)) == (1, 1)
+    with state.reading() as connection:
+        assert objected(connection, state_secret(workspace), [*NAMES, KEPT]) == set(NAMES)
+        assert tombstoned(connection, state_secret(workspace), NAMES) == set()
+        assert len(connection.execute(sa.select(OBJECTIONS)).all()) == 2
+    training = left_out_leads(workspace, with_objections=True)
+    assert training is not None
+    assert training([GONE, KEPT]) == {GONE}
+    assert left_out_leads(workspace, with_objections=False) is None
+
+
+# --- taking in -------------------------------------------------------------------------------------------------------
+
+
+def test_no_table_and_no_quarantine_takes_an_erased_lead_in() -> None:
+    leads = [{"lead_id": one, "created_at": START} for one in (GONE, KEPT)]
+    touches = [
+        {"touch_id": f"t{n}", "lead_id": one, "happened_at": START, "kind": "visit"}
+        for n, one in enumerate((GONE, KEPT))
+    ]
+    bad = [{"touch_id": "t9", "lead_id": GONE, "happened_at": NOW + timedelta(days=99), "kind": "visit"}]
+    merges = [{"from_lead_id": GONE, "into_lead_id": KEPT, "recorded_at": START}]
+    raw = {
+        "leads": arrow_of("leads", leads),
+        "touches": arrow_of("touches", touches + bad),
+        "lead_merges": arrow_of("lead_merges", merges),
+    }
+
+    def erased(ids: Any) -> set[str]:
+        return {GONE} & set(ids)
+
+    with take_in(MemorySource(raw), config_of(), now=NOW, progress=Silent(), erased=erased) as tables:
+        found = {name: tables.table(name).to_pyarrow().to_pylist() for name in raw}
+        assert GONE not in (str(found) + str(tables.quarantine().to_pylist())).replace(KEPT, "")
+        assert {name: len(rows) for name, rows in found.items()} == {"leads": 1, "touches": 1, "lead_merges": 0}
+        assert "4 rows of leads that were erased, or that object, were left out." in tables.notes
+        for counted in tables.counts.values():
+            assert counted.read == counted.kept + counted.identical + counted.quarantined
+
+
+# --- retention -------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_old_goes_and_the_rest_stays(state: State) -> None:
+    day = timedelta(days=1)
+    old, new = to_micros(NOW - 31 * day), to_micros(NOW - 29 * day)
+    touches = TOLD["touches"]
+    with state.writing() as connection:
+        for number, moment in enumerate((old, new)):
+            name = f"l{number}"
+            connection.execute(sa.insert(LEDGER).values(filled(LEDGER, lead_id=name, issued_us=moment)))
+            shadow = filled(SHADOW_SCORES, seq=number + 1, lead_id=name)
+            connection.execute(sa.insert(SHADOW_SCORES).values(shadow))
+            connection.execute(sa.insert(touches).values(filled(touches, touch_id=name, happened_us=moment)))
+            for event, waiting in ((f"done-{name}", None), (f"open-{name}", 5)):
+                row = filled(HOOK_EVENTS, event_id=event, received_us=moment)
+                connection.execute(sa.insert(HOOK_EVENTS).values({**row, "next_try_us": waiting}))
+            connection.execute(sa.insert(AUDIT).values(filled(AUDIT, at_us=moment)))
+    config = RetentionConfig(ledger_days=30, touches_days=30, hook_events_days=30)
+    assert apply_retention(state, config, NOW) == {"ledger": 1, "touches": 1, "hook_events": 1}
+    assert apply_retention(state, config, NOW) == {}
+    with state.reading() as connection:
+        assert connection.execute(sa.select(SHADOW_SCORES.c.lead_id)).scalars().all() == ["l1"]
+        assert set(connection.execute(sa.select(HOOK_EVENTS.c.event_id)).scalars()) == {"open-l0", "done-l1", "open-l1"}
+        assert len(connection.execute(sa.select(AUDIT)).all()) == 2
