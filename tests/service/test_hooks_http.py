@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -16,15 +15,14 @@ import pytest
 import sqlalchemy as sa
 from openapi_spec_validator import OpenAPIV30SpecValidator
 
-from crm.config import Workspace, load_workspace
+from crm.config import Workspace
 from crm.state import State, open_state
 from crm.state_tables import HOOK_EVENTS
 from serving.replies import FlatReply, ProblemReply
-from tests.service.running import KEY, MAX_BODY, WORKSPACE_FILE, Server, serving
+from tests.service.running import KEY, MAX_BODY, Server
 from tests.service.senders import (
     CLIENT_SECRET,
     GENERIC,
-    HOOKS_FILE,
     HUBSPOT,
     ODOO,
     PUBLIC_URL,
@@ -42,32 +40,10 @@ ODOO_BODY = {"_action": "Tell kizashi(#41)", "_id": 7, "_model": "crm.lead"}
 
 
 @pytest.fixture(scope="module")
-def hooked(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """The trained workspace once more, with secrets of webhooks."""
-    folder = tmp_path_factory.mktemp("hooks") / "workspace"
-    shutil.copytree(workspace.folder, folder)
-    (folder / "kizashi.toml").write_text(WORKSPACE_FILE + HOOKS_FILE, encoding="utf-8")
-    return load_workspace(folder)
-
-
-@pytest.fixture(scope="module")
-def hook_server(hooked: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(hooked.folder, tmp_path_factory.mktemp("hook-server") / "log.txt") as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def state(hooked: Workspace, hook_server: Server) -> Iterator[State]:
     opened = open_state(hooked)
     yield opened
     opened.close()
-
-
-@pytest.fixture(scope="module")
-def sender(hook_server: Server) -> Iterator[httpx.Client]:
-    """Somebody without an API key."""
-    with httpx.Client(base_url=hook_server.url, timeout=30) as opened:
-        yield opened
 
 
 def post(sender: httpx.Client, path: str, content: object, headers: Any = None, **more: str) -> httpx.Response:
@@ -189,17 +165,6 @@ def test_a_call_of_our_action_for_a_lead_that_is_not_held_lets_the_workflow_go_o
 
 def at(hours_ago: float) -> str:
     return (datetime.now(UTC) - timedelta(hours=hours_ago)).isoformat()
-
-
-@pytest.fixture(scope="module")
-def contact(hook_server: Server) -> str:
-    """A contact that was posted, and visited once."""
-    with httpx.Client(base_url=hook_server.url, headers={"X-API-Key": KEY}, timeout=30) as owner:
-        lead = {"lead_id": "901", "created_at": at(500), "source": "webinar", "company_size": "51-200"}
-        assert owner.post("/v1/leads", json=lead).status_code == 200
-        touch = {"lead_id": "901", "happened_at": at(30), "recorded_at": at(30), "kind": "visit"}
-        assert owner.post("/v1/touches", json=touch).status_code == 200
-    return "901"
 
 
 def test_our_action_scores_a_contact_and_says_the_same_again(sender: httpx.Client, contact: str) -> None:
