@@ -30,7 +30,7 @@ __all__ = [
     "wait_us",
 ]
 
-MAX_TRIES = 10
+MAX_TRIES = 15
 """After so many failures, about two days, an event is given up; its row stays until it is forgotten."""
 FIRST_WAIT_US = 30_000_000
 LONGEST_WAIT_US = 12 * 3600 * 1_000_000

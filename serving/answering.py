@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from time import perf_counter
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,7 +23,7 @@ from serving.problems import FieldError, Problem, ProblemError, invalid_request
 from serving.runtime import Runtime
 from serving.strict_json import parse_json
 
-__all__ = ["Answering"]
+__all__ = ["Answering", "notice", "tell_rows"]
 
 Row = dict[str, Any]
 INLINE = 8
@@ -79,23 +78,6 @@ class Answering:
         """Answer /v1/score/flat."""
         return flat(await self.score_lead(HeldBody(lead_id=read_flat(data), as_of=None), asked))
 
-    def score_now(self, lead_id: str, now: datetime) -> Row:
-        """Score one lead that is held here for whoever may wait, and write it down.
-
-        Raises
-        ------
-        ProblemError
-            When it is not held here.
-        """
-        live, held_id = self.runtime.live, self.runtime.teller.held_id(lead_id)
-        language = self.runtime.settings.workspace.config.workspace.language
-        scored = live.score_held([held_id], Asked(now, language, started=perf_counter()))
-        if not scored.issues or self.runtime.left_out([held_id]):
-            raise ProblemError(self._not_scored(lead_id))
-        issued = self.runtime.writer.submit(partial(live.issuer.issue, issues=scored.issues)).result()
-        self.runtime.issued(issued)
-        return {**scored.answers(issued)[0], "lead_id": lead_id}
-
     async def score_batch(self, data: bytes, asked: Asked, *, may_replay: bool) -> Row:
         """Answer /v1/score/batch; parameters and errors as for :meth:`score`."""
         live = self.runtime.live
@@ -139,11 +121,8 @@ class Answering:
     async def store(self, table: str, rows: Sequence[Mapping[str, Any]], origin: str, now: datetime) -> Told:
         """Store rows, and see to it that whatever they change is scored anew."""
         runtime, now_us = self.runtime, to_micros(now)
-        told = await runtime.writer.write(partial(_tell, runtime, table, rows, (origin, now_us)))
-        if told.lead_ids:
-            if table == "lead_merges":
-                runtime.rows.forget_merges()
-            runtime.forget(told.lead_ids)
+        told = await runtime.writer.write(partial(tell_rows, runtime, table, rows, (origin, now_us)))
+        notice(runtime, table, told)
         return told
 
     async def _held(self, live: Live, lead_ids: Sequence[str], asked: Asked) -> tuple[list[Row], list[str]]:
@@ -192,9 +171,18 @@ def _rehearse(live: Live, scored: Scored, connection: sa.Connection) -> list[Row
     return issued
 
 
-def _tell(
+def notice(runtime: Runtime, table: str, told: Told) -> None:
+    """Forget what was kept in memory of leads of which rows were stored; to be called once they are committed."""
+    if told.lead_ids:
+        if table == "lead_merges":
+            runtime.rows.forget_merges()
+        runtime.forget(told.lead_ids)
+
+
+def tell_rows(
     runtime: Runtime, table: str, rows: Sequence[Mapping[str, Any]], way: tuple[str, int], connection: sa.Connection
 ) -> Told:
+    """Store rows and queue leads that they change; ``way`` is their origin and the clock in microseconds."""
     told = runtime.teller.tell(connection, table, rows, way[0], way[1])
     if told.lead_ids:
         accounts = runtime.rows.accounts_of(connection, told.lead_ids)

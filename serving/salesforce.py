@@ -11,15 +11,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from serving.flat import FlatBody
 from serving.problems import problem_of_status
 from serving.replies import FlatReply
+from serving.runtime import Runtime
 
-__all__ = ["salesforce_document"]
+__all__ = ["salesforce_document", "salesforce_route"]
 
 _STATUSES = (400, 401, 404, 429, 500)
-_KEPT = ("type", "description", "enum", "maxLength")
+_KEPT = ("type", "description", "enum", "minLength", "maxLength")
 
 
 def salesforce_document(public_url: str | None) -> dict[str, Any]:
@@ -53,6 +57,16 @@ def salesforce_document(public_url: str | None) -> dict[str, Any]:
         },
         "components": {"schemas": {"ScoreRequest": _schema(FlatBody), "ScoreAnswer": _schema(FlatReply)}},
     }
+
+
+def salesforce_route(runtime: Runtime) -> Route:
+    """Return the route under which the document is read."""
+
+    def answer(request: Request) -> Response:
+        del request
+        return JSONResponse(salesforce_document(runtime.settings.workspace.config.serve.public_url))
+
+    return Route("/openapi/salesforce.json", answer)
 
 
 def _schema(model: type[BaseModel]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ BentoML's own routes take POST alone, and count what waits.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -20,19 +19,19 @@ from crm.errors import StateError
 from serving.answering import Answering
 from serving.erasure_routes import erasure_routes
 from serving.guards import request_id_of
-from serving.hooks.desk import HookDesk
+from serving.hooks.handlers import desk_of
 from serving.hooks.routes import hook_routes
 from serving.openapi import openapi_document
 from serving.problems import ProblemError, problem_of_status, problem_response
 from serving.readings import Readings
 from serving.runtime import Runtime
-from serving.salesforce import salesforce_document
+from serving.salesforce import salesforce_route
 from serving.watch import Watch
 
 __all__ = ["side_routes"]
 
 
-def side_routes(runtime: Runtime, answering: Answering, watch: Watch) -> Starlette:  # noqa: C901 - a function a route
+def side_routes(runtime: Runtime, answering: Answering, watch: Watch) -> Starlette:
     """Return the application with everything that is not scored or told, in front of BentoML's own.
 
     BentoML's start page loads a tracker of its makers; ours names the routes.
@@ -69,13 +68,6 @@ def side_routes(runtime: Runtime, answering: Answering, watch: Watch) -> Starlet
     def model(request: Request) -> Response:
         return _answered(watch, request, readings.model)
 
-    def salesforce(request: Request) -> Response:
-        del request
-        return JSONResponse(salesforce_document(runtime.settings.workspace.config.serve.public_url))
-
-    def desk() -> HookDesk:
-        return HookDesk(runtime.state, runtime.settings.workspace.config, answering.score_now)
-
     return Starlette(
         routes=[
             Route("/v1/leads", queue),
@@ -84,10 +76,10 @@ def side_routes(runtime: Runtime, answering: Answering, watch: Watch) -> Starlet
             Route("/", start_page),
             Route("/docs.json", docs),
             Route("/metrics", metrics),
-            Route("/openapi/salesforce.json", salesforce),
+            salesforce_route(runtime),
             Route("/v1/line", line),
             *erasure_routes(runtime),
-            *hook_routes(desk, lambda: datetime.now(UTC)),
+            *hook_routes(lambda: desk_of(runtime, answering), watch),
         ]
     )
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
+
+import sqlalchemy as sa
 
 from crm.config import WorkspaceConfig
 from crm.config_crm import CrmConfig
 from crm.hook_events import HookAnswer, HookHint, first_answer, take, take_hint
 from crm.known import to_micros
 from crm.state import State
+from serving.asked import Asked
 from serving.hooks.formats import GENERIC, crm_source, pack, pack_rows, read_generic, read_odoo
 from serving.hooks.hubspot import action_answer, action_failed, asked_lead, check_workflow, event_key, read_events
 from serving.hooks.signatures import (
@@ -26,6 +31,7 @@ from serving.hooks.signatures import (
 )
 from serving.problems import FieldError, ProblemError, invalid_request, problem_of_status
 from serving.strict_json import parse_json
+from serving.writer import Writer
 
 __all__ = ["ACCEPTED", "HookDesk", "ScoreHeld"]
 
@@ -33,7 +39,7 @@ ACCEPTED = HookAnswer(202, json.dumps({"status": "accepted"}))
 ODOO_WAIT_US = 5_000_000
 """Odoo calls before it commits: read at once, a record would be as it was."""
 
-ScoreHeld = Callable[[str, datetime], Mapping[str, Any]]
+ScoreHeld = Callable[[str, Asked], Awaitable[Mapping[str, Any]]]
 """Scores a lead of which the service holds everything, now; a ``ProblemError`` when it does not hold it."""
 
 
@@ -45,6 +51,8 @@ class HookDesk:
     ----------
     state
         Where they are kept.
+    writer
+        What writes there.
     config
         The workspace file, with the secrets.
     score_held
@@ -52,10 +60,11 @@ class HookDesk:
     """
 
     state: State
+    writer: Writer
     config: WorkspaceConfig
     score_held: ScoreHeld
 
-    def hubspot(self, request: SignedRequest, token: str, now: datetime) -> HookAnswer:
+    async def hubspot(self, request: SignedRequest, token: str, asked: Asked) -> HookAnswer:
         """Answer what HubSpot sends: a list of events, a call of our action, or a workflow's webhook.
 
         Raises
@@ -66,20 +75,20 @@ class HookDesk:
             When there is no such app, or the body cannot be understood.
         """
         del token
-        sender = self._hubspot_sender(request, now)
+        sender = self._hubspot_sender(request, asked.now)
         content = parse_json(request.body)
         if isinstance(content, list):
             if sender.version != 3:  # HubSpot sends both: an old request could be cut down to the one without a time
                 raise SignatureError("events signed with version 2", expected="version 3", fix="send both its headers")
-            return self._take_events(sender.name, content, now)
+            return await self._take_events(sender.name, content, asked.now)
         if not isinstance(content, dict):
             raise ProblemError(invalid_request([FieldError("", "must be an object or a list of events")]))
         if "callbackId" in content:
-            return self._act(sender.name, content, now)
+            return await self._act(sender.name, content, asked)
         check_workflow(content)
-        return self._take(crm_source(sender.name), sender.event_ids, pack("workflow", content), now)
+        return await self._take(crm_source(sender.name), sender.event_ids, pack("workflow", content), asked.now)
 
-    def odoo(self, request: SignedRequest, token: str, now: datetime) -> HookAnswer:
+    async def odoo(self, request: SignedRequest, token: str, asked: Asked) -> HookAnswer:
         """Note that a lead has changed in the CRM whose token the address ends with.
 
         Raises
@@ -90,11 +99,10 @@ class HookDesk:
         name = self._token_holder(token)
         record = read_odoo(parse_json(request.body))
         hint = HookHint(crm_source(name), f"record:{record}", pack("record", record), ODOO_WAIT_US)
-        with self.state.writing() as connection:
-            take_hint(connection, hint, ACCEPTED, to_micros(now))
+        await self.writer.write(partial(take_hint, hint=hint, answer=ACCEPTED, now_us=to_micros(asked.now)))
         return ACCEPTED
 
-    def generic(self, request: SignedRequest, token: str, now: datetime) -> HookAnswer:
+    async def generic(self, request: SignedRequest, token: str, asked: Asked) -> HookAnswer:
         """Take rows of the contract that were sent as a Standard Webhook.
 
         Raises
@@ -108,13 +116,13 @@ class HookDesk:
         secret = self.config.serve.hook_secret
         if not secret:
             raise ProblemError(problem_of_status(404))
-        message_id = check_standard(request, secret, now)
-        before = self._answered(GENERIC, message_id)
+        message_id = check_standard(request, secret, asked.now)
+        before = await self._answered(GENERIC, message_id)
         if before is not None:
             return before
         content = parse_json(request.body)
         table, rows = read_generic(content, self.config)
-        return self._take(GENERIC, [message_id], pack_rows(table, rows), now)
+        return await self._take(GENERIC, [message_id], pack_rows(table, rows), asked.now)
 
     def _hubspot_sender(self, request: SignedRequest, now: datetime) -> _Sender:
         url = self.config.serve.public_url or ""
@@ -140,46 +148,55 @@ class HookDesk:
             raise ProblemError(problem_of_status(404))
         return holders[0]
 
-    def _take_events(self, name: str, content: list[Any], now: datetime) -> HookAnswer:
+    async def _take_events(self, name: str, content: list[Any], now: datetime) -> HookAnswer:
         events = read_events(content)
-        with self.state.writing() as connection:
+
+        def take_all(connection: sa.Connection) -> None:
             for event in events:
                 body = pack("event", event)
                 take(connection, crm_source(name), event_key(event), body, ACCEPTED, to_micros(now))
+
+        await self.writer.write(take_all)
         return ACCEPTED
 
-    def _act(self, name: str, content: Mapping[str, Any], now: datetime) -> HookAnswer:
+    async def _act(self, name: str, content: Mapping[str, Any], asked: Asked) -> HookAnswer:
         """Answer a call of our action with a score, the same for every repeat of it."""
         callback = content["callbackId"]
         if not isinstance(callback, str) or not 0 < len(callback) <= 200 or not callback.isprintable():
             raise ProblemError(invalid_request([FieldError("/callbackId", "must be 1 to 200 characters")]))
         source, event_id = crm_source(name), f"callback:{callback}"
-        before = self._answered(source, event_id)
+        before = await self._answered(source, event_id)
         if before is not None:
             return before
         lead_id = asked_lead(content)
         if lead_id is None:
             return action_failed("NO_LEAD")
         try:
-            answer = action_answer(self.score_held(lead_id, now))
+            answer = action_answer(await self.score_held(lead_id, asked))
         except ProblemError as error:
             if error.problem.status not in (404, 422):
                 raise
             return action_failed("LEAD_UNKNOWN")  # not kept: it may be known when HubSpot asks again
-        with self.state.writing() as connection:
-            return take(connection, source, event_id, None, answer, to_micros(now)) or answer
+        now_us = to_micros(asked.now)
+        return await self.writer.write(lambda to: take(to, source, event_id, None, answer, now_us)) or answer
 
-    def _answered(self, source: str, event_id: str) -> HookAnswer | None:
-        with self.state.reading() as connection:
-            return first_answer(connection, source, event_id)
+    async def _answered(self, source: str, event_id: str) -> HookAnswer | None:
+        def read() -> HookAnswer | None:
+            with self.state.reading() as connection:
+                return first_answer(connection, source, event_id)
 
-    def _take(self, source: str, event_ids: Sequence[str], body: str, now: datetime) -> HookAnswer:
+        return await asyncio.to_thread(read)
+
+    async def _take(self, source: str, event_ids: Sequence[str], body: str, now: datetime) -> HookAnswer:
         """Take an event under its first id; the others mark it as taken, should it come again under one of them."""
-        with self.state.writing() as connection:
+
+        def take_all(connection: sa.Connection) -> HookAnswer | None:
             before = take(connection, source, event_ids[0], body, ACCEPTED, to_micros(now))
             for event_id in event_ids[1:]:
                 take(connection, source, event_id, None, ACCEPTED, to_micros(now))
-        return before or ACCEPTED
+            return before
+
+        return await self.writer.write(take_all) or ACCEPTED
 
 
 @dataclass(frozen=True)

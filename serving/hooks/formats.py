@@ -11,10 +11,13 @@ from crm.config import WorkspaceConfig
 from crm.config_crm import CrmConfig
 from crm.hook_events import HookEvent
 from crm.known import from_micros, to_micros
+from crm.personal import personal_name_reason
 from crm.state_tables import micros_name
+from crm.tables import TABLES
+from serving.bodies import BodyError
 from serving.hooks.hubspot import work_of_event, work_of_workflow
-from serving.hooks.rows import POSTED_TABLES, typed_rows
 from serving.hooks.work import Row, Work
+from serving.posted import POSTED, read_posted
 from serving.problems import FieldError, ProblemError, invalid_request, json_pointer
 
 __all__ = ["GENERIC", "crm_source", "pack", "pack_rows", "read_generic", "read_odoo", "work_of"]
@@ -71,8 +74,10 @@ def work_of(event: HookEvent, crms: Mapping[str, CrmConfig]) -> Work:
     return work_of_workflow(content, crm, from_micros(event.received_us))
 
 
-def read_generic(content: object, config: WorkspaceConfig) -> tuple[str, list[Row]]:
-    """Return the table and the rows of a body ``{"type": ..., "rows": [...]}``.
+def read_generic(content: object, config: WorkspaceConfig) -> tuple[str, Sequence[Row]]:
+    """Return the table and the rows of a body ``{"type": ..., "rows": [...]}``; rows as those that are posted.
+
+    An attribute of a lead whose name says that it holds personal data is refused.
 
     Raises
     ------
@@ -82,18 +87,28 @@ def read_generic(content: object, config: WorkspaceConfig) -> tuple[str, list[Ro
     if not isinstance(content, dict):
         raise ProblemError(invalid_request([FieldError("", 'must be an object {"type": ..., "rows": [...]}')]))
     wrong = [FieldError(json_pointer(key), "is not a key that is known here") for key in content.keys() - _KEYS]
-    table, rows = content.get("type"), content.get("rows")
-    most = config.serve.max_batch
-    if table not in POSTED_TABLES:
-        wrong.append(FieldError("/type", f"must be one of {', '.join(POSTED_TABLES)}"))
-    if not isinstance(rows, list) or not 0 < len(rows) <= most:
-        wrong.append(FieldError("/rows", f"must be a list of 1 to {most:,} rows"))
+    table = content.get("type")
+    if not isinstance(table, str) or table not in POSTED:
+        wrong.append(FieldError("/type", f"must be one of {', '.join(POSTED)}"))
     if wrong:
         raise ProblemError(invalid_request(wrong))
-    typed, errors = typed_rows(str(table), list(rows or ()), config.columns.allow_personal)
-    if errors:
-        raise ProblemError(invalid_request([FieldError(f"/rows{one.field}", one.message) for one in errors]))
-    return str(table), typed
+    try:
+        rows = read_posted(str(table), {str(table): content.get("rows")}, config.serve.max_batch)
+    except BodyError as error:
+        raise ProblemError(invalid_request([_in_rows(str(table), one) for one in error.errors])) from None
+    wrong = [
+        FieldError(json_pointer("rows", number, name), f"is not taken: {reason}")
+        for number, row in enumerate(rows if table == "leads" else ())
+        for name in row.keys() - {*TABLES["leads"].column_names, *config.columns.allow_personal}
+        if (reason := personal_name_reason(name)) is not None
+    ]
+    if wrong:
+        raise ProblemError(invalid_request(wrong))
+    return str(table), rows
+
+
+def _in_rows(table: str, error: FieldError) -> FieldError:
+    return FieldError("/rows" + error.field.removeprefix(f"/{table}"), error.message)
 
 
 _KEYS = {"type", "rows"}

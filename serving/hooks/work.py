@@ -69,6 +69,10 @@ WorkOf = Callable[[HookEvent, Mapping[str, CrmConfig]], Work]
 """Reads an event's body; the second argument is ``[crm]``."""
 
 
+def _nothing(table: str, told: Any) -> None:
+    del table, told
+
+
 @dataclass(frozen=True)
 class HookHandlers:
     """What events are given to.
@@ -85,6 +89,8 @@ class HookHandlers:
         Erases leads, as ``DELETE /v1/leads/{id}`` does. Called before anything is marked as done.
     work_of
         Reads an event.
+    told
+        Is given the table and what ``tell`` returned, once it is committed.
     """
 
     crms: Mapping[str, CrmConfig]
@@ -92,6 +98,7 @@ class HookHandlers:
     reread: Reread
     erase: Reread
     work_of: WorkOf
+    told: Callable[[str, Any], None] = _nothing
 
 
 @dataclass(frozen=True)
@@ -137,9 +144,10 @@ def _worked_on(state: State, event: HookEvent, handlers: HookHandlers, now_us: i
         if work.reread:
             handlers.reread(crm_name, work.reread)
         with state.writing() as connection:
-            for table, rows in work.rows.items():
-                handlers.tell(connection, table, rows, ORIGIN, now_us)
+            told = {table: handlers.tell(connection, table, rows, ORIGIN, now_us) for table, rows in work.rows.items()}
             done(connection, event)
+        for table, result in told.items():
+            handlers.told(table, result)
     except Exception as error:  # an edge of its own: whatever fails is tried again, and the others go on
         return _put_off(state, event, describe_failure(error), now_us)
     return "done"

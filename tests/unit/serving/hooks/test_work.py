@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from crm.config import Workspace, load_workspace
-from crm.hook_events import HookAnswer, HookHint, take, take_hint
+from crm.hook_events import MAX_TRIES, HookAnswer, HookHint, take, take_hint
 from crm.known import to_micros
 from crm.state import State, open_state
 from crm.state_tables import HOOK_EVENTS, TOLD
@@ -173,9 +173,9 @@ def test_one_that_always_fails_is_given_up(
     state: State, handlers: HookHandlers, caplog: pytest.LogCaptureFixture
 ) -> None:
     keep(state, "no JSON at all")
-    results = [work_hooks(state, handlers, NOW + timedelta(days=day)) for day in range(12)]
-    assert [one.put_off for one in results] == [1] * 9 + [0] * 3
-    assert [one.given_up for one in results] == [0] * 9 + [1, 0, 0]
+    results = [work_hooks(state, handlers, NOW + timedelta(days=day)) for day in range(MAX_TRIES + 2)]
+    assert [one.put_off for one in results] == [1] * (MAX_TRIES - 1) + [0] * 3
+    assert [one.given_up for one in results] == [0] * (MAX_TRIES - 1) + [1, 0, 0]
     assert "given up" in caplog.text
 
 
