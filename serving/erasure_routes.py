@@ -36,6 +36,9 @@ def erasure_routes(runtime: Runtime) -> list[Route]:
                 )
             except ErasureError as error:
                 return problem_response(_problem(error), request_id)
+            finally:
+                runtime.rows.refresh()  # the copy of the source was replaced
+                runtime.rows.forget_merges()
             return JSONResponse(receipt.to_json())
 
         return answer

@@ -16,6 +16,7 @@ from crm.config import Workspace, load_workspace
 from crm.errors import KizashiError
 from crm.held import HeldRows
 from crm.known import to_micros
+from crm.lead_hashes import erased_now
 from crm.state import State, open_state, state_secret
 from crm.told import Teller
 from models.registry import load_model
@@ -132,7 +133,8 @@ class Runtime:
     @cached_property
     def teller(self) -> Teller:
         """How rows that are told are taken in."""
-        return Teller(self.settings.workspace.config, os.environ.get("KIZASHI_ID_KEY"))
+        erased = erased_now(self.state, self.secret)
+        return Teller(self.settings.workspace.config, os.environ.get("KIZASHI_ID_KEY"), erased)
 
     @cached_property
     def writer(self) -> Writer:
