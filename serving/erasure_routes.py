@@ -10,16 +10,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from crm.erasure import Asker, Receipt, erase_lead, note_objection
-from crm.errors import ErasureError
+from crm.errors import ErasureError, StateError
 from serving.callers import caller_of
 from serving.guards import request_id_of
-from serving.problems import Problem, problem_response
+from serving.problems import Problem, problem_of_status, problem_response
 from serving.runtime import Runtime
+from serving.watch import Watch
 
 __all__ = ["erasure_routes"]
 
 
-def erasure_routes(runtime: Runtime) -> list[Route]:
+def erasure_routes(runtime: Runtime, watch: Watch) -> list[Route]:
     """Return ``DELETE /v1/leads/{lead_id}`` and ``POST /v1/leads/{lead_id}/objection``."""
 
     def answering(act: Callable[..., Receipt]) -> Callable[[Request], Response]:
@@ -36,6 +37,9 @@ def erasure_routes(runtime: Runtime) -> list[Route]:
                 )
             except ErasureError as error:
                 return problem_response(_problem(error), request_id)
+            except StateError as error:
+                watch.failed(error, request_id)
+                return problem_response(problem_of_status(503), request_id)
             finally:
                 runtime.rows.refresh()  # the copy of the source was replaced
                 runtime.rows.forget_merges()
