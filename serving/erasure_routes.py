@@ -36,6 +36,10 @@ def erasure_routes(runtime: Runtime) -> list[Route]:
                 )
             except ErasureError as error:
                 return problem_response(_problem(error), request_id)
+            runtime.rows.refresh()
+            runtime.rows.forget_merges()
+            runtime.forget({*receipt.leads, *map(runtime.teller.held_id, receipt.leads)})
+            runtime.refresh_left_out()
             return JSONResponse(receipt.to_json())
 
         return answer

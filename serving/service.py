@@ -24,6 +24,7 @@ from starlette.responses import Response
 from crm.errors import StateError
 from serving.answering import Answering
 from serving.asked import Asked
+from serving.background import Background
 from serving.bodies import BatchBody, ScoreBody
 from serving.callers import REHEARSAL, caller_of
 from serving.flat import FlatBody
@@ -91,7 +92,7 @@ class _UnreadOpportunities(_Unread, OpportunitiesBody):
 
 def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noqa: C901 - one short method a route
     """Make the service of one workspace; nothing is read before it starts."""
-    answering = Answering(runtime)
+    answering, background = Answering(runtime), Background(runtime)
 
     @bentoml.service(
         name="kizashi",
@@ -106,12 +107,14 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noq
         def __init__(self) -> None:
             start_log(runtime.settings.workspace.config.serve.log)
             runtime.start()
+            background.start()
             gc.collect()
             gc.freeze()  # full collections over the model's heap stall answers for 150 to 450 ms
 
         @bentoml.on_shutdown
         def thaw(self) -> None:
             gc.unfreeze()  # else libraries take what is frozen at exit for leaks, and say so at length
+            background.stop()
             runtime.close()
 
         @bentoml.api(route="/v1/score", input_spec=_UnreadScore, output_spec=cast(Any, ScoreReply))

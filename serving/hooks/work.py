@@ -69,10 +69,6 @@ WorkOf = Callable[[HookEvent, Mapping[str, CrmConfig]], Work]
 """Reads an event's body; the second argument is ``[crm]``."""
 
 
-def _nothing(table: str, told: Any) -> None:
-    del table, told
-
-
 @dataclass(frozen=True)
 class HookHandlers:
     """What events are given to.
@@ -89,8 +85,6 @@ class HookHandlers:
         Erases leads, as ``DELETE /v1/leads/{id}`` does. Called before anything is marked as done.
     work_of
         Reads an event.
-    told
-        Is given the table and what ``tell`` returned, once it is committed.
     """
 
     crms: Mapping[str, CrmConfig]
@@ -98,7 +92,6 @@ class HookHandlers:
     reread: Reread
     erase: Reread
     work_of: WorkOf
-    told: Callable[[str, Any], None] = _nothing
 
 
 @dataclass(frozen=True)
@@ -136,6 +129,7 @@ def work_hooks(state: State, handlers: HookHandlers, now: datetime) -> Worked:
 
 
 def _worked_on(state: State, event: HookEvent, handlers: HookHandlers, now_us: int) -> str:
+    work = Work()
     try:
         work = handlers.work_of(event, handlers.crms)
         crm_name = event.source.removeprefix("crm.")
@@ -144,18 +138,17 @@ def _worked_on(state: State, event: HookEvent, handlers: HookHandlers, now_us: i
         if work.reread:
             handlers.reread(crm_name, work.reread)
         with state.writing() as connection:
-            told = {table: handlers.tell(connection, table, rows, ORIGIN, now_us) for table, rows in work.rows.items()}
+            for table, rows in work.rows.items():
+                handlers.tell(connection, table, rows, ORIGIN, now_us)
             done(connection, event)
-        for table, result in told.items():
-            handlers.told(table, result)
     except Exception as error:  # an edge of its own: whatever fails is tried again, and the others go on
-        return _put_off(state, event, describe_failure(error), now_us)
+        return _put_off(state, event, describe_failure(error), now_us, is_erasure=bool(work.erase))
     return "done"
 
 
-def _put_off(state: State, event: HookEvent, error: str, now_us: int) -> str:
+def _put_off(state: State, event: HookEvent, error: str, now_us: int, *, is_erasure: bool) -> str:
     with state.writing() as connection:
-        is_left = retry_later(connection, event, error, now_us)
+        is_left = retry_later(connection, event, error, now_us, is_erasure=is_erasure)
     level = logging.WARNING if is_left else logging.ERROR
     logger.log(level, "webhook of %s %s: %s", event.source, "put off" if is_left else "given up", error)
     return "put_off" if is_left else "given_up"
