@@ -1,8 +1,8 @@
 """What is done about webhooks after they were answered.
 
 The service's background task calls :func:`work_hooks` again and again, in one process at a time. What an event says is
-stored in the transaction that marks it as done, so that it happens once; what needs another system's answer is done
-before, and may happen twice.
+stored first, and stays stored when another system that has to be asked does not answer: the event is then tried again,
+and rows that are told twice are one.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class HookHandlers:
     reread
         Reads leads anew by a CRM's API; it may take seconds.
     erase
-        Erases leads, as ``DELETE /v1/leads/{id}`` does. Called before anything is marked as done.
+        Erases leads, as ``DELETE /v1/leads/{id}`` does.
     work_of
         Reads an event.
     """
@@ -132,18 +132,26 @@ def _worked_on(state: State, event: HookEvent, handlers: HookHandlers, now_us: i
     work = Work()
     try:
         work = handlers.work_of(event, handlers.crms)
-        crm_name = event.source.removeprefix("crm.")
-        if work.erase:
-            handlers.erase(crm_name, work.erase)
-        if work.reread:
-            handlers.reread(crm_name, work.reread)
+        has_calls = bool(work.erase or work.reread)
         with state.writing() as connection:
             for table, rows in work.rows.items():
                 handlers.tell(connection, table, rows, ORIGIN, now_us)
-            done(connection, event)
+            if not has_calls:
+                done(connection, event)
+        if has_calls:
+            _call(handlers, event.source.removeprefix("crm."), work)
+            with state.writing() as connection:
+                done(connection, event)
     except Exception as error:  # an edge of its own: whatever fails is tried again, and the others go on
         return _put_off(state, event, describe_failure(error), now_us, is_erasure=bool(work.erase))
     return "done"
+
+
+def _call(handlers: HookHandlers, crm_name: str, work: Work) -> None:
+    if work.erase:
+        handlers.erase(crm_name, work.erase)
+    if work.reread:
+        handlers.reread(crm_name, work.reread)
 
 
 def _put_off(state: State, event: HookEvent, error: str, now_us: int, *, is_erasure: bool) -> str:

@@ -17,7 +17,7 @@ from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from crm.config import Workspace
 from crm.state import State, open_state
-from crm.state_tables import HOOK_EVENTS
+from crm.state_tables import HOOK_EVENTS, TOLD
 from serving.replies import FlatReply, ProblemReply
 from tests.service.running import KEY, MAX_BODY, Server
 from tests.service.senders import (
@@ -202,6 +202,31 @@ def test_a_flat_score_is_that_of_the_lead(sender: httpx.Client, contact: str) ->
     problem(post(sender, "/v1/score/flat", {"lead_id": "nobody"}, key), 404)
     problem(post(sender, "/v1/score/flat", {"lead_id": []}, key), 422)
     problem(post(sender, "/v1/score/flat", b'{"lead_id": }', key), 400)
+
+
+def test_what_a_webhook_told_is_soon_in_the_state(sender: httpx.Client, state: State, contact: str) -> None:
+    change = event(eventId=5000, objectId=int(contact), propertyName="company_size", propertyValue="1001+")
+    mail = event(eventId=5001, objectId=int(contact), propertyName="email", propertyValue=PERSON)
+    row = {"lead_id": contact, "kind": "download", "happened_at": at(1), "touch_id": "hook-touch"}
+    content = as_bytes({"type": "touches", "rows": [row]})
+    assert from_hubspot(sender, [change, mail]).status_code == 202
+    assert post(sender, GENERIC, content, standard(content, "msg_soon")).status_code == 202
+    changes, touches = TOLD["lead_changes"], TOLD["touches"]
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with state.reading() as connection:
+            values = connection.execute(sa.select(changes.c.value).where(changes.c.lead_id == contact)).scalars().all()
+            kinds = (
+                connection.execute(sa.select(touches.c.kind).where(touches.c.touch_id == "hook-touch")).scalars().all()
+            )
+        if "1001+" in values and kinds:
+            break
+        time.sleep(0.1)
+    assert "1001+" in values
+    assert PERSON not in values
+    assert kinds == ["download"]
+    bodies = [one["body"] for one in kept(state, "generic") if one["event_id"] == "msg_soon"]
+    assert bodies == [None]
 
 
 def test_the_document_for_salesforce_is_served(sender: httpx.Client) -> None:

@@ -175,7 +175,7 @@ def test_one_that_fails_is_tried_again_and_holds_up_nobody(
     keep(state, pack("event", EVENT), event_id="e2")
     keep(state, "no JSON at all", event_id="e3")
     assert work_hooks(state, handlers, NOW) == Worked(done=1, put_off=2)
-    assert told(state, "leads") == []
+    assert len(told(state, "leads")) == 1  # what the event said is not lost while HubSpot is away
     assert "taro@example.com" not in caplog.text
     calls.fails = False
     assert work_hooks(state, handlers, NOW + timedelta(seconds=29)) == Worked()
