@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import mmap
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -19,11 +21,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from crm.config import Workspace
+from crm.mirror import mirror_path
 from crm.naming import Naming
 from crm.parsing import quote
 from crm.state import State
 
-__all__ = ["clean_pages", "erase_files", "erase_mirror", "mirror_merges", "mirror_path", "still_naming"]
+__all__ = ["clean_pages", "erase_files", "erase_mirror", "mirror_merges", "still_naming"]
 
 _LEAD_COLUMNS = ("lead_id", "from_lead_id", "into_lead_id")
 _TEXT_COLUMNS = ("key", "content")
@@ -32,11 +35,6 @@ _NO_LEADS = ("seen",)
 MAX_TEXT_BYTES = 200_000_000
 SHORTEST = 4
 """Shorter ids are in every file by chance: their pages are not looked for."""
-
-
-def mirror_path(workspace: Workspace) -> Path:
-    """Return where a mirror of the source lies, if there is one."""
-    return workspace.folder / ".kizashi" / "history.db"
 
 
 def erase_files(workspace: Workspace, ids: Sequence[str], *, dry_run: bool) -> dict[str, int]:
@@ -149,29 +147,49 @@ def mirror_merges(workspace: Workspace) -> list[tuple[str, str]]:
 
 
 def erase_mirror(workspace: Workspace, ids: Sequence[str], *, dry_run: bool) -> dict[str, int]:
-    """Delete the rows of leads from the mirror of the source; return the counts by table, none without a mirror."""
+    """Take leads out of the copy of the source; return the counts by table, none without a copy.
+
+    A running service has the copy open as a file that never changes, so it is replaced as a whole.
+    """
     path = mirror_path(workspace)
     if not path.is_file():
         return {}
-    counts: dict[str, int] = {}
-    with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.execute("BEGIN IMMEDIATE" if not dry_run else "BEGIN")
-        for table, columns in _lead_tables(connection).items():
-            marks = ", ".join("?" * len(ids))
-            where = " OR ".join(f"{quote(column)} IN ({marks})" for column in columns)
-            values = [*ids] * len(columns)
-            counted = connection.execute(f"SELECT count(*) FROM {quote(table)} WHERE {where}", values)
-            counts[table] = int(counted.fetchone()[0])
-            if not dry_run:
-                connection.execute(f"DELETE FROM {quote(table)} WHERE {where}", values)
-        connection.execute("COMMIT")
-        if not dry_run:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            if _holds(path, ids):
-                connection.execute("VACUUM")
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return {f"mirror/{name}": count for name, count in counts.items() if count}
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
+        counts = {table: _count(connection, table, where, ids) for table, where in _conditions(connection)}
+        found = {f"mirror/{name}": count for name, count in counts.items() if count}
+        if found and not dry_run:
+            _replace_mirror(connection, path, ids)
+    return found
+
+
+def _replace_mirror(connection: sqlite3.Connection, path: Path, ids: Sequence[str]) -> None:
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    unfinished.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600)
+    try:
+        with closing(sqlite3.connect(unfinished, isolation_level=None)) as copy:
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = OFF")
+            for table, where in _conditions(copy):
+                copy.execute(f"DELETE FROM {quote(table)} WHERE {where}", {"ids": json.dumps(list(ids))})
+            copy.execute("VACUUM")  # what was deleted is in no page of the new file
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _conditions(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Return the tables that have columns of leads, each with the SQL that is true for the rows of some."""
+    chosen = "(SELECT value FROM json_each(:ids))"
+    return [
+        (table, " OR ".join(f"{quote(column)} IN {chosen}" for column in columns))
+        for table, columns in _lead_tables(connection).items()
+    ]
+
+
+def _count(connection: sqlite3.Connection, table: str, where: str, ids: Sequence[str]) -> int:
+    counted = connection.execute(f"SELECT count(*) FROM {quote(table)} WHERE {where}", {"ids": json.dumps(list(ids))})
+    return int(counted.fetchone()[0])
 
 
 def _lead_tables(connection: sqlite3.Connection) -> dict[str, list[str]]:

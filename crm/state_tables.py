@@ -26,6 +26,7 @@ __all__ = [
     "METADATA",
     "OBJECTIONS",
     "OUTBOX",
+    "PULLS",
     "PUSHED",
     "RESCORE_QUEUE",
     "SHADOW_SCORES",
@@ -212,6 +213,14 @@ PUSHED = Table(
     Column("pushed_us", BigInteger, nullable=False),
 )
 """What each CRM was last told: smaller changes are not sent, and its echo is known."""
+
+PULLS = Table(
+    "pulls",
+    METADATA,
+    Column("crm", Text, primary_key=True),
+    Column("pulled_us", BigInteger, nullable=False),
+)
+"""Until when each CRM was pulled from."""
 
 DEAD_LETTERS = Table(
     "dead_letters",

@@ -134,15 +134,15 @@ class Teller:
         """
         schema, tally = TABLES[table], _Tally()
         clean: list[tuple[int, Row]] = []
-        for number, raw in enumerate(rows):
-            row = self._typed(schema, raw, now_us)
+        typed = [(number, self._typed(schema, raw, now_us)) for number, raw in enumerate(rows)]
+        # Before anything else: not even the quarantine keeps a row of an erased lead.
+        for number, row in self._without_erased(connection, typed, tally):
             reason = self._reason(schema, row, now_us)
             if reason:
                 tally.quarantined.append((number, reason))
                 _quarantine(connection, schema, row, reason, (origin, now_us))
             else:
                 clean.append((number, row))
-        clean = self._without_erased(connection, clean, tally)
         if table == "leads":
             self._tell_leads(connection, clean, tally, (origin, now_us))
         else:

@@ -139,9 +139,8 @@ class Answering:
             scored = live.score_held(wanted, asked)
         issued = {answer["lead_id"]: answer for answer in await self._issue(live, scored)}
         by_name = {names[held]: {**answer, "lead_id": names[held]} for held, answer in issued.items()}
-        return [by_name[one] for one in lead_ids if one in by_name], [
-            names[one] for one in (*scored.unknown, *sorted(left_out))
-        ]
+        unknown = [names[one] for one in (*scored.unknown, *sorted(left_out))]
+        return [by_name[one] for one in lead_ids if one in by_name], unknown
 
     def _not_scored(self, lead_id: str) -> Problem:
         return _left_out() if self.runtime.left_out([self.runtime.teller.held_id(lead_id)]) else _unknown_lead()

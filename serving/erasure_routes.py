@@ -36,10 +36,11 @@ def erasure_routes(runtime: Runtime) -> list[Route]:
                 )
             except ErasureError as error:
                 return problem_response(_problem(error), request_id)
-            runtime.rows.refresh()
-            runtime.rows.forget_merges()
+            finally:
+                runtime.rows.refresh()  # the copy of the source was replaced
+                runtime.rows.forget_merges()
+                runtime.refresh_left_out()
             runtime.forget({*receipt.leads, *map(runtime.teller.held_id, receipt.leads)})
-            runtime.refresh_left_out()
             return JSONResponse(receipt.to_json())
 
         return answer

@@ -16,13 +16,17 @@ import sqlalchemy as sa
 from crm.api_keys import ApiKey, list_keys
 from crm.config import Workspace, load_workspace
 from crm.config_crm import CrmConfig
+from crm.config_sections import STATE_URL
 from crm.errors import KizashiError, StateError
 from crm.held import HeldRows
 from crm.known import to_micros
 from crm.lead_hashes import ID_KEY_VARIABLE, lead_hash, tombstoned
+from crm.mirror import mirror_path, write_mirror
+from crm.progress import Progress, Silent
 from crm.state import State, open_state, state_secret
 from crm.state_tables import OBJECTIONS, TOMBSTONES
 from crm.told import Teller
+from crm.workspace_tables import open_tables
 from models.registry import load_model
 from models.scoring import LoadedModel
 from serving.access import Access
@@ -69,10 +73,13 @@ class Runtime:
     ----------
     read_settings
         Called once.
+    progress
+        Where to report what takes a while before the service is ready.
     """
 
-    def __init__(self, read_settings: Callable[[], Settings]) -> None:
+    def __init__(self, read_settings: Callable[[], Settings], progress: Progress | None = None) -> None:
         self._read_settings = read_settings
+        self._progress = progress or Silent()
         self._live: Live | None = None
         self._left_out: frozenset[str] = frozenset()
         self.has_looked_for_challenger = False
@@ -234,6 +241,17 @@ class Runtime:
         """Where refused keys are audited."""
         return Refusals(lambda: self.state)
 
+    def copy_source(self) -> None:
+        """Copy the source's rows to where leads are read from, unless that was done before: the night does it again.
+
+        A packed service has no source, and a source without tables needs no copy.
+        """
+        workspace = self.settings.workspace
+        is_needed = workspace.config.source.url != STATE_URL and self.champions.origin != "packed"
+        if is_needed and not mirror_path(workspace).is_file():
+            with open_tables(workspace, datetime.now(UTC), self._progress) as tables:
+                write_mirror(workspace, tables, self._progress)
+
     def start(self) -> None:
         """Read settings, state and model now, so that a service that could answer nobody does not start."""
         now_us = to_micros(datetime.now(UTC))
@@ -243,7 +261,10 @@ class Runtime:
             has_issuer=self.settings.workspace.config.serve.jwt is not None,
         )
         self.refresh_left_out()
-        _ = self.live, self.writer, self.teller, self.access, self.rates
+        _ = self.live
+        self.copy_source()
+        self.refresh_rows()
+        _ = self.writer, self.teller, self.access, self.rates
 
     def _keys(self) -> list[ApiKey]:
         return list_keys(self.state)

@@ -17,11 +17,11 @@ import sqlalchemy as sa
 from crm.config import Workspace
 from crm.config_retention import RetentionConfig
 from crm.erasure import Asker, erase_lead, note_objection, plan_erasure
-from crm.erasure_files import mirror_path
 from crm.errors import ErasureError
 from crm.intake import take_in
 from crm.known import to_micros
 from crm.lead_hashes import lead_hash, left_out_leads, note_seen, objected, tombstoned
+from crm.mirror import mirror_path, open_mirror
 from crm.personal import hash_id
 from crm.progress import Silent
 from crm.retention import apply_retention
@@ -36,11 +36,13 @@ from crm.state_tables import (
     METADATA,
     OBJECTIONS,
     OUTBOX,
+    RESCORE_QUEUE,
     SHADOW_SCORES,
     TOLD,
     TOLD_QUARANTINE,
     TOMBSTONES,
 )
+from crm.told import Teller
 from tests.histories import NOW, START, MemorySource, arrow_of, config_of
 
 GONE, TWIN, KEPT = "lead-4711", "lead-4712", "lead-47110"
@@ -82,6 +84,8 @@ def fill(state: State) -> None:
                 keys = [column.name for column in table.primary_key if column.type.python_type is str]
                 rows = [filled(table, **dict.fromkeys(keys, one) | {"lead_id": one}) for one in (*NAMES, KEPT)]
                 connection.execute(sa.insert(table), rows)
+        queued = [{"kind": "lead", "subject_id": one, "queued_us": 1} for one in (*NAMES, KEPT)]
+        connection.execute(sa.insert(RESCORE_QUEUE), queued)
         merges = TOLD["lead_merges"]
         connection.execute(sa.insert(merges).values(filled(merges, from_lead_id=TWIN, into_lead_id=GONE)))
         for one in (GONE, KEPT):
@@ -113,7 +117,6 @@ def fill_files(workspace: Workspace) -> None:
     (root / "migrations").mkdir()
     (root / "migrations" / "a.csv").write_text(f"lead,why\n{GONE},up\n{KEPT},down\n", encoding="utf-8-sig")
     with sqlite3.connect(mirror_path(workspace)) as mirror:
-        mirror.execute("PRAGMA journal_mode = WAL")
         mirror.execute("CREATE TABLE touches (touch_id TEXT, lead_id TEXT)")
         mirror.executemany("INSERT INTO touches VALUES (?, ?)", [(f"t-{one}", one) for one in leads])
         mirror.execute("CREATE TABLE lead_merges (from_lead_id TEXT, into_lead_id TEXT)")
@@ -229,6 +232,21 @@ def test_merges_that_only_the_source_knows_can_be_given(state: State, workspace:
     assert receipt.leads == ("a", "b", "c")
 
 
+def test_a_copy_of_the_source_that_is_open_is_replaced_and_not_changed(state: State, workspace: Workspace) -> None:
+    fill_files(workspace)
+    opened = open_mirror(workspace)
+    assert opened is not None
+    receipt = erase_lead(state, workspace, GONE, now=NOW)
+    assert receipt.removed["mirror/touches"] == 2
+    assert len(opened.execute("SELECT * FROM touches").fetchall()) == 3
+    opened.close()
+    again = open_mirror(workspace)
+    assert again is not None
+    assert [row["lead_id"] for row in again.execute("SELECT * FROM touches")] == [KEPT]
+    again.close()
+    assert [path.name for path in mirror_path(workspace).parent.glob("history.*")] == ["history.db"]
+
+
 def test_files_that_cannot_be_rewritten_row_by_row_are_named(state: State, workspace: Workspace) -> None:
     board = workspace.folder / ".kizashi" / "board"
     board.mkdir(parents=True)
@@ -273,6 +291,23 @@ def test_a_lead_that_objects_is_not_scored_and_keeps_its_data(state: State, work
     assert training is not None
     assert training([GONE, KEPT]) == {GONE}
     assert left_out_leads(workspace, with_objections=False) is None
+
+
+# --- being told ------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_told_of_an_erased_lead_is_kept_nowhere(state: State, workspace: Workspace) -> None:
+    erase_lead(state, workspace, GONE, now=NOW)
+    teller = Teller(
+        workspace.config, erased=lambda connection, ids: tombstoned(connection, state_secret(workspace), ids)
+    )
+    touch = {"lead_id": GONE, "happened_at": START, "kind": "visit"}
+    rows = [touch, {**touch, "lead_id": KEPT}, {**touch, "happened_at": NOW + timedelta(days=99)}]
+    with state.writing() as connection:
+        told = teller.tell(connection, "touches", rows, "posted", to_micros(NOW))
+    assert (told.stored, told.erased, told.quarantined) == (1, (0, 2), ())
+    state.close()
+    assert files_naming(workspace.folder, GONE) == []
 
 
 # --- taking in -------------------------------------------------------------------------------------------------------
