@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
@@ -24,7 +25,7 @@ from crm.known import to_micros
 from crm.lead_hashes import lead_hash, versions_that_saw
 from crm.scores import read_scores
 from crm.state import open_state, state_secret
-from crm.state_tables import TOLD
+from crm.state_tables import LEDGER, TOLD
 from tests.service.running import KEY, SERVE, Server, environment, free_port, wait_until_ready
 
 REVOKED_WITHIN = 5.0
@@ -76,14 +77,12 @@ def ask(server: Server, key: str, method: str = "POST", path: str = "/v1/score")
     return httpx.request(method, server.url + path, json=body, headers={"X-API-Key": key}, timeout=30)
 
 
-def test_a_key_opens_at_once_and_is_refused_within_five_seconds_of_its_end(
+def test_a_key_opens_within_a_second_and_is_refused_within_five_seconds_of_its_end(
     workspace: Workspace, server: Server
 ) -> None:
     ask(server, "kzs_nobody_nothing")
+    time.sleep(1.1)
     key = made_key(workspace, "revoked-soon", "score")
-    deadline = time.monotonic() + REVOKED_WITHIN
-    while ask(server, key).status_code == 401 and time.monotonic() < deadline:
-        time.sleep(0.2)
     assert ask(server, key).status_code == 200
     assert ask(server, key, "GET", "/metrics").status_code == 403
     assert ask(server, key, "GET", "/v1/line").status_code == 403
@@ -125,7 +124,7 @@ def test_an_erased_lead_is_in_no_file_of_the_workspace(workspace: Workspace, ser
     assert versions_that_saw(workspace, [digest]) == ["1"]
     assert len(names_in_files(workspace.folder, lead)) >= 2
     key = made_key(workspace, "eraser", "score")
-    time.sleep(2.5)
+    time.sleep(1.1)
     assert ask(server, key, "DELETE", f"/v1/leads/{lead}").status_code == 403
     answer = ask(server, KEY, "DELETE", f"/v1/leads/{lead}")
     receipt = answer.json()
@@ -139,6 +138,19 @@ def test_an_erased_lead_is_in_no_file_of_the_workspace(workspace: Workspace, ser
     planned = CliRunner().invoke(main, ["erase", lead, "--dry-run", "--json", "--workspace", str(workspace.folder)])
     assert json.loads(planned.stdout)["removed"] == {}
     ended_key(workspace, "eraser")
+    # Processes came and went beside the service, which still has its locks on the state and still writes to it.
+    before = issued(workspace)
+    assert [ask(server, KEY).status_code for _ in range(3)] == [200] * 3
+    assert issued(workspace) == before + 3
+
+
+def issued(workspace: Workspace) -> int:
+    """Count the ledger's rows as another process sees them."""
+    state = open_state(workspace)
+    with state.reading() as connection:
+        count = connection.execute(sa.select(sa.func.count()).select_from(LEDGER)).scalar_one()
+    state.close()
+    return count
 
 
 def test_an_objection_needs_no_body(server: Server) -> None:

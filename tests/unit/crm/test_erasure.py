@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -273,6 +275,26 @@ def test_with_hashed_ids_both_forms_are_erased(tmp_path: Path, monkeypatch: pyte
     erased = left_out_leads(workspace, with_objections=False)
     assert erased is not None
     assert erased([hash_id(GONE, "k"), KEPT]) == {hash_id(GONE, "k")}
+
+
+def test_the_locks_of_a_running_service_outlive_an_erasure(state: State, workspace: Workspace) -> None:
+    """A process that opens the state's file itself gives its locks up, and whoever comes next deletes the log."""
+    asked = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]);"
+        "print(c.execute('SELECT count(*) FROM leads').fetchone()[0]); c.close()"
+    )
+
+    def seen_by_others() -> int:
+        command = [sys.executable, "-c", asked, str(workspace.state_path)]
+        return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+    leads = TOLD["leads"]
+    with state.reading():  # the service has more than one connection
+        erase_lead(state, workspace, GONE, now=NOW)
+        for number in range(3):
+            with state.writing() as connection:
+                connection.execute(sa.insert(leads).values(filled(leads, lead_id=f"new-{number}")))
+            assert seen_by_others() == number + 1
 
 
 # --- objections ------------------------------------------------------------------------------------------------------
