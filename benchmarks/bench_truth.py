@@ -182,7 +182,7 @@ def show_horizons(head: str, learned: Learned, matrix: np.ndarray, asked: pd.Dat
         parts: list[str] = []
         for column, endpoint in (("p_sql", learned.sql.endpoint), ("p_won", learned.won.endpoint)):
             known = ~np.isnan(true[column].to_numpy())
-            said = endpoint.probability_within(endpoint.logit(matrix), days, matrix)
+            said = endpoint.probability_within(endpoint.logit(matrix), (days,), matrix)[:, 0]
             ratio = said[known].mean() / true[column][known].mean()
             parts.append(f"{column} {ratio:.3f}")
         print(f"{head}within {days:.0f} days: " + ", ".join(parts), flush=True)

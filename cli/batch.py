@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from crm.config import Workspace
 from crm.errors import LeadFileError
@@ -62,11 +63,14 @@ class BatchScores:
         Rows that could not be scored: lead_id, as_of_us, reason.
     not_kept
         How many of the records lie inside the model's training, and were not added to the scores table.
+    inputs
+        Features of each record as bytes, where they were asked for.
     """
 
     records: list[dict[str, Any]]
     rejected: pd.DataFrame
     not_kept: int = 0
+    inputs: tuple[bytes, ...] = ()
 
     def renamed(self, names: Mapping[str, str]) -> BatchScores:
         """Return the scores with other lead ids, such as those of the caller's file for their hashes."""
@@ -74,11 +78,19 @@ class BatchScores:
         records = (
             [{**r, **{key: names.get(r[key], r[key]) for key in keys}} for r in self.records] if names else self.records
         )
-        return BatchScores(records, self.rejected.replace({"lead_id": dict(names)}), self.not_kept)
+        rejected = self.rejected.replace({"lead_id": dict(names)})
+        return BatchScores(records, rejected, self.not_kept, self.inputs)
 
 
-def score_leads(
-    workspace: Workspace, tables: Tables, model: LoadedModel, asked: pd.DataFrame, now: datetime, progress: Progress
+def score_leads(  # noqa: PLR0913 - a batch is all of these
+    workspace: Workspace,
+    tables: Tables,
+    model: LoadedModel,
+    asked: pd.DataFrame,
+    now: datetime,
+    progress: Progress,
+    *,
+    with_inputs: bool = False,
 ) -> BatchScores:
     """Score rows of lead_id and as_of_us, each as known at its own moment, and append them to the scores table.
 
@@ -97,9 +109,13 @@ def score_leads(
     rejected = asked[reason != ""].assign(reason=reason[reason != ""])
     rows = asked[reason == ""].reset_index(drop=True)
     records: list[dict[str, Any]] = []
+    inputs: list[bytes] = []
     with progress.step(f"Scoring {len(rows):,} leads", total=len(rows)) as step:
         for chunk in _chunks(rows):
-            records += _score_chunk(workspace, tables, model, chunk)
+            found, matrix = _score_chunk(workspace, tables, model, chunk)
+            records += found
+            if with_inputs:
+                inputs += [row.tobytes() for row in matrix.astype(np.float32)]
             step.advance(len(chunk))
         _add_accounts(records, rows["lead_id"].map(leads["account_id"]))
         step.note(f"{len(records):,} scored" + (f", {len(rejected):,} rejected" if len(rejected) else ""))
@@ -107,7 +123,7 @@ def score_leads(
     kept = [record for record, at in zip(records, rows["as_of_us"], strict=True) if at > learned_until]
     if kept:
         append_scores(workspace, _score_rows(kept), "batch", now)
-    return BatchScores(records, rejected, len(records) - len(kept))
+    return BatchScores(records, rejected, len(records) - len(kept), tuple(inputs))
 
 
 def _chunks(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -115,7 +131,9 @@ def _chunks(rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
         yield rows.iloc[start : start + CHUNK]
 
 
-def _score_chunk(workspace: Workspace, tables: Tables, model: LoadedModel, rows: pd.DataFrame) -> list[dict[str, Any]]:
+def _score_chunk(
+    workspace: Workspace, tables: Tables, model: LoadedModel, rows: pd.DataFrame
+) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
     moments = pa.table(
         {
             "row_id": pa.array(np.arange(len(rows)), pa.int64()),
@@ -129,7 +147,8 @@ def _score_chunk(workspace: Workspace, tables: Tables, model: LoadedModel, rows:
     found = answers(
         model, scores, rows["lead_id"].astype(str).tolist(), rows["as_of_us"].to_numpy(dtype=np.int64), language
     )
-    return [decided(answer, rule) for answer, rule in zip(found, excluded_at(tables, moments), strict=True)]
+    rules = excluded_at(tables, moments)
+    return [decided(answer, rule) for answer, rule in zip(found, rules, strict=True)], matrix
 
 
 def _add_accounts(records: list[dict[str, Any]], account_id: pd.Series) -> None:

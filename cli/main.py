@@ -12,6 +12,7 @@ from cli.keys_command import keys
 from cli.line_command import line
 from cli.promotion_commands import promote, retrain, rollback
 from cli.push_command import push
+from cli.rescore_command import rescore
 from cli.scorecard_command import scorecard
 from cli.scoring_commands import score
 from cli.setup_commands import demo, init, serve, ui
@@ -40,6 +41,7 @@ for command in (
     rollback,
     line,
     score,
+    rescore,
     scorecard,
     push,
     serve,

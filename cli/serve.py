@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import click
 
+from cli.output import TerminalProgress
 from crm.config import Workspace
 from serving.keys import KEY_VARIABLE, key_digest
 
@@ -57,7 +58,7 @@ def serve(workspace: Workspace, *, host: str, port: int, environ: Mapping[str, s
         )
 
     try:
-        run_server(Settings(workspace, digest), host=host, port=port, when_ready=say_how)
+        run_server(Settings(workspace, digest), host=host, port=port, when_ready=say_how, progress=TerminalProgress())
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
     return 0

@@ -108,6 +108,16 @@ class WorkspaceConfig(Section):
             self._refuse_ids()
         return self
 
+    @model_validator(mode="after")
+    def _hooks_can_be_checked(self) -> WorkspaceConfig:
+        """Refuse webhooks of HubSpot without the address that their signatures cover."""
+        signed = [name for name, crm in self.crm.items() if crm.kind == "hubspot" and crm.hook_secret]
+        if signed and not self.serve.public_url:
+            raise ValueError(
+                f"crm.{signed[0]}.hook_secret: HubSpot signs the address that it calls; give it as [serve] public_url"
+            )
+        return self
+
     def _refuse_ids(self) -> None:
         told = [name for name, config in self.crm.items() if config.write_back]
         if told:

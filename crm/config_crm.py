@@ -122,7 +122,12 @@ class CrmConfig(Section):
     allow_http
         Send the key to another machine without TLS, over a network that nobody else listens to.
     hook_secret
-        What the CRM's webhooks are signed with, or the part of their address that nobody can guess.
+        Client secret of the HubSpot app whose webhooks are taken.
+    hook_token_sha256
+        SHA-256, in hex, of the token that ends the address which a CRM that cannot sign (Odoo) posts to.
+    hook_fields
+        Which attribute a property of the CRM is: with it, no other property is kept of a webhook. Without it, all are,
+        by their own names, but for those that say who somebody is.
     """
 
     kind: Literal["hubspot", "salesforce", "odoo", "tryton"]
@@ -141,7 +146,9 @@ class CrmConfig(Section):
     write_back: Flag = True
     push_every: Annotated[Real, Field(ge=0, le=86_400)] = 10.0
     allow_http: Flag = False
-    hook_secret: str | None = Field(default=None, repr=False)
+    hook_secret: Annotated[str, Field(min_length=16)] | None = Field(default=None, repr=False)
+    hook_token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    hook_fields: Mapping[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _can_be_called(self) -> CrmConfig:

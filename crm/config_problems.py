@@ -10,6 +10,9 @@ from pydantic import BaseModel, ValidationError
 
 __all__ = ["describe_problems"]
 
+_SECRETS = ("url", "secret", "token", "client_id")
+"""Ends of keys whose values are never shown: they hold passwords."""
+
 _WANTED = {
     "missing": "this key is required and missing",
     "model_type": "expected a table",
@@ -54,7 +57,7 @@ def _problem(item: dict[str, Any], text: str, model: type[BaseModel]) -> str:
     message = message[0].lower() + message[1:].replace("Input should", "should")
     message = message.replace("input should be", "expected")
     shown = repr(item["input"]) if isinstance(item["input"], str | int | float) else ""
-    is_said = shown in message or "did you mean" in message or place == ("source", "url")
+    is_said = shown in message or "did you mean" in message or place[-1].endswith(_SECRETS)
     return f"{where}: {message}" if is_said or len(shown) > 40 else f"{where}: {message}, found {shown}"
 
 

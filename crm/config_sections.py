@@ -338,8 +338,10 @@ class OldRuleConfig(Section):
         return self
 
 
-SERVE_SECRETS = ("state_url", "public_url")
+SERVE_SECRETS = ("state_url", "public_url", "hook_secret")
 """Keys of ``[serve]`` in which environment variables are put."""
+_WEBHOOK_KEY = r"^whsec_([A-Za-z0-9+/]{4}){8,}([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+"""At least 24 bytes in base64, as Standard Webhooks asks for."""
 
 
 JwtAlgorithm = Literal[
@@ -398,6 +400,8 @@ class ServeConfig(Section):
         at every commit.
     public_url
         How callers reach the service from outside, without a path: signatures of webhooks cover it.
+    hook_secret
+        Secret of Standard Webhooks (``whsec_...``) that senders to ``/v1/hooks/generic`` sign with.
     rescore_at
         Local time at which all leads at risk are scored anew; none for never.
     rate_per_minute
@@ -414,6 +418,7 @@ class ServeConfig(Section):
     state_url: Annotated[str, Field(pattern=r"^postgres(ql)?://")] | None = None
     durability: Literal["process", "power"] = "process"
     public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+$")] | None = None
+    hook_secret: Annotated[str, Field(pattern=_WEBHOOK_KEY)] | None = Field(default=None, repr=False)
     rescore_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = "03:00"
     rate_per_minute: Annotated[Whole, Field(ge=1, le=10_000_000)] = 6_000
     log: Literal["text", "json"] = "text"

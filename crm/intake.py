@@ -40,7 +40,7 @@ _FIRST = ("leads", "lead_merges", "fx_rates")
 _KIND_WORDS = {"time": "time", "number": "number", "boolean": "yes or no", "date": "date", "text": "text"}
 
 
-def take_in(  # noqa: PLR0913 - two sources of rows, and what is asked of them
+def take_in(  # noqa: PLR0913 - what was told and who was erased are facts of their own
     source: Source,
     config: WorkspaceConfig,
     *,

@@ -16,12 +16,11 @@ import sqlalchemy as sa
 
 from crm.config import Workspace
 from crm.personal import hash_id
-from crm.state import State, open_state, state_secret
+from crm.state import open_state, state_secret
 from crm.state_tables import OBJECTIONS, TOMBSTONES
 
 __all__ = [
     "ID_KEY_VARIABLE",
-    "erased_now",
     "lead_hash",
     "left_out_leads",
     "note_seen",
@@ -90,21 +89,6 @@ def _listed(connection: sa.Connection, table: sa.Table, secret: bytes, ids: Coll
     if len(hashes) <= FEW:
         query = query.where(table.c.lead_hash.in_(list(hashes)))
     return {hashes[found] for found in connection.execute(query).scalars() if found in hashes}
-
-
-def erased_now(state: State, secret: bytes) -> Callable[[Collection[str]], set[str]]:
-    """Return what tells, each time it is asked, which of some leads are erased.
-
-    Asked inside a transaction that writes, no erasure can come between on SQLite, which has one writer.
-    """
-
-    def erased(ids: Collection[str]) -> set[str]:
-        if not ids:
-            return set()
-        with state.reading() as connection:
-            return tombstoned(connection, secret, ids)
-
-    return erased
 
 
 def left_out_leads(workspace: Workspace, *, with_objections: bool) -> Callable[[Sequence[str]], set[str]] | None:

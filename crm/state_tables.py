@@ -26,6 +26,7 @@ __all__ = [
     "METADATA",
     "OBJECTIONS",
     "OUTBOX",
+    "PULLS",
     "PUSHED",
     "RESCORE_QUEUE",
     "SHADOW_SCORES",
@@ -178,8 +179,8 @@ CURRENT_SCORES = Table(
 RESCORE_QUEUE = Table(
     "rescore_queue",
     METADATA,
-    Column("kind", Text, primary_key=True),  # lead, account
-    Column("subject_id", Text, primary_key=True),
+    Column("lead_id", Text, primary_key=True),  # one of the two is empty
+    Column("account_id", Text, primary_key=True),
     Column("queued_us", BigInteger, nullable=False, index=True),
 )
 """Leads, and accounts with all of their leads, whose scores may have changed without a request."""
@@ -212,6 +213,14 @@ PUSHED = Table(
     Column("pushed_us", BigInteger, nullable=False),
 )
 """What each CRM was last told: smaller changes are not sent, and its echo is known."""
+
+PULLS = Table(
+    "pulls",
+    METADATA,
+    Column("crm", Text, primary_key=True),
+    Column("pulled_us", BigInteger, nullable=False),
+)
+"""Until when each CRM was pulled from."""
 
 DEAD_LETTERS = Table(
     "dead_letters",

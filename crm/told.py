@@ -53,6 +53,8 @@ class Told:
         Positions of rows of leads that were erased; nothing of them was kept.
     lead_ids
         Leads of which something new is known, as they are held here.
+    named
+        Leads of every row that is here now, new or not.
     """
 
     stored: int = 0
@@ -61,10 +63,11 @@ class Told:
     quarantined: tuple[tuple[int, str], ...] = ()
     erased: tuple[int, ...] = ()
     lead_ids: frozenset[str] = frozenset()
+    named: frozenset[str] = frozenset()
 
 
-def _nobody(lead_ids: Collection[str]) -> Collection[str]:
-    del lead_ids
+def _nobody(connection: sa.Connection, lead_ids: Collection[str]) -> Collection[str]:
+    del connection, lead_ids
     return ()
 
 
@@ -78,6 +81,7 @@ class _Tally:
     quarantined: list[tuple[int, str]] = field(default_factory=list)
     erased: list[int] = field(default_factory=list)
     lead_ids: set[str] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)
 
     def told(self) -> Told:
         return Told(
@@ -87,6 +91,7 @@ class _Tally:
             tuple(self.quarantined),
             tuple(self.erased),
             frozenset(self.lead_ids),
+            frozenset(self.named),
         )
 
 
@@ -101,12 +106,12 @@ class Teller:
     id_key
         Key for hashed ids, needed when ``hash_ids = true``.
     erased
-        Tells which of some leads were erased.
+        Tells, in the transaction that would store them, which of some leads were erased.
     """
 
     config: WorkspaceConfig
     id_key: str | None = None
-    erased: Callable[[Collection[str]], Collection[str]] = _nobody
+    erased: Callable[[sa.Connection, Collection[str]], Collection[str]] = _nobody
 
     def tell(
         self, connection: sa.Connection, table: str, rows: Sequence[Mapping[str, Any]], origin: str, now_us: int
@@ -131,7 +136,7 @@ class Teller:
         clean: list[tuple[int, Row]] = []
         typed = [(number, self._typed(schema, raw, now_us)) for number, raw in enumerate(rows)]
         # Before anything else: not even the quarantine keeps a row of an erased lead.
-        for number, row in self._without_erased(typed, tally):
+        for number, row in self._without_erased(connection, typed, tally):
             reason = self._reason(schema, row, now_us)
             if reason:
                 tally.quarantined.append((number, reason))
@@ -174,9 +179,11 @@ class Teller:
                 return "an id is personal data"
         return _contradiction(schema, row)
 
-    def _without_erased(self, rows: list[tuple[int, Row]], tally: _Tally) -> list[tuple[int, Row]]:
+    def _without_erased(
+        self, connection: sa.Connection, rows: list[tuple[int, Row]], tally: _Tally
+    ) -> list[tuple[int, Row]]:
         names = ("lead_id", "from_lead_id", "into_lead_id")
-        gone = set(self.erased({str(row[name]) for _, row in rows for name in names if row.get(name)}))
+        gone = set(self.erased(connection, {str(row[name]) for _, row in rows for name in names if row.get(name)}))
         if not gone:
             return rows
         kept: list[tuple[int, Row]] = []
@@ -199,6 +206,7 @@ class Teller:
         }
         new: dict[str, Row] = {}
         changes: list[Row] = []
+        again: list[tuple[str, bool]] = []
         for number, row in rows:
             lead_id = row["lead_id"]
             changes += _as_changes(row)
@@ -209,25 +217,29 @@ class Teller:
             elif before["created_us"] != row["created_us"]:
                 tally.conflicting.append(number)
             else:
-                tally.repeated += 1
-                _update_lead(connection, before, row, new)
-            tally.lead_ids.add(lead_id)
+                again.append((lead_id, _update_lead(connection, before, row, new)))
+            tally.named.add(lead_id)
         insert_new(connection, leads, [{**row, "origin": way[0], "arrived_us": way[1]} for row in new.values()])
-        _store_changes(connection, changes, way)
+        changed = _store_changes(connection, changes, way)
+        tally.lead_ids.update(new, changed, (lead_id for lead_id, is_new in again if is_new))
+        news = sum(is_new or lead_id in changed for lead_id, is_new in again)
+        tally.stored += news
+        tally.repeated += len(again) - news
 
 
-def _update_lead(connection: sa.Connection, before: Row, row: Row, new: dict[str, Row]) -> None:
-    """Take over an account or a source that is told later: a CRM learns the company after the person."""
+def _update_lead(connection: sa.Connection, before: Row, row: Row, new: dict[str, Row]) -> bool:
+    """Take over an account or a source that is told later: a CRM learns the company after the person. Tell if so."""
     later = {"account_id": row["account_id"]} if row["account_id"] not in (None, before["account_id"]) else {}
     if before["source"] is None and row["source"] is not None:
         later["source"] = row["source"]
     if not later:
-        return
+        return False
     if row["lead_id"] in new:
         new[row["lead_id"]].update(later)
     else:
         leads = TOLD["leads"]
         connection.execute(sa.update(leads).where(leads.c.lead_id == row["lead_id"]).values(**later))
+    return True
 
 
 def _as_changes(row: Row) -> list[Row]:
@@ -243,8 +255,8 @@ def _as_changes(row: Row) -> list[Row]:
     ]
 
 
-def _store_changes(connection: sa.Connection, changes: list[Row], way: tuple[str, int]) -> None:
-    """Store the changes that change something: the value before each is the newest recorded by then."""
+def _store_changes(connection: sa.Connection, changes: list[Row], way: tuple[str, int]) -> set[str]:
+    """Store the changes that change something, and name their leads; before each is the newest recorded by then."""
     table = TOLD["lead_changes"]
     history: dict[tuple[str, str], list[tuple[int, str | None]]] = {}
     for part in _parts(list({change["lead_id"] for change in changes})):
@@ -259,6 +271,7 @@ def _store_changes(connection: sa.Connection, changes: list[Row], way: tuple[str
             past.append((change["recorded_us"], change["value"]))
             new.append({**change, "origin": way[0], "arrived_us": way[1]})
     insert_new(connection, table, new)
+    return {change["lead_id"] for change in new}
 
 
 def _store(
@@ -276,20 +289,23 @@ def _store(
     there = _there(connection, table, keys, names, [row for _, row in rows])
     new: dict[tuple[Any, ...], Row] = {}
     for number, row in rows:
+        tally.named.update(_leads_of(row))
         content = {name: row[name] for name in names}
         key = tuple(row[name] for name in keys)
         before = new.get(key) or there.get(key)
         if before is None:
             new[key] = content
             tally.stored += 1
-            tally.lead_ids.update(
-                str(row[name]) for name in ("lead_id", "from_lead_id", "into_lead_id") if row.get(name)
-            )
+            tally.lead_ids.update(_leads_of(row))
         elif _is_same(before, content, is_recorded_given=row["is_recorded_given"]):
             tally.repeated += 1
         else:
             tally.conflicting.append(number)
     insert_new(connection, table, [{**row, "origin": way[0], "arrived_us": way[1]} for row in new.values()])
+
+
+def _leads_of(row: Row) -> set[str]:
+    return {str(row[name]) for name in ("lead_id", "from_lead_id", "into_lead_id") if row.get(name)}
 
 
 def _is_same(before: Row, content: Row, *, is_recorded_given: bool) -> bool:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from crm.errors import BundleError
 from features.feature import FRESHNESS, Feature, Language
 from features.known import KnownLead
 from features.known_leads import KnownLeads
+from features.known_touches import Cell, Cells
 from features.lead_features import (
     AccountLeads,
     AttributeIs,
@@ -26,7 +27,7 @@ from features.lead_features import (
     StageAge,
 )
 from features.phrases import Phrases
-from features.touch_features import ActiveDaysIn, CountIn, DistinctIn, SessionsIn, ValueIn
+from features.touch_features import ActiveDaysIn, CountIn, DistinctIn, Scope, SessionsIn, TouchFeature, ValueIn
 from features.touch_times import DecayedSum, Recency, Velocity
 
 __all__ = ["SPEC_VERSION", "FeatureSet", "feature_from_json"]
@@ -54,6 +55,44 @@ _KINDS_OF_FEATURE: Mapping[str, type[Feature]] = {
         Velocity,
     )
 }
+
+
+class _Plan(NamedTuple):
+    """What the features of one scope ask of touches.
+
+    Parameters
+    ----------
+    scope
+        Whose touches.
+    cells
+        The cells of its features.
+    numbers, first
+        Features that are one cell each, and their cells.
+    composed
+        Features of several cells: number, feature and cells.
+    """
+
+    scope: Scope
+    cells: Cells
+    numbers: NDArray[np.int64]
+    first: NDArray[np.int64]
+    composed: list[tuple[int, TouchFeature, slice]]
+
+
+def _plan(scope: Scope, features: Sequence[Feature], kinds: Mapping[str, int]) -> _Plan:
+    cells: list[Cell] = []
+    plain: list[tuple[int, int]] = []
+    composed: list[tuple[int, TouchFeature, slice]] = []
+    for number, feature in enumerate(features):
+        if not isinstance(feature, TouchFeature) or feature.scope != scope or not feature.cells:
+            continue
+        if len(feature.cells) == 1:
+            plain.append((number, len(cells)))
+        else:
+            composed.append((number, feature, slice(len(cells), len(cells) + len(feature.cells))))
+        cells += feature.cells
+    numbers, first = np.array(plain, dtype=np.int64).reshape(-1, 2).T
+    return _Plan(scope, Cells(cells, kinds), numbers, first, composed)
 
 
 @dataclass(frozen=True)
@@ -151,10 +190,35 @@ class FeatureSet:
         """
         found = np.empty((len(self.features), len(leads)))
         if leads:
-            known = KnownLeads(leads, as_of_us)
-            for number, feature in enumerate(self.features):
+            known = KnownLeads(leads, as_of_us, self._kinds)
+            for plan in self._plans:
+                cells = (known.touches if plan.scope == "own" else known.account_touches).cells(plan.cells)
+                found[plan.numbers] = cells[plan.first]
+                for number, feature, part in plan.composed:
+                    found[number] = feature.from_cells(cells[part])
+            for number, feature in self._unplanned:
                 found[number] = feature.values(known)
         return np.ascontiguousarray(found.T)
+
+    @cached_property
+    def _kinds(self) -> Mapping[str, int]:
+        """Number each kind of touch that a feature tells apart."""
+        pools = [feature.pool for feature in self.features if isinstance(feature, TouchFeature)]
+        return {kind: number for number, kind in enumerate(dict.fromkeys(kind for p in pools for kind in p.kinds))}
+
+    @cached_property
+    def _plans(self) -> list[_Plan]:
+        """Lay out what is asked of own and of account touches: what many features read is computed at once."""
+        return [_plan(scope, self.features, self._kinds) for scope in self._scopes]
+
+    @cached_property
+    def _scopes(self) -> list[Scope]:
+        return sorted({f.scope for f in self.features if isinstance(f, TouchFeature) and f.cells})
+
+    @cached_property
+    def _unplanned(self) -> list[tuple[int, Feature]]:
+        numbered = enumerate(self.features)
+        return [(number, f) for number, f in numbered if not (isinstance(f, TouchFeature) and f.cells)]
 
     def row(self, lead: KnownLead, as_of_us: int) -> NDArray[np.float64]:
         """Compute the features of one lead, shape (n_features,), as :meth:`rows` does."""

@@ -23,13 +23,15 @@ from numpy.typing import NDArray
 
 from features.feature import FRESHNESS, Direction, Feature, Group, Language, Relation, Shape, Silent
 from features.known import DAY_US
-from features.known_leads import KindPool, KnownLeads, KnownTouches
+from features.known_leads import KnownLeads
+from features.known_touches import Cell, Cells, KindPool, KnownTouches
 from features.words import kind_words
 
 __all__ = [
     "ActiveDaysIn",
     "CountIn",
     "DistinctIn",
+    "Scope",
     "SessionsIn",
     "TouchFeature",
     "ValueIn",
@@ -118,14 +120,21 @@ class TouchFeature(Feature):
         """Kinds that are meant."""
         return KindPool(() if self.label == "any" else self.kinds, is_rest=self.label in ("any", "other"))
 
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """Numbers of a lead's touches that it is made of; none for what is not added up but told apart."""
+        return ()
+
+    def from_cells(self, found: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the number of each lead, shape (n,), from its cells, shape (n_cells, n)."""
+        return found[0]
+
     def values(self, known: KnownLeads) -> NDArray[np.float64]:
         """Measure the touches of each lead; NaN where its account is not known."""
-        touches = known.touches if self.scope == "own" else known.account_touches
-        found = self._measured(touches)
-        return found if touches.is_known is None else np.where(touches.is_known, found, np.nan)
+        return self.from_cells(self._touches(known).cells(Cells(self.cells, known.kinds)))
 
-    @abstractmethod
-    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]: ...
+    def _touches(self, known: KnownLeads) -> KnownTouches:
+        return known.touches if self.scope == "own" else known.account_touches
 
     def _what(self, language: Language, *, one: bool = False) -> str:
         words = kind_words(self.label, language, one=one)
@@ -186,8 +195,10 @@ class CountIn(_WindowFeature):
         """Count the touches inside."""
         return self._inside(known).cast("int64").sum().cast("float64")
 
-    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]:
-        return touches.sums("count", self.window_days, self.pool)
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The count."""
+        return (Cell("count", self.window_days, self.pool),)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, '3 downloads in the last 7 days'."""
@@ -208,8 +219,10 @@ class ValueIn(_WindowFeature):
         """Sum the values inside."""
         return ibis.ifelse(self._inside(known), known.value.fill_null(0.0), 0.0).sum()
 
-    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]:
-        return touches.sums("value", self.window_days, self.pool)
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The sum."""
+        return (Cell("value", self.window_days, self.pool),)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, 'searches with a value of 12 in the last 7 days': the column ``value`` has its own unit."""
@@ -230,8 +243,9 @@ class DistinctIn(_WindowFeature):
         """Count distinct contents inside."""
         return known.content_id.nunique(where=self._inside(known)).cast("float64")
 
-    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]:
-        return touches.distinct("content", self.window_days, self.pool)
+    def values(self, known: KnownLeads) -> NDArray[np.float64]:
+        """Count different contents; NaN where the account is not known."""
+        return self._touches(known).distinct("content", self.window_days, self.pool)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, '4 different pieces of content in the last 30 days'."""
@@ -257,8 +271,9 @@ class ActiveDaysIn(_WindowFeature):
         """Count distinct days inside."""
         return (known.happened_us // DAY_US).nunique(where=self._inside(known)).cast("float64")
 
-    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]:
-        return touches.distinct("day", self.window_days, self.pool)
+    def values(self, known: KnownLeads) -> NDArray[np.float64]:
+        """Count different days; NaN where the account is not known."""
+        return self._touches(known).distinct("day", self.window_days, self.pool)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, 'active on 5 days in the last 30 days'."""
@@ -283,8 +298,9 @@ class SessionsIn(_WindowFeature):
         begun = self._inside(known) & known.starts_session
         return known.happened_us.nunique(where=begun).cast("float64")
 
-    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]:
-        return touches.distinct("session", self.window_days, self.pool)
+    def values(self, known: KnownLeads) -> NDArray[np.float64]:
+        """Count sessions begun; NaN where the account is not known."""
+        return self._touches(known).distinct("session", self.window_days, self.pool)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, '2 sessions in the last 7 days'."""

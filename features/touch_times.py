@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from features.feature import FRESHNESS, Direction, Language, Shape, Silent
 from features.known import DAY_US
-from features.known_leads import KnownTouches
+from features.known_touches import Cell
 from features.touch_features import TouchFeature
 
 __all__ = ["DecayedSum", "Recency", "Velocity"]
@@ -62,8 +62,10 @@ class Recency(TouchFeature):
         """Take the smallest age."""
         return known.age_us.min(where=self._meant(known)).cast("float64") / DAY_US
 
-    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]:
-        return touches.recency_days(self.pool)
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The smallest age."""
+        return (Cell("recency", 0, self.pool),)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say, for example, 'last download 3 days ago'."""
@@ -93,8 +95,10 @@ class DecayedSum(TouchFeature):
         rate = -np.log(2.0) / (self.half_life_days * DAY_US)
         return ibis.ifelse(self._meant(known), (known.age_us.cast("float64") * float(rate)).exp(), 0.0).sum()
 
-    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]:
-        return touches.sums("decay", self.half_life_days, self.pool)
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The sum of the weights."""
+        return (Cell("decay", self.half_life_days, self.pool),)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say how lively the touches are."""
@@ -123,8 +127,14 @@ class Velocity(TouchFeature):
         month = (meant & (known.age_us <= 30 * DAY_US)).cast("int64").sum().cast("float64")
         return week / (month + 1.0)
 
-    def _measured(self, touches: KnownTouches) -> NDArray[np.float64]:
-        return touches.sums("count", 7, self.pool) / (touches.sums("count", 30, self.pool) + 1.0)
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The two counts."""
+        return Cell("count", 7, self.pool), Cell("count", 30, self.pool)
+
+    def from_cells(self, found: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Divide the two counts."""
+        return found[0] / (found[1] + 1.0)
 
     def words(self, value: float, language: Language) -> str | None:
         """Say how much of the month's activity fell in the last week."""

@@ -31,6 +31,8 @@ __all__ = [
     "EXPERIMENT",
     "MODEL",
     "ModelVersion",
+    "VerifiedVersion",
+    "check_signature",
     "find_version",
     "list_versions",
     "load_gain",
@@ -42,6 +44,7 @@ __all__ = [
     "saved_line",
     "set_alias",
     "tag_hashes",
+    "verified_version",
 ]
 
 MODEL = "kizashi"
@@ -139,6 +142,45 @@ def tag_hashes(hashes: Mapping[str, str], fingerprint: str, environ: Mapping[str
     return tags
 
 
+@dataclass(frozen=True)
+class VerifiedVersion:
+    """A version whose files are those that were registered; nothing of them was parsed.
+
+    Parameters
+    ----------
+    version
+        Its number.
+    contents
+        Its files by path.
+    fingerprint
+        Of its features.
+    signature
+        Of its hashes; empty where it was registered without a key.
+    """
+
+    version: str
+    contents: Mapping[str, bytes]
+    fingerprint: str
+    signature: str
+
+    def load(self, workspace: Workspace, *, with_saved_line: bool = True) -> LoadedModel:
+        """Parse the files; with the line that ``kizashi line --save`` left, unless the version's own is asked for."""
+        bundle, own_line = parse_bundle(self.contents, fingerprint=self.fingerprint, prefix=BUNDLE_FOLDER)
+        line = own_line.model_copy(update={"model_version": self.version})
+        if with_saved_line:
+            line = saved_line(workspace, self.version) or line
+        return LoadedModel(self.version, bundle, line)
+
+
+def verified_version(
+    workspace: Workspace, *, alias: str = "champion", environ: Mapping[str, str] = os.environ
+) -> VerifiedVersion:
+    """Read a version by alias or number, verified against the registry; errors as for :func:`load_model`."""
+    version, contents = _verified(workspace, alias, environ)
+    tags = version.tags
+    return VerifiedVersion(version.version, contents, tags["kizashi.fingerprint"], tags.get("kizashi.signature", ""))
+
+
 def load_model(
     workspace: Workspace,
     *,
@@ -166,13 +208,8 @@ def load_model(
     BundleError
         When its files are not those that were registered.
     """
-    version, contents = _verified(workspace, alias, environ)
-    fingerprint = version.tags["kizashi.fingerprint"]
-    bundle, own_line = parse_bundle(contents, fingerprint=fingerprint, prefix=BUNDLE_FOLDER)
-    line = own_line.model_copy(update={"model_version": version.version})
-    if with_saved_line:
-        line = saved_line(workspace, version.version) or line
-    return LoadedModel(version.version, bundle, line)
+    verified = verified_version(workspace, alias=alias, environ=environ)
+    return verified.load(workspace, with_saved_line=with_saved_line)
 
 
 def load_gain(
@@ -250,17 +287,32 @@ def run_folder(client: MlflowClient, run_id: str) -> Path:
 def _recorded_hashes(version: ModelVersion, environ: Mapping[str, str]) -> dict[str, str]:
     recorded: dict[str, Any] = json.loads(version.tags.get("kizashi.files", "{}"))
     hashes = {str(name): str(digest) for name, digest in recorded.items()}
-    key = environ.get(SIGNING_KEY)
-    if key:
-        found = version.tags.get("kizashi.signature", "")
-        expected = signature({**hashes, "fingerprint": version.tags.get("kizashi.fingerprint", "")}, key)
-        if not hmac.compare_digest(found, expected):
-            raise BundleError(
-                found=f"version {version.version} with {'another' if found else 'no'} signature",
-                expected=f"the signature of {SIGNING_KEY}",
-                fix="train again with the key set, or unset it to rely on the registry's hashes alone",
-            )
+    tags = version.tags
+    signed = tags.get("kizashi.signature", "")
+    check_signature(version.version, hashes, tags.get("kizashi.fingerprint", ""), signed, environ)
     return hashes
+
+
+def check_signature(
+    version: str, hashes: Mapping[str, str], fingerprint: str, found: str, environ: Mapping[str, str]
+) -> None:
+    """Refuse a version whose hashes were not signed with ``KIZASHI_SIGNING_KEY``, where that is set.
+
+    Raises
+    ------
+    BundleError
+        When the signature is another, or missing.
+    """
+    key = environ.get(SIGNING_KEY)
+    if not key:
+        return
+    expected = signature({**hashes, "fingerprint": fingerprint}, key)
+    if not hmac.compare_digest(found, expected):
+        raise BundleError(
+            found=f"version {version} with {'another' if found else 'no'} signature",
+            expected=f"the signature of {SIGNING_KEY}",
+            fix="train again with the key set, or unset it to rely on the registry's hashes alone",
+        )
 
 
 def saved_line(workspace: Workspace, version: str) -> Line | None:

@@ -16,13 +16,14 @@ from crm.rescore_queue import queue_rescoring
 from crm.told import Told
 from serving.asked import Asked
 from serving.bodies import BodyError, HeldBatchBody, HeldBody, ScoreBody
+from serving.flat import flat, read_flat
 from serving.live import Live, Scored
 from serving.posted import read_posted
 from serving.problems import FieldError, Problem, ProblemError, invalid_request
 from serving.runtime import Runtime
 from serving.strict_json import parse_json
 
-__all__ = ["Answering"]
+__all__ = ["Answering", "notice", "tell_rows"]
 
 Row = dict[str, Any]
 INLINE = 8
@@ -70,8 +71,12 @@ class Answering:
         live = self.runtime.live
         answers, _ = await self._held(live, [body.lead_id], replace(asked, as_of=body.as_of))
         if not answers:
-            raise ProblemError(_unknown_lead())
+            raise ProblemError(self._not_scored(body.lead_id))
         return answers[0]
+
+    async def score_flat(self, data: bytes, asked: Asked) -> Row:
+        """Answer /v1/score/flat."""
+        return flat(await self.score_lead(HeldBody(lead_id=read_flat(data), as_of=None), asked))
 
     async def score_batch(self, data: bytes, asked: Asked, *, may_replay: bool) -> Row:
         """Answer /v1/score/batch; parameters and errors as for :meth:`score`."""
@@ -108,35 +113,38 @@ class Answering:
             raise ProblemError(invalid_request(error.errors)) from None
         told = await self.store(table, rows, "posted", asked.now)
         scores: list[Row] = []
-        if table == "touches" and told.lead_ids:
-            scores, _ = await self._held(self.runtime.live, sorted(told.lead_ids), asked, is_held_id=True)
+        if table == "touches" and told.named:
+            asked_for = [one for one in _ids(rows) if self.runtime.teller.held_id(one) in told.named]
+            scores, _ = await self._held(self.runtime.live, asked_for, asked)
         return _reply(told, scores)
 
     async def store(self, table: str, rows: Sequence[Mapping[str, Any]], origin: str, now: datetime) -> Told:
         """Store rows, and see to it that whatever they change is scored anew."""
         runtime, now_us = self.runtime, to_micros(now)
-        told = await runtime.writer.write(partial(_tell, runtime, table, rows, (origin, now_us)))
-        if told.lead_ids:
-            if table == "lead_merges":
-                runtime.rows.forget_merges()
-            runtime.live.held.forget(told.lead_ids)
+        told = await runtime.writer.write(partial(tell_rows, runtime, table, rows, (origin, now_us)))
+        notice(runtime, table, told)
         return told
 
-    async def _held(
-        self, live: Live, lead_ids: Sequence[str], asked: Asked, *, is_held_id: bool = False
-    ) -> tuple[list[Row], list[str]]:
+    async def _held(self, live: Live, lead_ids: Sequence[str], asked: Asked) -> tuple[list[Row], list[str]]:
         """Score leads that are held here and write it down; return the answers in order, and the ids not held."""
-        names = {one if is_held_id else self.runtime.teller.held_id(one): one for one in lead_ids}
-        wanted = list(names)
+        names = {self.runtime.teller.held_id(one): one for one in lead_ids}
+        left_out = self.runtime.left_out(names)
+        wanted = [one for one in names if one not in left_out]
         if len(wanted) > INLINE:
             scored = await asyncio.to_thread(live.score_held, wanted, asked)
         else:
             scored = live.score_held(wanted, asked)
         issued = {answer["lead_id"]: answer for answer in await self._issue(live, scored)}
         by_name = {names[held]: {**answer, "lead_id": names[held]} for held, answer in issued.items()}
-        return [by_name[one] for one in lead_ids if one in by_name], [names[one] for one in scored.unknown]
+        unknown = [names[one] for one in (*scored.unknown, *sorted(left_out))]
+        return [by_name[one] for one in lead_ids if one in by_name], unknown
+
+    def _not_scored(self, lead_id: str) -> Problem:
+        return _left_out() if self.runtime.left_out([self.runtime.teller.held_id(lead_id)]) else _unknown_lead()
 
     async def _given(self, live: Live, bodies: Sequence[ScoreBody], asked: Asked) -> list[Row]:
+        if self.runtime.left_out([self.runtime.teller.held_id(body.lead.lead_id) for body in bodies]):
+            raise ProblemError(_left_out())
         if len(bodies) > INLINE:
             scored = await asyncio.to_thread(live.score_given, bodies, asked)
         else:
@@ -163,15 +171,27 @@ def _rehearse(live: Live, scored: Scored, connection: sa.Connection) -> list[Row
     return issued
 
 
-def _tell(
+def notice(runtime: Runtime, table: str, told: Told) -> None:
+    """Forget what was kept in memory of leads of which rows were stored; to be called once they are committed."""
+    if told.lead_ids:
+        if table == "lead_merges":
+            runtime.rows.forget_merges()
+        runtime.forget(told.lead_ids)
+
+
+def tell_rows(
     runtime: Runtime, table: str, rows: Sequence[Mapping[str, Any]], way: tuple[str, int], connection: sa.Connection
 ) -> Told:
+    """Store rows and queue leads that they change; ``way`` is their origin and the clock in microseconds."""
     told = runtime.teller.tell(connection, table, rows, way[0], way[1])
     if told.lead_ids:
-        queue_rescoring(connection, "account", runtime.rows.accounts_of(connection, told.lead_ids), way[1])
-        if table != "touches":
-            queue_rescoring(connection, "lead", told.lead_ids, way[1])
+        accounts = runtime.rows.accounts_of(connection, told.lead_ids)
+        queue_rescoring(connection, way[1], leads=() if table == "touches" else told.lead_ids, accounts=accounts)
     return told
+
+
+def _ids(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(str(row["lead_id"]) for row in rows))
 
 
 def _hashed(scored: Scored, runtime: Runtime) -> Scored:
@@ -200,6 +220,11 @@ def _check_replay(as_of: datetime | None, *, may_replay: bool) -> None:
         raise ProblemError(
             Problem("forbidden", "The key may not do this", 403, detail, (FieldError("/as_of", "needs replay"),))
         )
+
+
+def _left_out() -> Problem:
+    detail = "A lead that objected, or that was erased, is not scored again."
+    return Problem("not-to-be-scored", "The lead is not to be scored", 409, detail)
 
 
 def _unknown_lead() -> Problem:

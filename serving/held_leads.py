@@ -116,6 +116,7 @@ class HeldLeads:
         accounts = {row["account_id"] for row in self.rows.rows("leads", "lead_id", related)} - {None}
         with self._lock:
             self._told += 1
+            accounts |= {lead.account_id for one in related if (lead := self._kept.get(one))} - {None}
             for lead_id in related:
                 self._drop(lead_id)
             for account in accounts:

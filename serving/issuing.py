@@ -24,6 +24,8 @@ __all__ = ["Issue", "Issuer", "Origin", "input_hmac"]
 
 Origin = Literal["served", "batch", "replay"]
 Row = dict[str, Any]
+MOVED_POINTS = 0.1
+"""Points by which a score that nobody asked for must have moved to be issued."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ class Issue:
 
 
 def input_hmac(secret: bytes, features: bytes) -> str:
-    """Return the keyed hash of a lead's features as bytes: two scores of one hash had the same input.
+    """Return the keyed hash of a lead's features as bytes of 32-bit floats: scores of one hash had the same input.
+
+    In 64 bits, sums of the same touches differ in the last digit by the order in which they were added.
 
     Examples
     --------
@@ -101,7 +105,7 @@ class Issuer:
     secret: bytes
     crms: Mapping[str, CrmConfig]
 
-    def issue(self, connection: sa.Connection, issues: Sequence[Issue]) -> list[Row]:
+    def issue(self, connection: sa.Connection, issues: Sequence[Issue], *, only_moved: bool = False) -> list[Row]:
         """Write scores down, and return the answers with their decisions and ``ledger_id``.
 
         Parameters
@@ -110,10 +114,16 @@ class Issuer:
             In a transaction.
         issues
             Scores, each lead once.
+        only_moved
+            Leave out scores that say what the lead's newest one says already: nobody asked for them.
         """
         version = self.line.version
         before = current_scores(connection, {one.answer["lead_id"] for one in issues if one.is_stored})
         made = [self._decided(one, before.get(one.answer["lead_id"]), version) for one in issues]
+        if only_moved:
+            moved = [_has_moved(before.get(answer["lead_id"]), answer) for answer, _ in made]
+            issues = [one for one, is_moved in zip(issues, moved, strict=True) if is_moved]
+            made = [one for one, is_moved in zip(made, moved, strict=True) if is_moved]
         rows = [_ledger_row(one, answer, decision) for one, (answer, decision) in zip(issues, made, strict=True)]
         numbers = append_ledger(connection, rows)
         answers = [{**answer, "ledger_id": seq} for (answer, _), seq in zip(made, numbers, strict=True)]
@@ -142,6 +152,12 @@ def _previous(before: Row, version: str) -> Decision | None:
         return None
     name: DecisionName = before["decision"]
     return Decision(name, float(before["propensity"]), bool(before["is_above"]))
+
+
+def _has_moved(before: Row | None, answer: Row) -> bool:
+    if before is None or abs(answer["score"] - before["score"]) >= MOVED_POINTS:
+        return True
+    return any(answer[name] != before[name] for name in ("grade", "decision", "model_version", "line_version"))
 
 
 _PLAIN = (

@@ -101,7 +101,7 @@ class Live:
                 latency_us=round((perf_counter() - asked.started) * 1e6),
                 request_id=asked.request_id,
             )
-            for record, rule, lead, row in zip(records, rules, leads, matrix, strict=True)
+            for record, rule, lead, row in zip(records, rules, leads, matrix.astype(np.float32), strict=True)
         )
         return Scored(issues, tuple(self._warnings(lead, as_of_us) for lead in leads), unknown)
 
@@ -127,7 +127,7 @@ class Live:
                 latency_us=round((perf_counter() - asked.started) * 1e6),
                 request_id=asked.request_id,
             )
-            for record, rule, lead, row in zip(records, rules, leads, matrix, strict=True)
+            for record, rule, lead, row in zip(records, rules, leads, matrix.astype(np.float32), strict=True)
         )
         return Scored(issues, tuple(lead.warnings for lead in leads))
 

@@ -9,9 +9,10 @@ from pydantic.json_schema import models_json_schema
 
 from models.line import Line
 from serving.bodies import BatchBody, ScoreBody
+from serving.flat import FlatBody
 from serving.problems import PROBLEM_TYPE, problem_of_status
 from serving.reading import Reading
-from serving.replies import BatchReply, ProblemReply, ScoreReply
+from serving.replies import BatchReply, FlatReply, ProblemReply, ScoreReply
 
 __all__ = ["openapi_document"]
 
@@ -25,6 +26,7 @@ _TYPES: Mapping[str, Mapping[str, Any]] = {
 _ABOUT = "Scores leads: the chance of SQL and of a win, the money to expect, and whether sales should call."
 _ONE = "Score one lead that is given in the body. Nothing of it is stored."
 _LINE = "What an MQL is: the line in force, what it means for each segment, and who agreed to it."
+_FLAT = "Score one lead that the service holds; the answer has no lists, for Salesforce and Marketo."
 _MANY = "Score several leads. If one cannot be understood, none is scored and every wrong field is listed."
 
 
@@ -38,8 +40,8 @@ def openapi_document(reading: Reading, max_batch: int) -> dict[str, Any]:
     max_batch
         Largest number of leads in one batch.
     """
-    models: list[tuple[Any, Any]] = [(ScoreBody, "validation"), (BatchBody, "validation")]
-    models += [(reply, "serialization") for reply in (ScoreReply, BatchReply, ProblemReply, Line)]
+    models: list[tuple[Any, Any]] = [(body, "validation") for body in (ScoreBody, BatchBody, FlatBody)]
+    models += [(reply, "serialization") for reply in (ScoreReply, BatchReply, FlatReply, ProblemReply, Line)]
     _, schemas = models_json_schema(models, ref_template=_REF)
     definitions: dict[str, Any] = schemas["$defs"]
     definitions["LineReply"] = _with_version(definitions.pop("Line"))
@@ -56,6 +58,7 @@ def openapi_document(reading: Reading, max_batch: int) -> dict[str, Any]:
         "paths": {
             "/v1/score": {"post": _operation("score", _ONE, "ScoreBody", "ScoreReply")},
             "/v1/score/batch": {"post": _operation("scoreBatch", _MANY, "BatchBody", "BatchReply")},
+            "/v1/score/flat": {"post": _operation("scoreFlat", _FLAT, "FlatBody", "FlatReply")},
             "/v1/line": {"get": _reading("line", _LINE, "LineReply")},
             "/livez": {"get": _probe("livez", "Answers 200 while the process lives.")},
             "/readyz": {"get": _probe("readyz", "Answers 200 once the model is loaded.")},

@@ -7,8 +7,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
+    "FLAT_REASONS",
     "BatchReply",
     "FieldReply",
+    "FlatReply",
     "HorizonReply",
     "PointReply",
     "ProblemReply",
@@ -85,6 +87,33 @@ class ScoreReply(_Reply):
     points: list[PointReply]
     ledger_id: int = Field(description="Number of the score in the ledger.")
     warnings: list[FieldReply]
+
+
+FLAT_REASONS = 5
+"""Reasons in a flat answer; no answer has more."""
+
+
+class FlatReply(_Reply):
+    """The score of one lead without lists; every name is a valid identifier of Apex."""
+
+    lead_id: str
+    score: float = Field(description="0 to 100; 50 is a chance of 1%, and 5 more points double the odds.")
+    grade: Literal["A", "B", "C", "D"]
+    p_sql: float = Field(description="Within the model's horizon for SQL.")
+    p_won: float = Field(description="Within the model's horizon for won.")
+    expected_revenue: float
+    expected_value: float = Field(description="What working the lead is worth, after its cost.")
+    currency_code: str
+    is_mql: bool
+    decision: str = Field(description="hand_off, keep, held_by_band, already_handed_off or excluded.")
+    percentile: float = Field(description="Share of the leads at risk that score lower, 0 to 100.")
+    reason_1: str | None
+    reason_2: str | None
+    reason_3: str | None
+    reason_4: str | None
+    reason_5: str | None
+    model_version: str
+    line_version: str
 
 
 class BatchReply(_Reply):

@@ -52,6 +52,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/metrics", "metrics"),
     Route("POST", "/v1/score", "score"),
     Route("POST", "/v1/score/batch", "score"),
+    Route("POST", "/v1/score/flat", "score"),
     Route("POST", "/v1/leads", "ingest"),
     Route("POST", "/v1/touches", "ingest"),
     Route("POST", "/v1/stages", "ingest"),

@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from crm.api_keys import ApiKey, list_keys
 from crm.config import Workspace, load_workspace
-from crm.errors import KizashiError
+from crm.config_crm import CrmConfig
+from crm.config_sections import STATE_URL
+from crm.errors import KizashiError, StateError
 from crm.held import HeldRows
 from crm.known import to_micros
-from crm.lead_hashes import erased_now
+from crm.lead_hashes import ID_KEY_VARIABLE, lead_hash, tombstoned
+from crm.mirror import mirror_path, write_mirror
+from crm.progress import Progress, Silent
 from crm.state import State, open_state, state_secret
+from crm.state_tables import OBJECTIONS, TOMBSTONES
 from crm.told import Teller
+from crm.workspace_tables import open_tables
 from models.registry import load_model
 from models.scoring import LoadedModel
 from serving.access import Access
 from serving.asked import Asked
 from serving.bodies import ScoreBody
+from serving.champions import Champions
 from serving.held_leads import HeldLeads
 from serving.issuing import Issuer
 from serving.keys import check_someone_may_ask, key_digest
@@ -64,11 +73,17 @@ class Runtime:
     ----------
     read_settings
         Called once.
+    progress
+        Where to report what takes a while before the service is ready.
     """
 
-    def __init__(self, read_settings: Callable[[], Settings]) -> None:
+    def __init__(self, read_settings: Callable[[], Settings], progress: Progress | None = None) -> None:
         self._read_settings = read_settings
+        self._progress = progress or Silent()
         self._live: Live | None = None
+        self._left_out: frozenset[str] = frozenset()
+        self.has_looked_for_challenger = False
+        self.shadow: Live | None = None
         self._earlier: dict[str, LoadedModel | None] = {}
         self.on_issued: list[Callable[[Sequence[Mapping[str, Any]]], None]] = []
 
@@ -81,7 +96,7 @@ class Runtime:
     def live(self) -> Live:
         """What answers now; ``KizashiError`` when there is no champion: nothing else is ever served in its place."""
         if self._live is None:
-            self._live = self.make_live(load_model(self.settings.workspace))
+            self._live = self.make_live(self.champions.first())
         return self._live
 
     @property
@@ -114,9 +129,33 @@ class Runtime:
                 self._earlier.pop(next(iter(self._earlier)))
         return self._earlier[version]
 
+    def look_for_challenger(self) -> None:
+        """Compare with the registry's challenger from now on, or with nothing when there is none."""
+        self.has_looked_for_challenger = True
+        model = self.champions.challenger(self.live.scorer.model)
+        self.shadow = None if model is None else self.make_live(model)
+
     def put_live(self, live: Live) -> None:
         """Answer with another model from the next request on."""
         self._live = live
+
+    @cached_property
+    def champions(self) -> Champions:
+        """Which version should answer."""
+        return Champions(self.settings.workspace)
+
+    def forget(self, lead_ids: Collection[str]) -> None:
+        """Gather leads anew the next time: something was told of them."""
+        for live in (self.live, self.shadow):
+            if live is not None:
+                live.held.forget(lead_ids)
+
+    def refresh_rows(self) -> None:
+        """Read the copy of the source anew if it was replaced."""
+        if self.rows.refresh():
+            for live in (self.live, self.shadow):
+                if live is not None:
+                    live.held.forget_all()
 
     @cached_property
     def rows(self) -> HeldRows:
@@ -133,8 +172,36 @@ class Runtime:
     @cached_property
     def teller(self) -> Teller:
         """How rows that are told are taken in."""
-        erased = erased_now(self.state, self.secret)
-        return Teller(self.settings.workspace.config, os.environ.get("KIZASHI_ID_KEY"), erased)
+
+        def erased(connection: sa.Connection, lead_ids: Collection[str]) -> set[str]:
+            return tombstoned(connection, self.secret, lead_ids)
+
+        return Teller(self.settings.workspace.config, os.environ.get(ID_KEY_VARIABLE), erased)
+
+    @property
+    def crms(self) -> Mapping[str, CrmConfig]:
+        """CRMs of the workspace file, by name."""
+        return self.settings.workspace.config.crm
+
+    def left_out(self, lead_ids: Collection[str]) -> set[str]:
+        """Return those of some leads, as they are held, that are not scored: they objected, or were erased."""
+        if not self._left_out:
+            return set()
+        return {one for one in lead_ids if lead_hash(self.secret, one) in self._left_out}
+
+    def refresh_left_out(self) -> None:
+        """Read anew who is not scored."""
+        query = sa.union(sa.select(OBJECTIONS.c.lead_hash), sa.select(TOMBSTONES.c.lead_hash))
+        with self.state.reading() as connection:
+            self._left_out = frozenset(connection.execute(query).scalars())
+
+    def reread(self, crm: str, lead_ids: Collection[str]) -> None:
+        """Read leads of a CRM anew."""
+        raise StateError(
+            found=f"{len(lead_ids)} leads of '{crm}' to be read anew",
+            expected="a CRM that can be read one lead at a time",
+            fix="run 'kizashi pull', which reads what has changed",
+        )
 
     @cached_property
     def writer(self) -> Writer:
@@ -174,6 +241,17 @@ class Runtime:
         """Where refused keys are audited."""
         return Refusals(lambda: self.state)
 
+    def copy_source(self) -> None:
+        """Copy the source's rows to where leads are read from, unless that was done before: the night does it again.
+
+        A packed service has no source, and a source without tables needs no copy.
+        """
+        workspace = self.settings.workspace
+        is_needed = workspace.config.source.url != STATE_URL and self.champions.origin != "packed"
+        if is_needed and not mirror_path(workspace).is_file():
+            with open_tables(workspace, datetime.now(UTC), self._progress) as tables:
+                write_mirror(workspace, tables, self._progress)
+
     def start(self) -> None:
         """Read settings, state and model now, so that a service that could answer nobody does not start."""
         now_us = to_micros(datetime.now(UTC))
@@ -182,7 +260,11 @@ class Runtime:
             has_live_key=any(key.is_live(now_us) for key in self._keys()),
             has_issuer=self.settings.workspace.config.serve.jwt is not None,
         )
-        _ = self.live, self.writer, self.teller, self.access, self.rates
+        self.refresh_left_out()
+        _ = self.live
+        self.copy_source()
+        self.refresh_rows()
+        _ = self.writer, self.teller, self.access, self.rates
 
     def _keys(self) -> list[ApiKey]:
         return list_keys(self.state)

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crm.errors import KizashiError
+from crm.progress import Progress
 from serving.callers import REHEARSAL, notes_of
 from serving.guards import ErrorGuard
 from serving.runtime import Runtime, Settings
@@ -28,7 +29,9 @@ class StartError(KizashiError):
     """The service cannot be started here."""
 
 
-def run_server(settings: Settings, *, host: str, port: int, when_ready: Callable[[], None]) -> None:
+def run_server(
+    settings: Settings, *, host: str, port: int, when_ready: Callable[[], None], progress: Progress | None = None
+) -> None:
     """Serve until the process is told to stop.
 
     Parameters
@@ -39,6 +42,8 @@ def run_server(settings: Settings, *, host: str, port: int, when_ready: Callable
         Where to listen.
     when_ready
         Called once, when requests are about to be answered.
+    progress
+        Where to report what takes a while before that.
 
     Raises
     ------
@@ -49,7 +54,7 @@ def run_server(settings: Settings, *, host: str, port: int, when_ready: Callable
     from serving.service import make_service
 
     with _bound(host, port) as listener:
-        runtime = Runtime(lambda: settings)
+        runtime = Runtime(lambda: settings, progress)
         runtime.start()
         start_log(settings.workspace.config.serve.log)
         watch = Watch(CollectorRegistry())

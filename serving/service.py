@@ -24,15 +24,17 @@ from starlette.responses import Response
 from crm.errors import StateError
 from serving.answering import Answering
 from serving.asked import Asked
+from serving.background import Background
 from serving.bodies import BatchBody, ScoreBody
 from serving.callers import REHEARSAL, caller_of
+from serving.flat import FlatBody
 from serving.guards import BodyGuard, ErrorGuard, request_id_of
 from serving.key_guard import KeyGuard
 from serving.languages import language_for
 from serving.posted import HandOffsBody, LeadsBody, OpportunitiesBody, StagesBody, TouchesBody
 from serving.problems import ProblemError, problem_of_status, problem_response
 from serving.rate_limit import RateLimit
-from serving.replies import BatchReply, ScoreReply, ToldReply
+from serving.replies import BatchReply, FlatReply, ScoreReply, ToldReply
 from serving.runtime import Runtime, settings_from
 from serving.side_routes import side_routes
 from serving.watch import Watch, start_log
@@ -58,6 +60,10 @@ class _Unread(bentoml.IODescriptor):
 
 class _UnreadScore(_Unread, ScoreBody):
     """The body of /v1/score."""
+
+
+class _UnreadFlat(_Unread, FlatBody):
+    """The body of /v1/score/flat."""
 
 
 class _UnreadBatch(_Unread, BatchBody):
@@ -86,7 +92,7 @@ class _UnreadOpportunities(_Unread, OpportunitiesBody):
 
 def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noqa: C901 - one short method a route
     """Make the service of one workspace; nothing is read before it starts."""
-    answering = Answering(runtime)
+    answering, background = Answering(runtime), Background(runtime)
 
     @bentoml.service(
         name="kizashi",
@@ -101,12 +107,14 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noq
         def __init__(self) -> None:
             start_log(runtime.settings.workspace.config.serve.log)
             runtime.start()
+            background.start()
             gc.collect()
             gc.freeze()  # full collections over the model's heap stall answers for 150 to 450 ms
 
         @bentoml.on_shutdown
         def thaw(self) -> None:
             gc.unfreeze()  # else libraries take what is frozen at exit for leaks, and say so at length
+            background.stop()
             runtime.close()
 
         @bentoml.api(route="/v1/score", input_spec=_UnreadScore, output_spec=cast(Any, ScoreReply))
@@ -141,7 +149,11 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noq
         async def opportunities(self, body: bytes, /, ctx: bentoml.Context) -> Response:
             return await _answer(ctx, runtime, watch, lambda asked, may: answering.tell("opportunities", body, asked))
 
-    ScoringService.mount_asgi_app(side_routes(runtime, watch))
+        @bentoml.api(route="/v1/score/flat", input_spec=_UnreadFlat, output_spec=cast(Any, FlatReply))
+        async def score_flat(self, body: bytes, /, ctx: bentoml.Context) -> Response:
+            return await _answer(ctx, runtime, watch, lambda asked, may: answering.score_flat(body, asked))
+
+    ScoringService.mount_asgi_app(side_routes(runtime, answering, watch))
     add_guard: Callable[..., None] = ScoringService.add_asgi_middleware  # BentoML's type asks for a nested callable
     add_guard(ErrorGuard, watch=watch)  # the first added is outermost
     add_guard(KeyGuard, runtime=runtime)

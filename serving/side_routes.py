@@ -1,4 +1,7 @@
-"""Beside scoring: the description, the line in force, counters, erasure. BentoML's own routes take POST alone."""
+"""Beside scoring: descriptions, the line in force, counters, the queue, erasure, webhooks.
+
+BentoML's own routes take POST alone, and count what waits.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,23 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from crm.errors import StateError
+from serving.answering import Answering
 from serving.erasure_routes import erasure_routes
 from serving.guards import request_id_of
+from serving.hooks.handlers import desk_of
+from serving.hooks.routes import hook_routes
 from serving.openapi import openapi_document
 from serving.problems import ProblemError, problem_of_status, problem_response
 from serving.readings import Readings
 from serving.runtime import Runtime
+from serving.salesforce import salesforce_route
 from serving.watch import Watch
 
 __all__ = ["side_routes"]
 
 
-def side_routes(runtime: Runtime, watch: Watch) -> Starlette:
-    """Return the application with ``/``, ``/docs.json``, ``/metrics``, ``/v1/line`` and erasure, before BentoML's own.
+def side_routes(runtime: Runtime, answering: Answering, watch: Watch) -> Starlette:
+    """Return the application with everything that is not scored or told, in front of BentoML's own.
 
     BentoML's start page loads a tracker of its makers; ours names the routes.
     """
@@ -69,8 +76,10 @@ def side_routes(runtime: Runtime, watch: Watch) -> Starlette:
             Route("/", start_page),
             Route("/docs.json", docs),
             Route("/metrics", metrics),
+            salesforce_route(runtime),
             Route("/v1/line", line),
             *erasure_routes(runtime),
+            *hook_routes(lambda: desk_of(runtime, answering), watch),
         ]
     )
 

@@ -250,7 +250,7 @@ def _chance(learned: Learned, won: int, sql: int, matrix: Matrix) -> Matrix:
     if sql < 0:
         return expit(logit)
     of_sql: Endpoint = replace(learned.sql.by_fold[sql], timing=learned.sql.endpoint.timing)
-    return chances_within((of_sql, ends), (of_sql.logit(matrix), logit), matrix, ends.horizon_days)[1]
+    return chances_within((of_sql, ends), (of_sql.logit(matrix), logit), matrix, (ends.horizon_days,))[1][:, 0]
 
 
 def _with_outcomes(

@@ -6,6 +6,7 @@ Writes set fields to values, so that does no harm.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -27,6 +28,7 @@ MOST_WAIT_S = 20.0
 """A CRM that asks for more is left alone until then, rather than waited for."""
 
 LONGEST_MESSAGE = 500
+_TAGS = re.compile(r"<title>.*?</title>|<[^>]*>", re.DOTALL)  # of pages that a server answers errors with
 _RETRIED = frozenset({408, 423, 425, 429, 477})  # 423, 477: HubSpot's locks and migrations
 _ACCESS = frozenset({401, 402, 403, 407})
 
@@ -89,7 +91,7 @@ class Calls:
         path: str,
         *,
         json: object = None,
-        params: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | list[tuple[str, str]] | None = None,
         content: httpx._types.RequestContent | None = None,  # pyright: ignore[reportPrivateUsage] - bytes or an iterator
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
@@ -133,7 +135,7 @@ class Calls:
             if isinstance(found, dict)
             else None
         )
-        text = " ".join(str(message or answer.text).split())[:LONGEST_MESSAGE] or "nothing"
+        text = " ".join(_TAGS.sub(" ", str(message or answer.text)).split())[:LONGEST_MESSAGE] or "nothing"
         return f"{answer.status_code}: {mask_secrets(text, (*self.secrets, *self._headers_secrets()))}"
 
     def close(self) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx
@@ -18,8 +19,9 @@ from crm.config_crm import CrmConfig
 from crm.errors import CrmRefusedError, CrmUnavailableError
 from crm.outbox import Queued
 
-__all__ = ["Tryton", "encoded", "tryton_calls"]
+__all__ = ["MODEL", "Tryton", "datetime_parts", "encoded", "tryton_calls"]
 
+MODEL = "sale.opportunity"
 MOST_ROWS = 50
 
 
@@ -29,7 +31,7 @@ class Tryton:
     def __init__(self, name: str, config: CrmConfig, waiting: Waiting, secrets: tuple[str, ...] = ()) -> None:
         self._config = config
         self._calls = tryton_calls(name, config, waiting, secrets)
-        self._path = f"/{config.database}/rest/model/{config.object or 'sale.opportunity'}"
+        self._path = f"/{config.database}/rest/model/{config.object or MODEL}"
 
     def batch_size(self, waiting: int) -> int:
         """Return 50: Tryton takes a record a call, and what was told is noted after so many."""
@@ -61,7 +63,10 @@ class Tryton:
     def _put(self, row: Queued) -> Outcome:
         if not row.lead_id.isdecimal():
             return refused(f"'{row.lead_id}' is no id of a record of Tryton, which are numbers")
-        values = {name: _plain(value) for name, value in field_values(row, self._config.written).items()}
+        values = {
+            name: datetime_parts(value) if isinstance(value, datetime) else value
+            for name, value in field_values(row, self._config.written).items()
+        }
         try:
             self._calls.call("PUT", f"{self._path}/{row.lead_id}", json=values)
         except CrmRefusedError as error:
@@ -77,7 +82,7 @@ def tryton_calls(name: str, config: CrmConfig, waiting: Waiting, secrets: tuple[
         waiting,
         headers={"Authorization": f"bearer {config.token}", "X-Tryton-Context": encoded({"company": 1})},
         secrets=(*secrets, *config.secrets),
-        meaning=_meaning,
+        meaning=partial(_meaning, config),
     )
 
 
@@ -87,20 +92,21 @@ def encoded(value: Mapping[str, Any] | Sequence[Any]) -> str:
     Examples
     --------
     >>> encoded({"company": 1})
-    'eyJjb21wYW55IjoxfQ'
+    'eyJjb21wYW55IjoxfQ=='
     """
-    return base64.urlsafe_b64encode(orjson.dumps(value)).decode().rstrip("=")
+    return base64.urlsafe_b64encode(orjson.dumps(value)).decode()
 
 
-def _meaning(answer: httpx.Response) -> Meaning:
-    return "setup" if answer.status_code == 404 and "/model/" not in answer.request.url.path else status_meaning(answer)
+def _meaning(config: CrmConfig, answer: httpx.Response) -> Meaning:
+    """Tell what is missing from what is broken: Tryton answers 500 and the name alone where it knows no such name."""
+    names = (config.object or MODEL, *config.written.values())
+    if answer.status_code == 500 and any(f"<p>&#39;{name}&#39;</p>" in answer.text for name in names):
+        return "setup"
+    return status_meaning(answer)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return {"__class__": "datetime", **_parts(value)}
-    return value
-
-
-def _parts(value: datetime) -> dict[str, int]:
-    return {name: getattr(value, name) for name in ("year", "month", "day", "hour", "minute", "second", "microsecond")}
+def datetime_parts(moment: datetime) -> dict[str, Any]:
+    """Return a moment as Tryton takes it: in UTC, in parts."""
+    moment = moment.astimezone(UTC)
+    names = ("year", "month", "day", "hour", "minute", "second", "microsecond")
+    return {"__class__": "datetime", **{name: getattr(moment, name) for name in names}}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -19,8 +21,10 @@ from tests.service.running import (
     Server,
     environment,
     free_port,
+    serving,
     wait_until_ready,
 )
+from tests.service.senders import HOOKS_FILE
 
 
 @pytest.fixture(scope="session")
@@ -55,3 +59,40 @@ def server(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> It
 def client(server: Server) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {KEY}"}, timeout=30) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def hooked(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The trained workspace once more, with secrets of webhooks."""
+    folder = tmp_path_factory.mktemp("hooks") / "workspace"
+    shutil.copytree(workspace.folder, folder)
+    (folder / "kizashi.toml").write_text(WORKSPACE_FILE + HOOKS_FILE, encoding="utf-8")
+    return load_workspace(folder)
+
+
+@pytest.fixture(scope="session")
+def hook_server(hooked: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(hooked.folder, tmp_path_factory.mktemp("hook-server") / "log.txt") as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def sender(hook_server: Server) -> Iterator[httpx.Client]:
+    """Somebody without an API key."""
+    with httpx.Client(base_url=hook_server.url, timeout=30) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def contact(hook_server: Server) -> str:
+    """A contact that was posted, and visited once."""
+    with httpx.Client(base_url=hook_server.url, headers={"X-API-Key": KEY}, timeout=30) as owner:
+        lead = {"lead_id": "901", "created_at": _at(500), "source": "webinar", "company_size": "51-200"}
+        assert owner.post("/v1/leads", json=lead).status_code == 200
+        touch = {"lead_id": "901", "happened_at": _at(30), "recorded_at": _at(30), "kind": "visit"}
+        assert owner.post("/v1/touches", json=touch).status_code == 200
+    return "901"
+
+
+def _at(hours_ago: float) -> str:
+    return (datetime.now(UTC) - timedelta(hours=hours_ago)).isoformat()

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,3 +97,23 @@ def wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> 
         except httpx.TransportError:
             time.sleep(0.05)
     pytest.fail(f"The server was not ready after {START_SECONDS} s:\n{log.read_text()}")
+
+
+@contextmanager
+def serving(folder: Path, log: Path) -> Iterator[Server]:
+    """Serve a trained workspace in a process of its own, and end it afterwards."""
+    port, started = free_port(), time.monotonic()
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-c", SERVE, str(folder), str(port)],
+            env=environment(KIZASHI_API_KEY=KEY),
+            cwd=log.parent,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            wait_until_ready(port, process, log)
+            yield Server(port, log, time.monotonic() - started)
+        finally:
+            process.terminate()
+            process.wait(timeout=20)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from crm.known import to_micros
 from crm.parsing import BLANKS
-from features.known_leads import KnownTouches
+from features.known_touches import KnownTouches
 from features.lead_features import AccountLeads, AttributeIs, AttributeNumber, LeadAge, StageAge
 from features.spec import FeatureSet
 from features.touch_features import CountIn, DistinctIn, SessionsIn, ValueIn

@@ -22,7 +22,7 @@ from crm.erasure import Asker, erase_lead, note_objection, plan_erasure
 from crm.errors import ErasureError
 from crm.intake import take_in
 from crm.known import to_micros
-from crm.lead_hashes import erased_now, lead_hash, left_out_leads, note_seen, objected, tombstoned
+from crm.lead_hashes import lead_hash, left_out_leads, note_seen, objected, tombstoned
 from crm.mirror import mirror_path, open_mirror
 from crm.personal import hash_id
 from crm.progress import Silent
@@ -320,7 +320,8 @@ def test_a_lead_that_objects_is_not_scored_and_keeps_its_data(state: State, work
 
 def test_what_is_told_of_an_erased_lead_is_kept_nowhere(state: State, workspace: Workspace) -> None:
     erase_lead(state, workspace, GONE, now=NOW)
-    teller = Teller(workspace.config, erased=erased_now(state, state_secret(workspace)))
+    secret = state_secret(workspace)
+    teller = Teller(workspace.config, erased=lambda connection, ids: tombstoned(connection, secret, ids))
     touch = {"lead_id": GONE, "happened_at": START, "kind": "visit"}
     rows = [touch, {**touch, "lead_id": KEPT}, {**touch, "happened_at": NOW + timedelta(days=99)}]
     with state.writing() as connection:

@@ -11,7 +11,8 @@ import pytest
 from crm.errors import BundleError
 from features.feature import Feature
 from features.known import DAY_US, Arrivals, Change, KnownLead
-from features.known_leads import KnownTouches
+from features.known_leads import KnownLeads
+from features.known_touches import Cell, Cells, KindPool, KnownTouches
 from features.lead_features import (
     AccountLeads,
     AttributeIs,
@@ -118,6 +119,22 @@ class TestRow:
 
     def test_no_leads_have_no_rows(self) -> None:
         assert FeatureSet(ONE_OF_EACH).rows([], np.array([], dtype=np.int64)).shape == (0, len(ONE_OF_EACH))
+
+    def test_a_feature_alone_says_what_it_says_among_others(self) -> None:
+        lead = KnownLead(0, {}, touches=Arrivals.of([1, 5, 9], kind=["visit", "call", "call"]))
+        features = FeatureSet((CountIn("call", ("call",)), CountIn("other", ("call",)), *ONE_OF_EACH))
+        known = KnownLeads([lead, lead], np.array([9, 10]), {"visit": 0, "call": 1})
+        alone = np.stack([feature.values(known) for feature in features.features], axis=1)
+        np.testing.assert_array_equal(alone, features.rows([lead, lead], np.array([9, 10])))
+        assert alone[:, 0].tolist() == [1, 2]
+
+    def test_kinds_that_no_feature_names_are_one(self) -> None:
+        """Kinds are an open set: a caller that makes up many of them is not given a table for each."""
+        touches = Arrivals.of(list(range(100)), kind=[f"kind {number}" for number in range(100)])
+        cells = Cells([Cell("count", 0, KindPool(("kind 7",), is_rest=True))], {"kind 7": 0})
+        known = KnownTouches([touches], np.array([100]), {"kind 7": 0})
+        assert known.cells(cells).tolist() == [[99]]
+        assert known._table("count", True, (0,)).shape == (2, 1)
 
     def test_arrivals_are_put_in_order(self) -> None:
         arrivals = Arrivals.of([9, 1], [10, 11], ["b", "a"], [None, "c"], [None, 2.0], [50, 12])

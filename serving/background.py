@@ -1,0 +1,187 @@
+"""What the service does beside answering: rescoring, new champions, CRMs to be told, webhooks, the night's work."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import subprocess
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from crm.clients.opening import open_client
+from crm.clients.waiting import Waiting
+from crm.delivery import Deliverer
+from crm.erasure import erase_lead
+from crm.errors import CrmError
+from crm.known import to_micros
+from crm.leases import holder_name, take_lease
+from crm.rescore_queue import queue_rescoring
+from crm.retention import apply_retention
+from crm.told import Told
+from serving.hooks.formats import work_of
+from serving.hooks.work import HookHandlers, work_hooks
+from serving.periodic import Periodic
+from serving.rescoring import rescore_queued
+from serving.runtime import Runtime
+from serving.shadow import Shadow
+
+__all__ = ["Background"]
+
+logger = logging.getLogger("kizashi.background")
+NIGHT_LEASE_S = 6 * 3600
+NIGHT_MINUTES = 180
+
+
+@dataclass
+class Background:
+    """The pieces of work of one service.
+
+    Parameters
+    ----------
+    runtime
+        What the service holds.
+    """
+
+    runtime: Runtime
+    holder: str = field(default_factory=holder_name)
+    pieces: list[Periodic] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Begin every piece that the workspace file asks for."""
+        runtime = self.runtime
+        shadow = Shadow(runtime)
+        runtime.on_issued.append(shadow.note)
+        self.pieces = [
+            Periodic("rescoring", 0.5, lambda: rescore_queued(runtime, datetime.now(UTC))),
+            Periodic("champion", 2.0, self._watch_champion),
+            Periodic("shadow", 0.5, shadow.work),
+            Periodic("webhooks", 1.0, self._work_hooks),
+            *(Periodic(f"push-{name}", 2.0, _Push(runtime, name, self.holder).work) for name in runtime.crms),
+        ]
+        if runtime.settings.workspace.config.serve.rescore_at is not None:
+            self.pieces.append(Periodic("night", 20.0, _Night(runtime, self.holder).work))
+        for piece in self.pieces:
+            piece.start()
+
+    def stop(self) -> None:
+        """End every piece, each after the turn that is under way."""
+        for piece in self.pieces:
+            piece.stop()
+
+    def _watch_champion(self) -> bool:
+        runtime = self.runtime
+        runtime.refresh_rows()
+        runtime.refresh_left_out()
+        model = runtime.champions.changed(runtime.live.scorer.model)
+        if model is not None:
+            runtime.put_live(runtime.make_live(model))
+            logger.info("version %s answers now, under the line %s", model.version, model.line.version)
+            gc.freeze()  # collecting here would stall answers; what was made is not walked again
+        if model is not None or not runtime.has_looked_for_challenger:
+            runtime.look_for_challenger()
+        return False
+
+    def _work_hooks(self) -> bool:
+        runtime, told = self.runtime, set[str]()
+
+        def tell(
+            connection: sa.Connection, table: str, rows: Sequence[Mapping[str, Any]], origin: str, now_us: int
+        ) -> Told:
+            found = runtime.teller.tell(connection, table, rows, origin, now_us)
+            accounts = runtime.rows.accounts_of(connection, found.lead_ids)
+            queue_rescoring(connection, now_us, leads=found.lead_ids, accounts=accounts)
+            told.update(found.lead_ids)
+            return found
+
+        def erase(crm: str, lead_ids: Collection[str]) -> None:
+            del crm
+            for lead_id in lead_ids:
+                erase_lead(runtime.state, runtime.settings.workspace, lead_id, now=datetime.now(UTC))
+                told.add(runtime.teller.held_id(lead_id))
+
+        handlers = HookHandlers(runtime.crms, tell, runtime.reread, erase, work_of)
+        try:
+            done = work_hooks(runtime.state, handlers, datetime.now(UTC))
+        finally:
+            if told:
+                runtime.rows.forget_merges()
+                runtime.forget(told)
+        return done.done > 0
+
+
+@dataclass
+class _Push:
+    """Tells one CRM its scores."""
+
+    runtime: Runtime
+    name: str
+    holder: str
+    _deliverer: Deliverer | None = None
+    _said: str = ""
+
+    def work(self) -> bool:
+        try:
+            summary = self._opened().run_once(datetime.now(UTC))
+        except CrmError as error:  # what is wrong in the workspace file or at the CRM is said once
+            if str(error) != self._said:
+                self._said = str(error)
+                logger.error("%s cannot be told scores: %s", self.name, error)
+            return False
+        self._said = ""
+        return summary.sent > 0 and not summary.stopped
+
+    def _opened(self) -> Deliverer:
+        if self._deliverer is None:
+            workspace, waiting = self.runtime.settings.workspace, Waiting()
+            client = open_client(self.name, self.runtime.crms[self.name], waiting=waiting, secrets=workspace.secrets)
+            self._deliverer = Deliverer(self.runtime.state, self.name, client, waiting, self.holder)
+        return self._deliverer
+
+
+@dataclass
+class _Night:
+    """Once a night: what is too old is deleted, the source is read, and all leads at risk are scored."""
+
+    runtime: Runtime
+    holder: str
+    _next: datetime | None = None
+
+    def work(self) -> bool:
+        now = datetime.now(UTC)
+        if self._next is None:
+            self._next = self._after(now)
+        if now < self._next:
+            return False
+        self._next = self._after(now)
+        if self._has_lease(now):
+            apply_retention(self.runtime.state, self.runtime.settings.workspace.config.retention, now)
+            self._rescore()
+        return False
+
+    def _after(self, now: datetime) -> datetime:
+        config = self.runtime.settings.workspace.config
+        hour, minute = map(int, (config.serve.rescore_at or "03:00").split(":"))
+        local = now.astimezone(ZoneInfo(config.workspace.timezone))
+        at = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
+        return (at if at > local else at + timedelta(days=1)).astimezone(UTC)
+
+    def _has_lease(self, now: datetime) -> bool:
+        now_us = to_micros(now)
+        with self.runtime.state.writing() as connection:
+            return take_lease(
+                connection, "night", self.holder, now_us=now_us, until_us=now_us + NIGHT_LEASE_S * 1_000_000
+            )
+
+    def _rescore(self) -> None:
+        """Run the command in a process of its own: what it computes would hold up answers here."""
+        folder = self.runtime.settings.workspace.folder
+        command = [sys.executable, "-c", "from cli.entry import run; run()", "rescore", "--workspace", str(folder)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=NIGHT_MINUTES * 60)  # noqa: S603 - our own command
+        if ran.returncode not in (0, 3):
+            logger.error("the night's rescoring failed: %s", " ".join(ran.stderr.split())[-600:])
