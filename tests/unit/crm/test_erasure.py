@@ -38,7 +38,6 @@ from crm.state_tables import (
     METADATA,
     OBJECTIONS,
     OUTBOX,
-    RESCORE_QUEUE,
     SHADOW_SCORES,
     TOLD,
     TOLD_QUARANTINE,
@@ -86,8 +85,6 @@ def fill(state: State) -> None:
                 keys = [column.name for column in table.primary_key if column.type.python_type is str]
                 rows = [filled(table, **dict.fromkeys(keys, one) | {"lead_id": one}) for one in (*NAMES, KEPT)]
                 connection.execute(sa.insert(table), rows)
-        queued = [{"kind": "lead", "subject_id": one, "queued_us": 1} for one in (*NAMES, KEPT)]
-        connection.execute(sa.insert(RESCORE_QUEUE), queued)
         merges = TOLD["lead_merges"]
         connection.execute(sa.insert(merges).values(filled(merges, from_lead_id=TWIN, into_lead_id=GONE)))
         for one in (GONE, KEPT):
