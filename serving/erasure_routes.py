@@ -10,42 +10,35 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from crm.erasure import Asker, Receipt, erase_lead, note_objection
-from crm.errors import ErasureError, StateError
+from crm.errors import ErasureError
 from serving.callers import caller_of
 from serving.guards import request_id_of
-from serving.problems import Problem, problem_of_status, problem_response
+from serving.problems import Problem, problem_response
 from serving.runtime import Runtime
-from serving.watch import Watch
 
 __all__ = ["erasure_routes"]
 
 
-def erasure_routes(runtime: Runtime, watch: Watch) -> list[Route]:
+def erasure_routes(runtime: Runtime) -> list[Route]:
     """Return ``DELETE /v1/leads/{lead_id}`` and ``POST /v1/leads/{lead_id}/objection``."""
 
     def answering(act: Callable[..., Receipt]) -> Callable[[Request], Response]:
         def answer(request: Request) -> Response:
             request_id = request_id_of(request.scope)
             asker = Asker(caller_of(request.scope).key_id, request_id)
+            lead_id = str(request.path_params["lead_id"])
+            leads: tuple[str, ...] = (lead_id,)
             try:
-                receipt = act(
-                    runtime.state,
-                    runtime.settings.workspace,
-                    str(request.path_params["lead_id"]),
-                    now=datetime.now(UTC),
-                    asker=asker,
-                )
+                receipt = act(runtime.state, runtime.settings.workspace, lead_id, now=datetime.now(UTC), asker=asker)
+                leads = receipt.leads
+                return JSONResponse(receipt.to_json())
             except ErasureError as error:
                 return problem_response(_problem(error), request_id)
-            except StateError as error:
-                watch.failed(error, request_id)
-                return problem_response(problem_of_status(503), request_id)
-            finally:
-                runtime.rows.refresh()  # the copy of the source was replaced
+            finally:  # also of an erasure that could not go through every file: the state is erased by then
+                runtime.rows.refresh()
                 runtime.rows.forget_merges()
+                runtime.forget({*leads, *map(runtime.teller.held_id, leads)})
                 runtime.refresh_left_out()
-            runtime.forget({*receipt.leads, *map(runtime.teller.held_id, receipt.leads)})
-            return JSONResponse(receipt.to_json())
 
         return answer
 
