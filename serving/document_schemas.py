@@ -10,8 +10,10 @@ from pydantic.json_schema import models_json_schema
 
 from models.line import Line
 from serving.bodies import BatchBody, HeldBatchBody, HeldBody, ScoreBody
+from serving.fields import ID_PATTERN, MAX_ID, TEXT_PATTERN
 from serving.flat import FlatBody
 from serving.posted import (
+    MAX_NAME,
     POSTED,
     HandOffsBody,
     LeadsBody,
@@ -70,20 +72,35 @@ _NUMBER_AS_ID = {
     "exclusiveMaximum": 10**18,
     "description": "Marketo writes its ids so.",
 }
-_RECORD = {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "minLength": 1, "maxLength": 200}]}
+_TEXT_ID = {"type": "string", "minLength": 1, "maxLength": MAX_ID, "pattern": ID_PATTERN}
+_RECORD = {"anyOf": [{"type": "integer", "minimum": 0}, _TEXT_ID]}
+_NAMING = ("objectId", "hs_object_id", "vid", "canonical-vid")
 _EVENT = {
     "type": "object",
     "required": ["objectId", "subscriptionType", "occurredAt"],
     "properties": {
         "objectId": _RECORD,
         "subscriptionType": {"type": "string", "examples": ["contact.propertyChange"]},
-        "occurredAt": {"type": "integer", "minimum": 0, "description": "Milliseconds since 1970."},
+        "occurredAt": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 253_370_764_799_999,
+            "description": "Milliseconds since 1970.",
+        },
     },
 }
 _HOOK_BODIES: Mapping[str, Mapping[str, Any]] = {
     "HubspotBody": {
         "description": "A list of events, a workflow's webhook, or a call of our action, as HubSpot writes them.",
-        "anyOf": [{"type": "array", "maxItems": 100, "items": _EVENT}, {"type": "object"}],
+        "anyOf": [
+            {"type": "array", "maxItems": 100, "items": _EVENT},
+            *({"type": "object", "required": [name], "properties": {name: _RECORD}} for name in _NAMING),
+            {
+                "type": "object",
+                "required": ["callbackId"],
+                "properties": {"callbackId": _TEXT_ID},
+            },
+        ],
     },
     "OdooBody": {
         "description": "What an automation rule of Odoo sends; nothing but the record's number is believed.",
@@ -115,12 +132,13 @@ def document_schemas(reading: Reading, max_batch: int) -> dict[str, Any]:
     own = schemas["LeadBody"]["properties"]
     rules = {name: kind for name, kind in reading.rule_columns.items() if name not in own}
     read = {**rules, **reading.attributes}
-    schemas["LeadBody"]["properties"] = own | {name: {**_TYPES[kind], "title": name} for name, kind in read.items()}
-    lead_id = schemas["FlatBody"]["properties"]["lead_id"]
-    schemas["FlatBody"]["properties"]["lead_id"] = {"anyOf": [{**lead_id, "minLength": 1}, _NUMBER_AS_ID]}
+    schemas["LeadBody"]["properties"] = {name: {**_TYPES[kind], "title": name} for name, kind in read.items()} | own
+    lead_id = {**schemas["FlatBody"]["properties"]["lead_id"], "minLength": 1, "pattern": ID_PATTERN}
+    schemas["FlatBody"]["properties"]["lead_id"] = {"anyOf": [lead_id, _NUMBER_AS_ID]}
     for body, name in _BATCHED.items():
         schemas[body]["properties"][name]["maxItems"] = max_batch
     # Both are open to any attribute: a key that means something else by itself is none.
+    schemas["PostedLead"]["propertyNames"] = {"minLength": 1, "maxLength": MAX_NAME, "pattern": TEXT_PATTERN}
     schemas["PostedLead"]["not"] = {"required": ["leads"]}
     return (
         schemas | {name: dict(schema) for name, schema in _HOOK_BODIES.items()} | {"GenericBody": _generic(max_batch)}

@@ -15,6 +15,9 @@ from crm.tables import ACTORS, STAGES
 
 __all__ = [
     "EXAMPLE",
+    "ID_PATTERN",
+    "MAX_ID",
+    "TEXT_PATTERN",
     "Actor",
     "Closed",
     "Id",
@@ -37,8 +40,10 @@ _UNSEEN = r"\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
 """What makes an id look like another one, or like another part of the line that it stands in."""
 _CONTROL = re.compile(f"[{_CONTROLS}]")
 _NOT_IN_IDS = re.compile(f"[{_CONTROLS}{_UNSEEN}]")
-_TEXT_PATTERN: JsonDict = {"pattern": f"^[^{_CONTROLS}]*$"}
-_ID_PATTERN: JsonDict = {"pattern": f"^[^{_CONTROLS}{_UNSEEN}]*$"}
+TEXT_PATTERN = f"^[^{_CONTROLS}]*$"
+ID_PATTERN = f"^[^{_CONTROLS}{_UNSEEN}]*$"
+_AS_TEXT: JsonDict = {"pattern": TEXT_PATTERN}
+_AS_ID: JsonDict = {"pattern": ID_PATTERN}
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d(:?\d\d)?)?")
 EXAMPLE = "2026-11-05T09:30:00+09:00"
 
@@ -124,17 +129,17 @@ Moment = Annotated[datetime, BeforeValidator(_to_moment), WithJsonSchema(_AS_TIM
 OptionalMoment = Annotated[datetime | None, BeforeValidator(_to_moment), WithJsonSchema(_AS_NULLABLE_TIME)]
 Id = Annotated[
     str,
-    Field(min_length=1, max_length=MAX_ID, json_schema_extra=_ID_PATTERN),
+    Field(min_length=1, max_length=MAX_ID, json_schema_extra=_AS_ID),
     BeforeValidator(_to_text),
     AfterValidator(_check_id),
 ]
 OptionalId = Annotated[
-    Annotated[str, Field(max_length=MAX_ID, json_schema_extra=_ID_PATTERN)] | None,
+    Annotated[str, Field(max_length=MAX_ID, json_schema_extra=_AS_ID)] | None,
     BeforeValidator(_to_optional_text),
     AfterValidator(_check_id),
 ]
 OptionalText = Annotated[
-    Annotated[str, Field(max_length=MAX_TEXT, json_schema_extra=_TEXT_PATTERN)] | None,
+    Annotated[str, Field(max_length=MAX_TEXT, json_schema_extra=_AS_TEXT)] | None,
     BeforeValidator(_to_optional_text),
     AfterValidator(_check_plain),
 ]

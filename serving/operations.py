@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from serving.fields import MAX_ID, TEXT_PATTERN
 from serving.readings import DECISIONS, MAX_PAGE, ORDERS, PAGE
 
 __all__ = ["BODY_STATUSES", "KEYED_STATUSES", "OPERATIONS", "Answer", "Operation"]
@@ -14,8 +15,6 @@ KEYED_STATUSES = (400, 401, 429, 500, 503, 504)
 """What every route but the probes may answer: broken framing, no key, too many requests, and failures of ours."""
 BODY_STATUSES = (408, 413, 415, 422)
 """What every route with a body may answer besides."""
-
-MAX_SHOWN_ID = 200
 
 
 @dataclass(frozen=True)
@@ -100,17 +99,11 @@ _LEAD_ID = _parameter(
     "lead_id",
     "path",
     "An id that names nobody, percent-encoded.",
-    {"type": "string", "minLength": 1, "maxLength": MAX_SHOWN_ID, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"},
+    {"type": "string", "minLength": 1, "maxLength": MAX_ID, "pattern": TEXT_PATTERN},
 )
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}
 _BEFORE = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
 _LEDGER_OF_ANSWER = {"scores": _link("scores", "$response.body#/lead_id")}
-_LEDGER_OF_FIRST = {
-    "scores": _link("scores", "$response.body#/leads/0/lead_id"),
-    "objection": _link("objection", "$response.body#/leads/0/lead_id"),
-    "nextPage": {"operationId": "queue", "parameters": {"after": "$response.body#/next"}},
-}
-_LEDGER_OF_BODY = {"scores": _link("scores", "$request.body#/lead_id")}
 
 
 def _scoring(path: str, name: str, summary: str, bodies: tuple[str, ...], reply: str, **more: Any) -> Operation:
@@ -126,7 +119,7 @@ def _scoring(path: str, name: str, summary: str, bodies: tuple[str, ...], reply:
     )
 
 
-def _ingest(path: str, name: str, one: str, many: str, **links: Mapping[str, Any]) -> Operation:
+def _ingest(path: str, name: str, one: str, many: str) -> Operation:
     what = path.removeprefix("/v1/")
     touched = " Leads that did something are scored at once." if what == "touches" else ""
     summary = f"Tell of {what}: one by itself, or a list. They are stored before the answer, each key once.{touched}"
@@ -135,7 +128,7 @@ def _ingest(path: str, name: str, one: str, many: str, **links: Mapping[str, Any
         path,
         name,
         summary,
-        _ok("ToldReply", "What became of each row.", **links),
+        _ok("ToldReply", "What became of each row."),
         (one, many),
         parameters=(_LANGUAGE,) if touched else (),
     )
@@ -193,8 +186,8 @@ OPERATIONS: tuple[Operation, ...] = (
         refusals=(404, 409),
         links=_LEDGER_OF_ANSWER,
     ),
-    _ingest("/v1/leads", "tellLeads", "PostedLead", "LeadsBody", **_LEDGER_OF_BODY),
-    _ingest("/v1/touches", "tellTouches", "PostedTouch", "TouchesBody", **_LEDGER_OF_BODY),
+    _ingest("/v1/leads", "tellLeads", "PostedLead", "LeadsBody"),
+    _ingest("/v1/touches", "tellTouches", "PostedTouch", "TouchesBody"),
     _ingest("/v1/stages", "tellStages", "PostedStage", "StagesBody"),
     _ingest("/v1/hand-offs", "tellHandOffs", "PostedHandOff", "HandOffsBody"),
     _ingest("/v1/opportunities", "tellOpportunities", "PostedOpportunity", "OpportunitiesBody"),
@@ -203,7 +196,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "/v1/leads",
         "queue",
         "Leads by their newest scores, highest first; with decision=hand_off, those that sales should work next.",
-        _ok("QueueReply", "One page.", **_LEDGER_OF_FIRST),
+        _ok("QueueReply", "One page."),
         refusals=(422,),
         parameters=(
             _parameter("decision", "query", "Only leads with this decision.", {"enum": list(DECISIONS)}),

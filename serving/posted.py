@@ -15,6 +15,7 @@ from serving.fields import Actor, Closed, Id, Moment, OptionalId, OptionalMoment
 from serving.problems import FieldError, json_pointer
 
 __all__ = [
+    "MAX_NAME",
     "POSTED",
     "HandOffsBody",
     "LeadsBody",

@@ -20,7 +20,7 @@ BEYOND_SCHEMAS = re.compile(
     r"in the future|after 1970|a date and time that exists|over a day before|after as_of|must not be empty"
     r"|looks like|must be the lead itself|neither the lead itself|must be empty: lead\.account_id|is another lead"
     r"|a name that is used here|characters and none of control|U\+0000|the id of a lead"
-    r"|the 'next' of the page before"
+    r"|the 'next' of the page before|must be a number or text|must be milliseconds"  # "  " as a text, 1.0 as a number
 )
 
 
@@ -30,7 +30,9 @@ class ShowWhoAsks(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         path, body = urlsplit(str(request.url)).path, request.body or b""
         data = body.encode() if isinstance(body, str) else body
-        if path == HUBSPOT:
+        if request.method != "POST":
+            request.headers["Authorization"] = f"Bearer {KEY}"
+        elif path == HUBSPOT:
             request.headers.update(hubspot_v3(data))
         elif path == GENERIC:
             request.headers.update(standard(data, f"msg_{hash(data)}"))
