@@ -204,6 +204,7 @@ def _reply(told: Told, scores: list[Row]) -> Row:
         "conflicting": list(told.conflicting),
         "quarantined": [{"row": row, "reason": reason} for row, reason in told.quarantined],
         "erased": list(told.erased),
+        "personal": sorted(told.personal),
         "scores": scores,
     }
 
