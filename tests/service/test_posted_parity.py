@@ -116,7 +116,8 @@ class Histories:
             "value": draw.choice([None, 1.5, 3]),
         }
         if draw.random() < 0.7:
-            touch["recorded_at"] = (happened + timedelta(hours=draw.uniform(-1, 48))).isoformat()
+            late = timedelta(hours=draw.uniform(-1, 48))
+            touch["recorded_at"] = min(happened + late, self.now).isoformat()
         self.touches.append(touch)
 
 
