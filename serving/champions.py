@@ -112,18 +112,17 @@ class Champions:
         return model
 
     def _kept(self, error: Exception) -> LoadedModel:
-        try:
-            model = load_kept(kept_folder(self.workspace), environ=self.environ)
-        except BundleError:
-            if isinstance(error, KizashiError):
-                raise error from None
+        folder = kept_folder(self.workspace)
+        answers = isinstance(error, RegistryError) and (self.workspace.folder / "mlruns" / "mlflow.db").is_file()
+        if isinstance(error, KizashiError) and (answers or not folder.is_dir()):
+            raise error from None  # the registry says that there is no champion, or there never was one
+        if not folder.is_dir():
             raise RegistryError(
                 found=f"a registry that cannot be read ({type(error).__name__})",
                 expected="mlruns/mlflow.db, or a champion kept from an earlier start",
                 fix="look at mlruns/, or train again",
             ) from error
-        if isinstance(error, RegistryError) and (self.workspace.folder / "mlruns" / "mlflow.db").is_file():
-            raise error from None  # the registry answers, and says that there is no champion
+        model = load_kept(folder, environ=self.environ)
         self._away(error)
         self.origin = "kept"
         return model

@@ -83,7 +83,7 @@ def input_hmac(secret: bytes, features: bytes) -> str:
     Examples
     --------
     >>> input_hmac(b"secret", b"features")[:8]
-    'f35ed5b2'
+    '6724081a'
     """
     return hmac.new(secret, features, hashlib.sha256).hexdigest()[:32]
 
