@@ -9,6 +9,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import orjson
@@ -117,7 +118,7 @@ class Issuer:
         only_moved
             Leave out scores that say what the lead's newest one says already: nobody asked for them.
         """
-        version = self.line.version
+        version = self._line_version
         before = current_scores(connection, {one.answer["lead_id"] for one in issues if one.is_stored})
         made = [self._decided(one, before.get(one.answer["lead_id"]), version) for one in issues]
         if only_moved:
@@ -133,6 +134,11 @@ class Issuer:
             scores = [{**answer, "seq": answer["ledger_id"]} for _, answer, _ in news]
             queue_scores(connection, self.crms, scores, now_us=issues[0].issued_us)
         return answers
+
+    @cached_property
+    def _line_version(self) -> str:
+        """Version of the line, a hash of its whole document."""
+        return self.line.version
 
     def _decided(self, one: Issue, before: Row | None, version: str) -> tuple[Row, Decision]:
         answer = decided(one.answer, one.excluded_by)
