@@ -50,9 +50,13 @@ class Scored:
 
     def answers(self, issued: Sequence[Row]) -> list[Row]:
         """Return issued answers with their warnings."""
+        told = self.warnings
+        if len(issued) < len(told):  # a lead was erased meanwhile
+            by_lead = {one.answer["lead_id"]: said for one, said in zip(self.issues, told, strict=True)}
+            told = tuple(by_lead[answer["lead_id"]] for answer in issued)
         return [
             {**answer, "warnings": [asdict(warning) for warning in warnings]}
-            for answer, warnings in zip(issued, self.warnings, strict=True)
+            for answer, warnings in zip(issued, told, strict=True)
         ]
 
 
