@@ -16,9 +16,6 @@ from serving.runtime import Runtime
 
 __all__ = ["KeyGuard"]
 
-MAX_SHOWN = 4
-"""Keys of one request that are looked at; two headers can carry one."""
-
 
 class KeyGuard:
     """Lets a request through whose key may do what it asks for; the probes need none.
@@ -52,6 +49,8 @@ class KeyGuard:
     async def _problem(self, scope: Scope, shown: list[bytes]) -> Problem | None:
         """Return what stands against a request; when nothing does, its notes name the caller."""
         notes, route = notes_of(scope), route_of(scope["method"], scope["path"])
+        if len(shown) > 1:  # a proxy may have checked the one, and we would believe the other (RFC 6750, 3.1)
+            return _TWO_KEYS
         if notes.caller is ANONYMOUS:
             try:
                 caller = await self._caller(shown)
@@ -81,13 +80,18 @@ class KeyGuard:
         return problem_of_status(401).with_headers({"WWW-Authenticate": f'Bearer realm="kizashi"{error}'})
 
 
+_TWO_KEYS = Problem(
+    "two-keys", "The request shows several keys", 400, "Send one key, in Authorization or in X-API-Key."
+)
+
+
 def _no_route(path: str) -> Problem:
     methods = allowed_methods(path)
     return problem_of_status(405).with_headers({"Allow": ", ".join(methods)}) if methods else problem_of_status(404)
 
 
 def _shown(scope: Scope) -> list[bytes]:
-    """Return the keys and tokens that a request shows."""
+    """Return the keys and tokens that a request shows, each once."""
     shown: list[bytes] = []
     for name, value in scope["headers"]:
         scheme, _, credentials = value.partition(b" ")
@@ -95,4 +99,4 @@ def _shown(scope: Scope) -> list[bytes]:
             shown.append(value.strip())
         elif name == b"authorization" and scheme.lower() == b"bearer":
             shown.append(credentials.strip())
-    return [key for key in shown if key][:MAX_SHOWN]
+    return [key for key in dict.fromkeys(shown) if key]

@@ -61,11 +61,11 @@ def side_routes(runtime: Runtime, answering: Answering, watch: Watch) -> Starlet
     readings = Readings(runtime)
 
     def queue(request: Request) -> Response:
-        return _answered(watch, request, lambda: readings.queue(dict(request.query_params)))
+        return _answered(watch, request, lambda: readings.queue(request.query_params.multi_items()))
 
     def scores(request: Request) -> Response:
         lead_id: str = request.path_params["lead_id"]
-        return _answered(watch, request, lambda: readings.scores(lead_id, dict(request.query_params)))
+        return _answered(watch, request, lambda: readings.scores(lead_id, request.query_params.multi_items()))
 
     def model(request: Request) -> Response:
         return _answered(watch, request, readings.model)

@@ -18,6 +18,7 @@ from crm.hook_events import HookAnswer, HookHint, first_answer, take, take_hint
 from crm.known import to_micros
 from crm.state import State
 from serving.asked import Asked
+from serving.fields import is_id
 from serving.hooks.formats import GENERIC, crm_source, pack, pack_rows, read_generic, read_odoo
 from serving.hooks.hubspot import action_answer, action_failed, asked_lead, check_workflow, event_key, read_events
 from serving.hooks.signatures import (
@@ -165,7 +166,7 @@ class HookDesk:
     async def _act(self, name: str, content: Mapping[str, Any], asked: Asked) -> HookAnswer:
         """Answer a call of our action with a score, the same for every repeat of it."""
         callback = content["callbackId"]
-        if not isinstance(callback, str) or not 0 < len(callback) <= 200 or not callback.isprintable():
+        if not isinstance(callback, str) or not is_id(callback):
             raise ProblemError(invalid_request([FieldError("/callbackId", "must be 1 to 200 characters")]))
         source, event_id = crm_source(name), f"callback:{callback}"
         before = await self._answered(source, event_id)

@@ -13,6 +13,7 @@ from crm.config_crm import CrmConfig
 from crm.echo import news_of
 from crm.hook_events import HookAnswer
 from crm.personal import looks_personal, personal_name_reason
+from serving.fields import is_id
 from serving.hooks.work import Row, Work
 from serving.problems import FieldError, ProblemError, invalid_request, json_pointer
 
@@ -192,7 +193,7 @@ def _wrong_event(number: int, event: Any) -> Iterator[FieldError]:
 
 def _is_id(value: Any) -> bool:
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    return (is_number and value >= 0) or (isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable())
+    return (is_number and value >= 0) or (isinstance(value, str) and is_id(value))
 
 
 def _at(milliseconds: Any) -> datetime | None:

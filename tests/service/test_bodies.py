@@ -171,6 +171,14 @@ def test_an_id_alone_asks_for_a_lead_that_is_held_here() -> None:
     assert caught.value.errors[0].message == "has 3 ids; at most 2 are scored at once"
 
 
+def test_an_id_alone_names_a_lead_that_is_held_but_not_among_leads_that_are_given() -> None:
+    assert isinstance(read_score({"lead_id": "L1"}), HeldBody)
+    assert isinstance(read_batch({"lead_ids": ["L1"]}, 10), HeldBatchBody)
+    with pytest.raises(BodyError) as caught:
+        read_batch({"leads": [body(), {"lead_id": "L1"}]}, 10)
+    assert {one.field for one in caught.value.errors} >= {"/leads/1/lead_id", "/leads/1/lead"}
+
+
 @pytest.mark.parametrize("content", [None, [], "text", 3, {}])
 def test_anything_but_an_object_with_a_lead_is_refused(content: object) -> None:
     assert wrong(content)

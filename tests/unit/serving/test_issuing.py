@@ -37,7 +37,7 @@ def line(**changes: Any) -> Line:
             "set_as_of": datetime(2026, 1, 1, tzinfo=UTC),
             "hysteresis": 0.1,
         }
-        | changes  # fmt: skip
+        | changes
     )
 
 
