@@ -18,6 +18,7 @@ from crm.clients.opening_readers import open_reader
 from crm.clients.reading import CrmReader, Page, ReadTerms, RowsByTable, Span
 from crm.clients.waiting import Waiting
 from crm.errors import CrmAccessError
+from crm.gone import gone_rows
 from crm.held import HeldRows
 from crm.known import to_micros
 from crm.progress import Progress, Silent, Step
@@ -74,6 +75,7 @@ class Stored:
     new: dict[str, int] = field(default_factory=dict)
     quarantined: int = 0
     leads: set[str] = field(default_factory=set)
+    accounts: set[str] = field(default_factory=set)
 
     def words(self) -> str:
         """Say it in a few words."""
@@ -158,18 +160,27 @@ class Puller:
 
     def store(self, connection: sa.Connection, name: str, rows: RowsByTable, now: datetime) -> Stored:
         """Store rows and queue what has to be scored again, in the caller's transaction."""
-        now_us, counts, accounts = to_micros(now), Stored(), set[str]()
+        now_us, counts = to_micros(now), Stored()
+        self._tell(connection, name, self.teller, rows, now_us, counts)
+        gone = gone_rows(connection, rows, self.teller.held_id)
+        if gone:
+            held = replace(self.teller, ids_are_held=True)
+            self._tell(connection, name, held, gone, now_us, counts)
+        accounts = counts.accounts | self.rows.accounts_of(connection, counts.leads)
+        queue_rescoring(connection, now_us, leads=counts.leads, accounts=accounts)
+        return counts
+
+    def _tell(
+        self, connection: sa.Connection, name: str, teller: Teller, rows: RowsByTable, now_us: int, counts: Stored
+    ) -> None:
         for table in TABLES_IN_ORDER:
-            told = self.teller.tell(connection, table, rows.get(table, ()), name, now_us)
+            told = teller.tell(connection, table, rows.get(table, ()), name, now_us)
             if told.stored:
-                counts.new[table] = told.stored
+                counts.new[table] = counts.new.get(table, 0) + told.stored
             counts.quarantined += len(told.quarantined)
             counts.leads |= told.lead_ids
             if table == "opportunities" and told.stored:
-                accounts |= {self.teller.held_id(row["account_id"]) for row in rows[table] if row.get("account_id")}
-        accounts |= self.rows.accounts_of(connection, counts.leads)
-        queue_rescoring(connection, now_us, leads=counts.leads, accounts=accounts)
-        return counts
+                counts.accounts |= {teller.held_id(row["account_id"]) for row in rows[table] if row.get("account_id")}
 
     def _pages(self, reader: CrmReader, place: Place, now: datetime) -> Iterator[tuple[str, Page]]:
         """Yield the pages of each stream that is not done yet; what changes meanwhile is the next pull's."""

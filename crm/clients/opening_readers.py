@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from crm.clients.hubspot_reading import HubSpotReader
 from crm.clients.reading import CrmReader, ReadTerms
 from crm.clients.tryton_reading import TrytonReader
 from crm.clients.waiting import Waiting
@@ -11,6 +12,7 @@ from crm.clients.waiting import Waiting
 __all__ = ["open_reader"]
 
 _READERS: Mapping[str, Callable[[ReadTerms, Waiting, tuple[str, ...]], CrmReader]] = {
+    "hubspot": HubSpotReader,
     "tryton": TrytonReader,
 }
 
