@@ -14,6 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from crm.clients.lead_rows import LEAD_ATTRIBUTES
 from crm.clients.opening_readers import open_reader
 from crm.clients.reading import CrmReader, Page, ReadTerms, RowsByTable, Span
 from crm.clients.waiting import Waiting
@@ -24,12 +25,18 @@ from crm.known import to_micros
 from crm.progress import Progress, Silent, Step
 from crm.pull_places import Place, ended, first_place, note_place
 from crm.rescore_queue import queue_rescoring
+from crm.seen_stages import seen_stages
 from crm.state import State
 from crm.told import Teller
 
 __all__ = ["PullSummary", "Puller", "Stored"]
 
-TABLES_IN_ORDER = ("leads", "lead_merges", "lead_changes", "touches", "stages", "opportunities")
+TABLES_IN_ORDER = (
+    ("leads", "leads"),
+    (LEAD_ATTRIBUTES, "leads"),
+    *((table, table) for table in ("lead_merges", "lead_changes", "touches", "stages", "opportunities")),
+)
+"""Names of rows as readers tell them, and the table that takes them in."""
 
 
 @dataclass(frozen=True)
@@ -162,21 +169,26 @@ class Puller:
         """Store rows and queue what has to be scored again, in the caller's transaction."""
         now_us, counts = to_micros(now), Stored()
         self._tell(connection, name, self.teller, rows, now_us, counts)
-        gone = gone_rows(connection, rows, self.teller.held_id)
-        if gone:
-            held = replace(self.teller, ids_are_held=True)
-            self._tell(connection, name, held, gone, now_us, counts)
+        held = replace(self.teller, ids_are_held=True)
+        for found in (self._seen(connection, rows), gone_rows(connection, rows, self.teller.held_id)):
+            if found:
+                self._tell(connection, name, held, found, now_us, counts)
         accounts = counts.accounts | self.rows.accounts_of(connection, counts.leads)
         queue_rescoring(connection, now_us, leads=counts.leads, accounts=accounts)
         return counts
 
+    def _seen(self, connection: sa.Connection, rows: RowsByTable) -> RowsByTable:
+        found = seen_stages(connection, rows, self.teller.held_id)
+        return {"stages": found} if found else {}
+
     def _tell(
         self, connection: sa.Connection, name: str, teller: Teller, rows: RowsByTable, now_us: int, counts: Stored
     ) -> None:
-        for table in TABLES_IN_ORDER:
-            told = teller.tell(connection, table, rows.get(table, ()), name, now_us)
+        for kind, table in TABLES_IN_ORDER:
+            told = teller.tell(connection, table, rows.get(kind, ()), name, now_us)
             if told.stored:
-                counts.new[table] = counts.new.get(table, 0) + told.stored
+                counted = "lead_changes" if kind == LEAD_ATTRIBUTES else table
+                counts.new[counted] = counts.new.get(counted, 0) + told.stored
             counts.quarantined += len(told.quarantined)
             counts.leads |= told.lead_ids
             if table == "opportunities" and told.stored:

@@ -9,7 +9,10 @@ from typing import Any
 
 from crm.clients.reading import Row, attribute_of
 
-__all__ = ["LeadRecord", "Moments", "lead_rows", "stage_rows"]
+__all__ = ["LEAD_ATTRIBUTES", "LeadRecord", "Moments", "lead_rows", "stage_rows"]
+
+LEAD_ATTRIBUTES = "lead_attributes"
+"""Name of rows of ``leads`` that are told for today's values alone, of which only what has changed is kept."""
 
 Moments = Sequence[tuple[datetime, Any]]
 """Values of one field and since when the CRM had each of them, the oldest first."""
@@ -63,7 +66,7 @@ def lead_rows(record: LeadRecord, known_at_creation: Collection[str] = ()) -> It
     bare = {name: attribute_of(value) for name, value in record.attributes.items() if name not in record.history}
     yield "leads", {**{name: value for name, value in bare.items() if name in known_at_creation}, **base}
     if bare:
-        yield "leads", {**bare, **base, "recorded_at": record.changed_at}
+        yield LEAD_ATTRIBUTES, {**bare, **base, "recorded_at": record.changed_at}
     for name, moments in record.history.items():
         for at, value in moments:
             row = {"lead_id": record.lead_id, "field": name, "value": attribute_of(value), "recorded_at": at}

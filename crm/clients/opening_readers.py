@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from crm.clients.hubspot_reading import HubSpotReader
+from crm.clients.odoo_reading import OdooReader
 from crm.clients.reading import CrmReader, ReadTerms
+from crm.clients.salesforce_reading import SalesforceReader
 from crm.clients.tryton_reading import TrytonReader
 from crm.clients.waiting import Waiting
 
@@ -13,6 +15,8 @@ __all__ = ["open_reader"]
 
 _READERS: Mapping[str, Callable[[ReadTerms, Waiting, tuple[str, ...]], CrmReader]] = {
     "hubspot": HubSpotReader,
+    "odoo": OdooReader,
+    "salesforce": SalesforceReader,
     "tryton": TrytonReader,
 }
 

@@ -79,7 +79,7 @@ def rows_of(versions: Sequence[Version], config: CrmConfig) -> Iterator[tuple[st
             "lead_id": first.lead_id,
             "created_at": first.created_at,
             "recorded_at": first.created_at,
-            "account_id": versions[-1].values.get("party"),
+            "account_id": _account(versions, config),
         },
     )
     before: Mapping[str, Any] = {}
@@ -97,6 +97,12 @@ def rows_of(versions: Sequence[Version], config: CrmConfig) -> Iterator[tuple[st
                 yield "opportunities", {**newer, "recorded_at": version.written_at}
             deal = newer
         before, stage = version.values, reached
+
+
+def _account(versions: Sequence[Version], config: CrmConfig) -> str | None:
+    """Return the party of a lead before it became more than a lead: who converts one has to name a party."""
+    as_lead = [version for version in versions if version.values["state"] not in config.stages] or versions[:1]
+    return as_lead[-1].values.get("party")
 
 
 def _changes(version: Version, before: Mapping[str, Any], pulled: Mapping[str, str]) -> Iterator[tuple[str, Row]]:
