@@ -150,7 +150,7 @@ class OdooReader:
     def _search(
         self, model: str, domain: Sequence[Any], fields: Sequence[str], *, order: str = "id", limit: int | None = None
     ) -> list[Record]:
-        asked = {"domain": list(domain), "fields": list(fields), "offset": 0, "limit": limit or False, "order": order}
+        asked = {"domain": list(domain), "fields": list(fields), "offset": 0, "limit": limit, "order": order}
         return self._odoo.call(model, "search_read", asked, CONTEXT)
 
 
