@@ -11,6 +11,7 @@ from cli.erase_command import erase
 from cli.keys_command import keys
 from cli.line_command import line
 from cli.promotion_commands import promote, retrain, rollback
+from cli.pull_command import pull
 from cli.push_command import push
 from cli.rescore_command import rescore
 from cli.scorecard_command import scorecard
@@ -43,6 +44,7 @@ for command in (
     score,
     rescore,
     scorecard,
+    pull,
     push,
     serve,
     keys,

@@ -70,8 +70,10 @@ def as_of_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def parse_moment(text: str | None, workspace: Workspace, *, not_after: datetime | None = None) -> datetime | None:
-    """Read ``--as-of``; a usage error (exit 2) when it is no moment, or one after ``not_after``."""
+def parse_moment(
+    text: str | None, workspace: Workspace, *, not_after: datetime | None = None, option: str = "--as-of"
+) -> datetime | None:
+    """Read the moment of an option; a usage error (exit 2) when it is no moment, or one after ``not_after``."""
     if text is None:
         return None
     try:
@@ -81,10 +83,10 @@ def parse_moment(text: str | None, workspace: Workspace, *, not_after: datetime 
         moment = moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:  # the latter for year 1 in a zone east of UTC
         raise click.BadParameter(
-            f"'{text}' is no moment; expected, for example, 2026-07-01 or 2026-07-01T09:00+09:00", param_hint="--as-of"
+            f"'{text}' is no moment; expected, for example, 2026-07-01 or 2026-07-01T09:00+09:00", param_hint=option
         ) from error
     if not_after is not None and moment > not_after:
-        raise click.BadParameter(f"'{text}' lies in the future, of which nothing is known", param_hint="--as-of")
+        raise click.BadParameter(f"'{text}' lies in the future, of which nothing is known", param_hint=option)
     return moment
 
 

@@ -114,11 +114,14 @@ class Teller:
         Key for hashed ids, needed when ``hash_ids = true``.
     erased
         Tells, in the transaction that would store them, which of some leads were erased.
+    ids_are_held
+        Ids are those under which leads are held here: rows made of rows that are here already.
     """
 
     config: WorkspaceConfig
     id_key: str | None = None
     erased: Callable[[sa.Connection, Collection[str]], Collection[str]] = _nobody
+    ids_are_held: bool = False
 
     def tell(
         self, connection: sa.Connection, table: str, rows: Sequence[Mapping[str, Any]], origin: str, now_us: int
@@ -160,7 +163,8 @@ class Teller:
 
     def held_id(self, lead_id: str) -> str:
         """Return the id under which a lead is held: its hash where the workspace hashes ids."""
-        return hash_id(lead_id, self.id_key or "") if self.config.workspace.hash_ids else lead_id
+        is_hashed = self.config.workspace.hash_ids and not self.ids_are_held
+        return hash_id(lead_id, self.id_key or "") if is_hashed else lead_id
 
     def _typed(self, schema: TableSchema, raw: Mapping[str, Any], now_us: int, tally: _Tally) -> Row:
         row = typed_row(schema, raw, now_us)

@@ -34,6 +34,7 @@ def rescore_queued(runtime: Runtime, now: datetime) -> bool:
         entries = next_to_rescore(connection, ENTRIES)
     if not entries:
         return False
+    runtime.refresh_pulled()  # what waits may have been queued by a pull
     live = runtime.live
     leads = sorted({one.lead_id for one in entries} - {""})
     accounts = sorted({one.account_id for one in entries} - {""})

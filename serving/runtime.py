@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,19 +13,24 @@ from typing import Any
 import sqlalchemy as sa
 
 from crm.api_keys import ApiKey, list_keys
+from crm.clients.waiting import Waiting
 from crm.config import Workspace, load_workspace
 from crm.config_crm import CrmConfig
 from crm.config_sections import STATE_URL
-from crm.errors import KizashiError, StateError
+from crm.errors import KizashiError
 from crm.held import HeldRows
 from crm.known import to_micros
-from crm.lead_hashes import ID_KEY_VARIABLE, lead_hash, tombstoned
+from crm.lead_hashes import lead_hash
 from crm.mirror import mirror_path, write_mirror
 from crm.progress import Progress, Silent
+from crm.pull_places import pull_mark
+from crm.pulling import Puller
+from crm.reread import reread
 from crm.state import State, open_state, state_secret
 from crm.state_tables import OBJECTIONS, TOMBSTONES
 from crm.told import Teller
 from crm.workspace_tables import open_tables
+from crm.workspace_teller import workspace_teller
 from models.registry import load_model
 from models.scoring import LoadedModel
 from serving.access import Access
@@ -84,6 +88,7 @@ class Runtime:
         self._left_out: frozenset[str] = frozenset()
         self.has_looked_for_challenger = False
         self.shadow: Live | None = None
+        self._pull_mark: tuple[Any, ...] = ()
         self._earlier: dict[str, LoadedModel | None] = {}
         self.on_issued: list[Callable[[Sequence[Mapping[str, Any]]], None]] = []
 
@@ -172,11 +177,7 @@ class Runtime:
     @cached_property
     def teller(self) -> Teller:
         """How rows that are told are taken in."""
-
-        def erased(connection: sa.Connection, lead_ids: Collection[str]) -> set[str]:
-            return tombstoned(connection, self.secret, lead_ids)
-
-        return Teller(self.settings.workspace.config, os.environ.get(ID_KEY_VARIABLE), erased)
+        return workspace_teller(self.settings.workspace)
 
     @property
     def crms(self) -> Mapping[str, CrmConfig]:
@@ -196,12 +197,24 @@ class Runtime:
             self._left_out = frozenset(connection.execute(query).scalars())
 
     def reread(self, crm: str, lead_ids: Collection[str]) -> None:
-        """Read leads of a CRM anew."""
-        raise StateError(
-            found=f"{len(lead_ids)} leads of '{crm}' to be read anew",
-            expected="a CRM that can be read one lead at a time",
-            fix="run 'kizashi pull', which reads what has changed",
-        )
+        """Read leads of a CRM anew, as a webhook says that something of them has changed."""
+        workspace = self.settings.workspace
+        puller = Puller(self.state, self.teller, self.rows, Waiting(), workspace.secrets)
+        told = reread(puller, crm, lead_ids, datetime.now(UTC))
+        if told:
+            self.rows.forget_merges()
+            self.forget(told)
+
+    def refresh_pulled(self) -> None:
+        """Gather leads anew if a pull, which is another process, has told something since the last look."""
+        with self.state.reading() as connection:
+            mark = pull_mark(connection)
+        if mark != self._pull_mark:
+            self._pull_mark = mark
+            self.rows.forget_merges()
+            for live in (self.live, self.shadow):
+                if live is not None:
+                    live.held.forget_all()
 
     @cached_property
     def writer(self) -> Writer:
