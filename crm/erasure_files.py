@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import csv
 import json
-import mmap
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from io import StringIO
@@ -238,10 +239,23 @@ def _is_emptied(connection: sa.Connection) -> bool:
     return int(connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]) == 0
 
 
+# Run by a process of its own, on a path and on ids that come in hex.
+_SEARCH = """
+import mmap, sys
+path, *wanted = sys.argv[1:]
+with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    sys.exit(any(content.find(bytes.fromhex(one)) >= 0 for one in wanted))
+"""
+
+
 def _holds(path: Path, ids: Sequence[str]) -> bool:
-    """Tell whether the bytes of an id are anywhere in a file, be it as a part of another id."""
-    wanted = [lead.encode() for lead in ids if len(lead.encode()) >= SHORTEST]
-    if not wanted or not path.stat().st_size:
+    """Tell whether the bytes of an id are anywhere in the state's file, be it as a part of another id.
+
+    Another process looks: a process that closes a file gives up its locks on it, those of SQLite as well, and the next
+    process to close the state would take away the log under this one (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    wanted = [lead.encode().hex() for lead in ids if len(lead.encode()) >= SHORTEST]
+    if not wanted:
         return False
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return any(content.find(one) >= 0 for one in wanted)
+    command = [sys.executable, "-I", "-c", _SEARCH, str(path), *wanted]
+    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode != 0  # noqa: S603 - our own text

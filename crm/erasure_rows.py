@@ -106,8 +106,6 @@ _TEXTS: tuple[tuple[sa.Table, tuple[str, ...], Mapping[str, Any] | None], ...] =
 
 def _of(table: sa.Table, ids: Sequence[str]) -> sa.ColumnElement[bool]:
     """Return which rows of a table are those of some leads."""
-    if table is RESCORE_QUEUE:
-        return sa.and_(table.c.kind == "lead", table.c.subject_id.in_(ids))
     return sa.or_(*(table.c[name].in_(ids) for name in _LEAD_COLUMNS if name in table.c))
 
 

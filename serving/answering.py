@@ -23,7 +23,7 @@ from serving.problems import FieldError, Problem, ProblemError, invalid_request
 from serving.runtime import Runtime
 from serving.strict_json import parse_json
 
-__all__ = ["Answering", "notice", "tell_rows"]
+__all__ = ["Answering"]
 
 Row = dict[str, Any]
 INLINE = 8
@@ -121,8 +121,11 @@ class Answering:
     async def store(self, table: str, rows: Sequence[Mapping[str, Any]], origin: str, now: datetime) -> Told:
         """Store rows, and see to it that whatever they change is scored anew."""
         runtime, now_us = self.runtime, to_micros(now)
-        told = await runtime.writer.write(partial(tell_rows, runtime, table, rows, (origin, now_us)))
-        notice(runtime, table, told)
+        told = await runtime.writer.write(partial(_tell, runtime, table, rows, (origin, now_us)))
+        if told.lead_ids:
+            if table == "lead_merges":
+                runtime.rows.forget_merges()
+            runtime.forget(told.lead_ids)
         return told
 
     async def _held(self, live: Live, lead_ids: Sequence[str], asked: Asked) -> tuple[list[Row], list[str]]:
@@ -171,18 +174,9 @@ def _rehearse(live: Live, scored: Scored, connection: sa.Connection) -> list[Row
     return issued
 
 
-def notice(runtime: Runtime, table: str, told: Told) -> None:
-    """Forget what was kept in memory of leads of which rows were stored; to be called once they are committed."""
-    if told.lead_ids:
-        if table == "lead_merges":
-            runtime.rows.forget_merges()
-        runtime.forget(told.lead_ids)
-
-
-def tell_rows(
+def _tell(
     runtime: Runtime, table: str, rows: Sequence[Mapping[str, Any]], way: tuple[str, int], connection: sa.Connection
 ) -> Told:
-    """Store rows and queue leads that they change; ``way`` is their origin and the clock in microseconds."""
     told = runtime.teller.tell(connection, table, rows, way[0], way[1])
     if told.lead_ids:
         accounts = runtime.rows.accounts_of(connection, told.lead_ids)

@@ -39,6 +39,9 @@ ACCEPTED = HookAnswer(202, json.dumps({"status": "accepted"}))
 ODOO_WAIT_US = 5_000_000
 """Odoo calls before it commits: read at once, a record would be as it was."""
 
+_FAILED = {404: "LEAD_UNKNOWN", 409: "NOT_SCORED", 422: "LEAD_UNKNOWN"}
+"""What a workflow is told of a lead that is not held, that objected or was erased, or whose id is none."""
+
 ScoreHeld = Callable[[str, Asked], Awaitable[Mapping[str, Any]]]
 """Scores a lead of which the service holds everything, now; a ``ProblemError`` when it does not hold it."""
 
@@ -174,9 +177,9 @@ class HookDesk:
         try:
             answer = action_answer(await self.score_held(lead_id, asked))
         except ProblemError as error:
-            if error.problem.status not in (404, 422):
+            if error.problem.status not in _FAILED:
                 raise
-            return action_failed("LEAD_UNKNOWN")  # not kept: it may be known when HubSpot asks again
+            return action_failed(_FAILED[error.problem.status])  # not kept: it may be known when HubSpot asks again
         now_us = to_micros(asked.now)
         return await self.writer.write(lambda to: take(to, source, event_id, None, answer, now_us)) or answer
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from crm.attribute_text import attribute_text
 from crm.config_crm import CrmConfig
+from crm.echo import news_of
 from crm.hook_events import HookAnswer
 from crm.personal import looks_personal, personal_name_reason
 from serving.hooks.work import Row, Work
@@ -222,7 +223,7 @@ def _change(lead_id: str, name: str, value: Any, moment: datetime, crm: CrmConfi
 
 def _attribute(name: str, value: Any, crm: CrmConfig) -> str | None:
     """Return the attribute that a property is kept as; None for one that is not kept."""
-    if name.startswith(OWN_PROPERTIES) or name in crm.written.values():
+    if name.startswith(OWN_PROPERTIES) or not news_of(crm, {name: value}):
         return None
     if crm.hook_fields:
         return crm.hook_fields.get(name)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -36,7 +38,6 @@ from crm.state_tables import (
     METADATA,
     OBJECTIONS,
     OUTBOX,
-    RESCORE_QUEUE,
     SHADOW_SCORES,
     TOLD,
     TOLD_QUARANTINE,
@@ -84,8 +85,6 @@ def fill(state: State) -> None:
                 keys = [column.name for column in table.primary_key if column.type.python_type is str]
                 rows = [filled(table, **dict.fromkeys(keys, one) | {"lead_id": one}) for one in (*NAMES, KEPT)]
                 connection.execute(sa.insert(table), rows)
-        queued = [{"kind": "lead", "subject_id": one, "queued_us": 1} for one in (*NAMES, KEPT)]
-        connection.execute(sa.insert(RESCORE_QUEUE), queued)
         merges = TOLD["lead_merges"]
         connection.execute(sa.insert(merges).values(filled(merges, from_lead_id=TWIN, into_lead_id=GONE)))
         for one in (GONE, KEPT):
@@ -275,6 +274,26 @@ def test_with_hashed_ids_both_forms_are_erased(tmp_path: Path, monkeypatch: pyte
     assert erased([hash_id(GONE, "k"), KEPT]) == {hash_id(GONE, "k")}
 
 
+def test_the_locks_of_a_running_service_outlive_an_erasure(state: State, workspace: Workspace) -> None:
+    """A process that opens the state's file itself gives its locks up, and whoever comes next deletes the log."""
+    asked = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]);"
+        "print(c.execute('SELECT count(*) FROM leads').fetchone()[0]); c.close()"
+    )
+
+    def seen_by_others() -> int:
+        command = [sys.executable, "-c", asked, str(workspace.state_path)]
+        return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+    leads = TOLD["leads"]
+    with state.reading():  # the service has more than one connection
+        erase_lead(state, workspace, GONE, now=NOW)
+        for number in range(3):
+            with state.writing() as connection:
+                connection.execute(sa.insert(leads).values(filled(leads, lead_id=f"new-{number}")))
+            assert seen_by_others() == number + 1
+
+
 # --- objections ------------------------------------------------------------------------------------------------------
 
 
@@ -298,9 +317,8 @@ def test_a_lead_that_objects_is_not_scored_and_keeps_its_data(state: State, work
 
 def test_what_is_told_of_an_erased_lead_is_kept_nowhere(state: State, workspace: Workspace) -> None:
     erase_lead(state, workspace, GONE, now=NOW)
-    teller = Teller(
-        workspace.config, erased=lambda connection, ids: tombstoned(connection, state_secret(workspace), ids)
-    )
+    secret = state_secret(workspace)
+    teller = Teller(workspace.config, erased=lambda connection, ids: tombstoned(connection, secret, ids))
     touch = {"lead_id": GONE, "happened_at": START, "kind": "visit"}
     rows = [touch, {**touch, "lead_id": KEPT}, {**touch, "happened_at": NOW + timedelta(days=99)}]
     with state.writing() as connection:
