@@ -6,12 +6,11 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from crm.config import Workspace
 from crm.errors import BundleError, KizashiError, RegistryError
-from models.kept_bundle import BUNDLE_VARIABLE, keep_bundle, kept_folder, load_kept
+from models.kept_bundle import keep_bundle, kept_folder, load_kept, packed_bundle
 from models.registry import find_version, open_store, require_registry, saved_line, verified_version
 from models.scoring import LoadedModel
 
@@ -49,10 +48,10 @@ class Champions:
             When there is no champion and none was kept; or when the champion's files were tampered with, which a kept
             version does not make good.
         """
-        packed = self.environ.get(BUNDLE_VARIABLE)
-        if packed:
+        packed = packed_bundle(self.environ)
+        if packed is not None:
             self.origin = "packed"
-            return load_kept(Path(packed), environ=self.environ)
+            return load_kept(packed, environ=self.environ)
         self._stamp = self._look()
         try:
             return self._load("champion")

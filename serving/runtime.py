@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from crm.held import HeldRows
 from crm.known import to_micros
 from crm.lead_hashes import lead_hash
 from crm.mirror import mirror_path, write_mirror
+from crm.packed import WORKSPACE_VARIABLE, load_packed, packed_at, state_folder
 from crm.progress import Progress, Silent
 from crm.pull_places import pull_mark
 from crm.pulling import Puller
@@ -49,7 +51,7 @@ from serving.writer import Writer
 
 __all__ = ["WORKSPACE_VARIABLE", "Runtime", "Settings", "settings_from"]
 
-WORKSPACE_VARIABLE = "KIZASHI_WORKSPACE"
+logger = logging.getLogger("kizashi.model")
 EARLIER_MODELS = 4
 """Versions kept in memory beside the one in force, for whoever asks why a score moved."""
 
@@ -278,6 +280,13 @@ class Runtime:
         self.copy_source()
         self.refresh_rows()
         _ = self.writer, self.teller, self.access, self.rates
+        logger.info(
+            "version %s answers (%s), by the code in %s; the workspace is %s",
+            self.live.scorer.model.version,
+            self.champions.origin,
+            Path(__file__).parents[1],
+            self.settings.workspace.folder,
+        )
 
     def _keys(self) -> list[ApiKey]:
         return list_keys(self.state)
@@ -286,10 +295,15 @@ class Runtime:
 def settings_from(environ: Mapping[str, str]) -> Settings:
     """Read the settings out of ``KIZASHI_WORKSPACE`` (default: the current folder) and ``KIZASHI_API_KEY``.
 
+    In a bento the workspace file is the packed one, and ``KIZASHI_WORKSPACE`` says where the state goes.
+
     Raises
     ------
     KizashiError
         When the key is too short or the workspace file cannot be used.
     """
     digest = key_digest(environ)
+    packed = packed_at()
+    if packed is not None:
+        return Settings(load_packed(packed, state_folder(packed, environ), environ), digest)
     return Settings(load_workspace(Path(environ.get(WORKSPACE_VARIABLE, ".")), environ=environ), digest)
