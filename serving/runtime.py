@@ -115,7 +115,7 @@ class Runtime:
         """Make a model ready to answer; what is made on first use is made now."""
         scorer = Scorer(model, self.settings.workspace.config)
         issuer = Issuer(model.line, self.secret, self.settings.workspace.config.crm)
-        live = Live(scorer, HeldLeads(self.rows, scorer.reading), issuer)
+        live = Live(scorer, HeldLeads(self.rows, scorer.reading, keeps=self.state.is_sqlite), issuer)
         now = datetime.now(UTC)
         body = scorer.read_score(json.dumps(WARM_UP).encode(), now)
         if isinstance(body, ScoreBody):
@@ -160,9 +160,7 @@ class Runtime:
     def refresh_rows(self) -> None:
         """Read the copy of the source anew if it was replaced."""
         if self.rows.refresh():
-            for live in (self.live, self.shadow):
-                if live is not None:
-                    live.held.forget_all()
+            self._forget_all()
 
     @cached_property
     def rows(self) -> HeldRows:
@@ -196,7 +194,15 @@ class Runtime:
         """Read anew who is not scored."""
         query = sa.union(sa.select(OBJECTIONS.c.lead_hash), sa.select(TOMBSTONES.c.lead_hash))
         with self.state.reading() as connection:
-            self._left_out = frozenset(connection.execute(query).scalars())
+            found = frozenset(connection.execute(query).scalars())
+        if found != self._left_out:
+            self._left_out = found
+            self._forget_all()  # another process may have erased a lead whose touches other leads are known by
+
+    def _forget_all(self) -> None:
+        for live in (self._live, self.shadow):
+            if live is not None:
+                live.held.forget_all()
 
     def reread(self, crm: str, lead_ids: Collection[str]) -> None:
         """Read leads of a CRM anew, as a webhook says that something of them has changed."""
