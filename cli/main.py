@@ -7,10 +7,12 @@ from importlib.metadata import version
 import click
 
 from cli.backtest_command import backtest
+from cli.bento_command import bento
 from cli.erase_command import erase
 from cli.keys_command import keys
 from cli.line_command import line
 from cli.promotion_commands import promote, retrain, rollback
+from cli.pull_command import pull
 from cli.push_command import push
 from cli.rescore_command import rescore
 from cli.scorecard_command import scorecard
@@ -43,8 +45,10 @@ for command in (
     score,
     rescore,
     scorecard,
+    pull,
     push,
     serve,
+    bento,
     keys,
     erase,
     ui,

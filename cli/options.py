@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import click
 from cli.output import print_error
 from crm.config import Workspace, load_workspace
 from crm.errors import KizashiError
+from crm.packed import load_packed, packed_at, state_folder
 
 __all__ = ["ATTENTION", "DONE", "REFUSED", "as_of_option", "command_options", "parse_moment"]
 
@@ -70,8 +72,10 @@ def as_of_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-def parse_moment(text: str | None, workspace: Workspace, *, not_after: datetime | None = None) -> datetime | None:
-    """Read ``--as-of``; a usage error (exit 2) when it is no moment, or one after ``not_after``."""
+def parse_moment(
+    text: str | None, workspace: Workspace, *, not_after: datetime | None = None, option: str = "--as-of"
+) -> datetime | None:
+    """Read the moment of an option; a usage error (exit 2) when it is no moment, or one after ``not_after``."""
     if text is None:
         return None
     try:
@@ -81,13 +85,16 @@ def parse_moment(text: str | None, workspace: Workspace, *, not_after: datetime 
         moment = moment.astimezone(UTC)
     except (ValueError, OverflowError) as error:  # the latter for year 1 in a zone east of UTC
         raise click.BadParameter(
-            f"'{text}' is no moment; expected, for example, 2026-07-01 or 2026-07-01T09:00+09:00", param_hint="--as-of"
+            f"'{text}' is no moment; expected, for example, 2026-07-01 or 2026-07-01T09:00+09:00", param_hint=option
         ) from error
     if not_after is not None and moment > not_after:
-        raise click.BadParameter(f"'{text}' lies in the future, of which nothing is known", param_hint="--as-of")
+        raise click.BadParameter(f"'{text}' lies in the future, of which nothing is known", param_hint=option)
     return moment
 
 
 def open_workspace(folder: Path) -> Workspace:
-    """Read the workspace file of a folder."""
-    return load_workspace(folder)
+    """Read the workspace file of a folder; in a bento the packed one, for the state there or at its usual place."""
+    packed = packed_at()
+    if packed is None:
+        return load_workspace(folder)
+    return load_packed(packed, state_folder(packed, os.environ) if folder == Path() else folder, os.environ)

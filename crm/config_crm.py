@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from crm.config_pull import PULL_FIELDS, PULL_STAGES, check_pull_fields
 from crm.config_sections import Section
 from crm.config_values import Flag, Real, Whole
 
@@ -36,6 +37,8 @@ ScoreField = Literal[
     "line_version",
 ]
 """What a CRM can be told of a lead."""
+
+StageName = Literal["mql", "accepted", "sql", "opportunity", "closed_won", "closed_lost", "disqualified", "recycled"]
 
 _BARE = ("score", "scored_at", "grade", "is_mql", "decision", "reasons")
 
@@ -121,6 +124,17 @@ class CrmConfig(Section):
         Seconds between two looks of the service for scores to send; 0 leaves it to ``kizashi push``.
     allow_http
         Send the key to another machine without TLS, over a network that nobody else listens to.
+    pull
+        Whether ``kizashi pull`` reads this CRM.
+    pull_fields
+        Which attribute a field of the CRM becomes; with it, no other field is taken over. Without it ``hook_fields``
+        counts, and without either a short list of fields that say nothing about who somebody is: industry, job title,
+        country, size and turnover of the company, source (Odoo: also medium and language; Tryton: amount and payment
+        term). A field that says who somebody is, or that scores are written into, is refused.
+    pull_stages
+        Which stage a value of the CRM's own field for a lead's state means, over the defaults; an empty text is none.
+        The field is ``lifecyclestage`` and ``hs_lead_status`` (HubSpot), ``Status`` (Salesforce), the name of the
+        stage (Odoo), ``state`` (Tryton).
     hook_secret
         Client secret of the HubSpot app whose webhooks are taken.
     hook_token_sha256
@@ -146,6 +160,9 @@ class CrmConfig(Section):
     write_back: Flag = True
     push_every: Annotated[Real, Field(ge=0, le=86_400)] = 10.0
     allow_http: Flag = False
+    pull: Flag = True
+    pull_fields: Mapping[str, FieldName] = Field(default_factory=dict)
+    pull_stages: Mapping[str, StageName | Literal[""]] = Field(default_factory=dict)
     hook_secret: Annotated[str, Field(min_length=16)] | None = Field(default=None, repr=False)
     hook_token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     hook_fields: Mapping[str, str] = Field(default_factory=dict)
@@ -177,6 +194,7 @@ class CrmConfig(Section):
                 )
         if len(set(self.written.values())) < len(self.written):
             raise ValueError("fields: two values would go into one field")
+        check_pull_fields(self.pull_fields, frozenset(self.written.values()))
 
     @property
     def address(self) -> str:
@@ -188,6 +206,19 @@ class CrmConfig(Section):
         """What is written into which field: the defaults of its kind, with ``fields`` over them."""
         named = {**FIELDS[self.kind], **self.fields}
         return {what: field for what, field in named.items() if field}
+
+    @property
+    def pulled(self) -> Mapping[str, str]:
+        """Which fields are taken over, and as which attributes; never those that scores are written into."""
+        named = self.pull_fields or self.hook_fields or PULL_FIELDS[self.kind]
+        own = frozenset(self.written.values())
+        return {field: attribute for field, attribute in named.items() if attribute and field not in own}
+
+    @property
+    def stages(self) -> Mapping[str, str]:
+        """Which stage a value of the CRM's own state means: the defaults, with ``pull_stages`` over them."""
+        named = {**PULL_STAGES[self.kind], **self.pull_stages}
+        return {value: stage for value, stage in named.items() if stage}
 
     @property
     def secrets(self) -> tuple[str, ...]:

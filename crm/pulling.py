@@ -1,208 +1,228 @@
-"""Pulling leads from Tryton into the tables of the contract: leads, the history of attributes, stages.
+"""Pulling leads from CRMs into the tables of the contract, page by page.
 
-Each version of a record is known from when the CRM had it, so what is pulled today can be used as known at any moment
-of the past. Rows are idempotent by key: a pull that ended in the middle is repeated, and an overlap does no harm.
+Each page is stored in one transaction with the place it ends at and with what is to be scored again. A pull that is
+killed loses no page that was stored and goes on from the last one. Rows are idempotent by key, so that a page that is
+read twice does no harm.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from crm.clients.tryton import MODEL, tryton_calls
-from crm.clients.tryton_history import Version, changed_since, versions_of
+from crm.clients.lead_rows import LEAD_ATTRIBUTES
+from crm.clients.opening_readers import open_reader
+from crm.clients.reading import CrmReader, Page, ReadTerms, RowsByTable, Span
 from crm.clients.waiting import Waiting
-from crm.config_crm import CrmConfig
-from crm.errors import CrmSetupError
-from crm.progress import Progress, Silent
+from crm.errors import CrmAccessError
+from crm.gone import gone_rows
+from crm.held import HeldRows
+from crm.known import to_micros
+from crm.progress import Progress, Silent, Step
+from crm.pull_places import Place, ended, first_place, note_place
+from crm.rescore_queue import queue_rescoring
+from crm.seen_stages import seen_stages
 from crm.state import State
-from crm.state_tables import PULLS
 from crm.told import Teller
-from crm.upserts import insert_into
 
-__all__ = ["PullSummary", "pull_tryton", "rows_of"]
+__all__ = ["PullSummary", "Puller", "Stored"]
 
-STAGE_OF: Mapping[str, str] = MappingProxyType(
-    {
-        "opportunity": "opportunity",
-        "converted": "opportunity",
-        "won": "closed_won",
-        "lost": "closed_lost",
-        "cancelled": "disqualified",
-    }
+TABLES_IN_ORDER = (
+    ("leads", "leads"),
+    (LEAD_ATTRIBUTES, "leads"),
+    *((table, table) for table in ("lead_merges", "lead_changes", "touches", "stages", "opportunities")),
 )
-"""State of ``sale.opportunity`` to stage of the contract; ``lead`` is none yet."""
-
-ATTRIBUTES = ("amount", "payment_term")
-"""Fields whose history is kept as attributes. Names, contacts and addresses are people, and stay where they are."""
-
-OVERLAP = timedelta(minutes=5)
-"""A transaction that began before the last pull may have been committed after it."""
-
-ROWS_A_TRANSACTION = 200
+"""Names of rows as readers tell them, and the table that takes them in."""
 
 
 @dataclass(frozen=True)
 class PullSummary:
-    """What a pull brought: leads looked at, rows that are new, rows that cannot be used."""
+    """What a pull brought.
+
+    Parameters
+    ----------
+    crm
+        Its name.
+    records
+        Records of the CRM that were looked at; one may be looked at twice.
+    new
+        Rows that were not known before, by table.
+    quarantined
+        Rows that cannot be used, and are kept with the reason.
+    rescored
+        Leads of which something new is known; they are scored again by a running service.
+    is_resumed
+        It went on where an earlier one was cut off.
+    notes
+        What a person should know.
+    """
 
     crm: str
-    leads: int
-    new: int
+    records: int
+    new: dict[str, int]
     quarantined: int
+    rescored: int
+    is_resumed: bool
+    notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields by name."""
         return asdict(self)
 
 
-def pull_tryton(
-    state: State,
-    teller: Teller,
-    name: str,
-    *,
-    waiting: Waiting,
-    now: datetime,
-    progress: Progress | None = None,
-) -> PullSummary:
-    """Take over what changed in Tryton since the last pull.
+@dataclass
+class Stored:
+    """What was stored so far; ``leads`` are those of which something new is known, as they are held here."""
+
+    records: int = 0
+    new: dict[str, int] = field(default_factory=dict)
+    quarantined: int = 0
+    leads: set[str] = field(default_factory=set)
+    accounts: set[str] = field(default_factory=set)
+
+    def words(self) -> str:
+        """Say it in a few words."""
+        rows = sum(self.new.values())
+        return f"{self.records:,} records, {rows:,} new rows"
+
+
+@dataclass(frozen=True)
+class Puller:
+    """Reads CRMs into the state of one workspace.
 
     Parameters
     ----------
     state
-        The service's state.
+        Where rows are stored.
     teller
         The rules of the workspace; its configuration has ``[crm.NAME]``.
-    name
-        The CRM.
+    rows
+        Tells the accounts of leads.
     waiting
         Clock and sleep.
-    now
-        Timezone-aware. The next pull begins a little before it.
-    progress
-        Where to report.
+    secrets
+        Of the workspace, masked in messages.
     """
-    config = _tryton(teller, name)
-    calls = tryton_calls(name, config, waiting, config.secrets)
-    path = f"/{config.database}/rest/model/{config.object or MODEL}"
-    since = _pulled_until(state, name)
-    counts = _Counts()
-    try:
-        with (progress or Silent()).step(f"Pulling from {name}") as step:
-            group: list[list[Version]] = []
-            for lead_id in changed_since(calls, path, since):
-                group.append(versions_of(calls, path, lead_id, ("state", "lost_reason", "party", *ATTRIBUTES), since))
-                step.advance()
-                if len(group) == ROWS_A_TRANSACTION:
-                    counts.add(_store(state, teller, name, group, now))
-                    group = []
-            counts.add(_store(state, teller, name, group, now))
-            step.note(f"{counts.leads:,} leads, {counts.new:,} new rows")
-    finally:
-        calls.close()
-    _note_pull(state, name, now)
-    return PullSummary(name, counts.leads, counts.new, counts.quarantined)
 
+    state: State
+    teller: Teller
+    rows: HeldRows
+    waiting: Waiting
+    secrets: tuple[str, ...] = ()
 
-@dataclass
-class _Counts:
-    leads: int = 0
-    new: int = 0
-    quarantined: int = 0
+    def pull(
+        self, name: str, now: datetime, *, since: datetime | None = None, progress: Progress | None = None
+    ) -> PullSummary:
+        """Take over what changed in a CRM since the last pull, or go on with one that was cut off.
 
-    def add(self, other: tuple[int, int, int]) -> None:
-        self.leads += other[0]
-        self.new += other[1]
-        self.quarantined += other[2]
+        Parameters
+        ----------
+        name
+            Of ``[crm.NAME]``.
+        now
+            Timezone-aware. The next pull begins a little before it.
+        since
+            Take over what changed from then on instead. Timezone-aware.
+        progress
+            Where to report.
 
-
-def _tryton(teller: Teller, name: str) -> CrmConfig:
-    config = teller.config.crm[name]
-    if config.kind != "tryton":
-        raise CrmSetupError(
-            found=f"[crm.{name}], which is {config.kind}",
-            expected="a CRM of kind tryton, the only one that is pulled from so far",
-            fix="post its rows to /v1/leads and /v1/stages, or select them in [source.tables]",
+        Raises
+        ------
+        CrmError
+            When the CRM cannot be read; what was read until then is kept, and the next pull goes on from there.
+        """
+        with self.state.reading() as connection:
+            place = first_place(connection, name, now, since)
+        reader = self.open_reader(name)
+        counts = Stored()
+        try:
+            with (progress or Silent()).step(f"Pulling from {name}") as step:
+                for stream, page in self._pages(reader, place, now):
+                    here = replace(place, stream=stream, at=page.at)
+                    self._store_page(name, page, now, here, counts)
+                    step.advance(page.records)
+                self._end(name, place, counts, step)
+        finally:
+            reader.close()
+        return PullSummary(
+            name,
+            counts.records,
+            counts.new,
+            counts.quarantined,
+            len(counts.leads),
+            place.is_resumed,
+            tuple(reader.notes),
         )
-    return config
+
+    def open_reader(self, name: str) -> CrmReader:
+        """Return the reader of a CRM of the workspace."""
+        config = self.teller.config
+        zone = config.source.timezone or config.workspace.timezone
+        terms = ReadTerms(name, config.crm[name], frozenset(config.columns.known_at_creation), zone)
+        return open_reader(terms, waiting=self.waiting, secrets=self.secrets)
+
+    def store(self, connection: sa.Connection, name: str, rows: RowsByTable, now: datetime) -> Stored:
+        """Store rows and queue what has to be scored again, in the caller's transaction."""
+        now_us, counts = to_micros(now), Stored()
+        self._tell(connection, name, self.teller, rows, now_us, counts)
+        held = replace(self.teller, ids_are_held=True)
+        for found in (self._seen(connection, rows), gone_rows(connection, rows, self.teller.held_id)):
+            if found:
+                self._tell(connection, name, held, found, now_us, counts)
+        accounts = counts.accounts | self.rows.accounts_of(connection, counts.leads)
+        queue_rescoring(connection, now_us, leads=counts.leads, accounts=accounts)
+        return counts
+
+    def _seen(self, connection: sa.Connection, rows: RowsByTable) -> RowsByTable:
+        found = seen_stages(connection, rows, self.teller.held_id)
+        return {"stages": found} if found else {}
+
+    def _tell(
+        self, connection: sa.Connection, name: str, teller: Teller, rows: RowsByTable, now_us: int, counts: Stored
+    ) -> None:
+        for kind, table in TABLES_IN_ORDER:
+            told = teller.tell(connection, table, rows.get(kind, ()), name, now_us)
+            if told.stored:
+                counted = "lead_changes" if kind == LEAD_ATTRIBUTES else table
+                counts.new[counted] = counts.new.get(counted, 0) + told.stored
+            counts.quarantined += len(told.quarantined)
+            counts.leads |= told.lead_ids
+            if table == "opportunities" and told.stored:
+                counts.accounts |= {teller.held_id(row["account_id"]) for row in rows[table] if row.get("account_id")}
+
+    def _pages(self, reader: CrmReader, place: Place, now: datetime) -> Iterator[tuple[str, Page]]:
+        """Yield the pages of each stream that is not done yet; what changes meanwhile is the next pull's."""
+        streams = _rest(reader.streams, place.stream)
+        for stream in streams:
+            at = place.at if stream == place.stream else None
+            try:
+                for page in reader.pages(stream, Span(place.since, now, at)):
+                    yield stream, page
+            except CrmAccessError as error:
+                if stream not in reader.optional:
+                    raise
+                reader.notes.append(f"{stream} were not read: {error.found}")
+
+    def _store_page(self, name: str, page: Page, now: datetime, here: Place, counts: Stored) -> None:
+        with self.state.writing() as connection:
+            found = self.store(connection, name, page.rows, now)
+            note_place(connection, name, here, now)
+        counts.records += page.records
+        counts.quarantined += found.quarantined
+        counts.leads |= found.leads
+        for table, number in found.new.items():
+            counts.new[table] = counts.new.get(table, 0) + number
+
+    def _end(self, name: str, place: Place, counts: Stored, step: Step) -> None:
+        with self.state.writing() as connection:
+            ended(connection, name, place)
+        step.note(counts.words())
 
 
-def _store(
-    state: State, teller: Teller, name: str, group: Sequence[Sequence[Version]], now: datetime
-) -> tuple[int, int, int]:
-    """Store the rows of some leads in one transaction."""
-    now_us, new, quarantined = round(now.timestamp() * 1e6), 0, 0
-    with state.writing() as connection:
-        for table in ("leads", "lead_changes", "stages"):
-            rows = [row for versions in group for kind, row in rows_of(versions) if kind == table]
-            told = teller.tell(connection, table, rows, name, now_us)
-            new += told.stored
-            quarantined += len(told.quarantined)
-    return len(group), new, quarantined
-
-
-def rows_of(versions: Sequence[Version]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the rows of the contract that the versions of one lead come to, each with its table."""
-    first = versions[0]
-    yield (
-        "leads",
-        {
-            "lead_id": first.lead_id,
-            "created_at": first.created_at,
-            "recorded_at": first.created_at,
-            "account_id": versions[-1].values.get("party"),
-        },
-    )
-    before: Mapping[str, Any] = {}
-    stage = None
-    for version in versions:
-        yield from _changes(version, before)
-        reached = STAGE_OF.get(version.values["state"])
-        if reached is not None and reached != stage:
-            yield "stages", _stage(version, reached, versions)
-        before, stage = version.values, reached
-
-
-def _changes(version: Version, before: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name in ATTRIBUTES:
-        value = version.values.get(name)
-        if value != before.get(name):
-            yield (
-                "lead_changes",
-                {
-                    "lead_id": version.lead_id,
-                    "field": name,
-                    "value": None if value is None else str(value),
-                    "recorded_at": version.written_at,
-                },
-            )
-
-
-def _stage(version: Version, stage: str, versions: Sequence[Version]) -> dict[str, Any]:
-    """Return a stage's row; Tryton asks for the reason of a loss after the loss, so the newest one counts."""
-    is_lost = stage == "closed_lost"
-    return {
-        "lead_id": version.lead_id,
-        "stage": stage,
-        "entered_at": version.written_at,
-        "recorded_at": version.written_at,
-        "reason": versions[-1].values.get("lost_reason") if is_lost else None,
-    }
-
-
-def _pulled_until(state: State, name: str) -> datetime | None:
-    with state.reading() as connection:
-        at_us = connection.execute(sa.select(PULLS.c.pulled_us).where(PULLS.c.crm == name)).scalar_one_or_none()
-    return None if at_us is None else datetime.fromtimestamp(at_us / 1e6, UTC) - OVERLAP
-
-
-def _note_pull(state: State, name: str, now: datetime) -> None:
-    at_us = round(now.timestamp() * 1e6)
-    with state.writing() as connection:
-        insert = insert_into(connection, PULLS).values(crm=name, pulled_us=at_us)
-        connection.execute(insert.on_conflict_do_update(index_elements=[PULLS.c.crm], set_={"pulled_us": at_us}))
+def _rest(streams: Sequence[str], reached: str | None) -> Sequence[str]:
+    """Return the streams from the one on that was reached; all of them where that is not one any more."""
+    return streams[streams.index(reached) :] if reached in streams else streams

@@ -218,9 +218,11 @@ PULLS = Table(
     "pulls",
     METADATA,
     Column("crm", Text, primary_key=True),
-    Column("pulled_us", BigInteger, nullable=False),
+    Column("pulled_us", BigInteger),  # null until a first pull has ended
+    Column("noted_us", BigInteger, nullable=False),  # when rows were last stored: the service then reads anew
+    Column("place", Text),  # JSON: where a pull that did not end goes on; null once it has
 )
-"""Until when each CRM was pulled from."""
+"""Until when each CRM was pulled from, and how far a pull has come that is under way or was cut off."""
 
 DEAD_LETTERS = Table(
     "dead_letters",

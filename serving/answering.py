@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +22,7 @@ from serving.posted import read_posted
 from serving.problems import FieldError, Problem, ProblemError, invalid_request
 from serving.runtime import Runtime
 from serving.strict_json import parse_json
+from serving.together import Together
 
 __all__ = ["Answering"]
 
@@ -41,6 +42,11 @@ class Answering:
     """
 
     runtime: Runtime
+
+    @cached_property
+    def together(self) -> Together:
+        """How leads that are held here are scored one a request."""
+        return Together(self.runtime)
 
     async def score(self, data: bytes, asked: Asked, *, may_replay: bool) -> Row:
         """Answer /v1/score.
@@ -68,11 +74,15 @@ class Answering:
 
     async def score_lead(self, body: HeldBody, asked: Asked) -> Row:
         """Score one lead that is held here, and write it down."""
-        live = self.runtime.live
-        answers, _ = await self._held(live, [body.lead_id], replace(asked, as_of=body.as_of))
-        if not answers:
-            raise ProblemError(self._not_scored(body.lead_id))
-        return answers[0]
+        runtime = self.runtime
+        held_id = runtime.teller.held_id(body.lead_id)
+        if runtime.left_out([held_id]):
+            raise ProblemError(_left_out())
+        asked = asked if body.as_of is None else replace(asked, as_of=body.as_of)
+        answer = await self.together.score(runtime.live, held_id, asked)
+        if answer is None:
+            raise ProblemError(_unknown_lead())
+        return {**answer, "lead_id": body.lead_id}
 
     async def score_flat(self, data: bytes, asked: Asked) -> Row:
         """Answer /v1/score/flat."""
@@ -142,9 +152,6 @@ class Answering:
         unknown = [names[one] for one in (*scored.unknown, *sorted(left_out))]
         return [by_name[one] for one in lead_ids if one in by_name], unknown
 
-    def _not_scored(self, lead_id: str) -> Problem:
-        return _left_out() if self.runtime.left_out([self.runtime.teller.held_id(lead_id)]) else _unknown_lead()
-
     async def _given(self, live: Live, bodies: Sequence[ScoreBody], asked: Asked) -> list[Row]:
         if self.runtime.left_out([self.runtime.teller.held_id(body.lead.lead_id) for body in bodies]):
             raise ProblemError(_left_out())
@@ -204,6 +211,7 @@ def _reply(told: Told, scores: list[Row]) -> Row:
         "conflicting": list(told.conflicting),
         "quarantined": [{"row": row, "reason": reason} for row, reason in told.quarantined],
         "erased": list(told.erased),
+        "personal": sorted(told.personal),
         "scores": scores,
     }
 

@@ -141,6 +141,7 @@ class ToldReply(Reply):
     conflicting: list[int] = Field(description="Rows whose key was there with other content, which stays.")
     quarantined: list[QuarantinedReply]
     erased: list[int] = Field(description="Rows of leads that were erased; nothing of them was kept.")
+    personal: list[str] = Field(description="Attributes that name a person, by name or value; they were not kept.")
     scores: list[ScoreReply] = Field(description="Of touches: the new score of each lead that is held here.")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,19 +14,25 @@ from typing import Any
 import sqlalchemy as sa
 
 from crm.api_keys import ApiKey, list_keys
+from crm.clients.waiting import Waiting
 from crm.config import Workspace, load_workspace
 from crm.config_crm import CrmConfig
 from crm.config_sections import STATE_URL
-from crm.errors import KizashiError, StateError
+from crm.errors import KizashiError
 from crm.held import HeldRows
 from crm.known import to_micros
-from crm.lead_hashes import ID_KEY_VARIABLE, lead_hash, tombstoned
+from crm.lead_hashes import lead_hash
 from crm.mirror import mirror_path, write_mirror
+from crm.packed import WORKSPACE_VARIABLE, load_packed, packed_at, state_folder
 from crm.progress import Progress, Silent
+from crm.pull_places import pull_mark
+from crm.pulling import Puller
+from crm.reread import reread
 from crm.state import State, open_state, state_secret
 from crm.state_tables import OBJECTIONS, TOMBSTONES
 from crm.told import Teller
 from crm.workspace_tables import open_tables
+from crm.workspace_teller import workspace_teller
 from models.registry import load_model
 from models.scoring import LoadedModel
 from serving.access import Access
@@ -45,7 +51,7 @@ from serving.writer import Writer
 
 __all__ = ["WORKSPACE_VARIABLE", "Runtime", "Settings", "settings_from"]
 
-WORKSPACE_VARIABLE = "KIZASHI_WORKSPACE"
+logger = logging.getLogger("kizashi.model")
 EARLIER_MODELS = 4
 """Versions kept in memory beside the one in force, for whoever asks why a score moved."""
 
@@ -84,6 +90,7 @@ class Runtime:
         self._left_out: frozenset[str] = frozenset()
         self.has_looked_for_challenger = False
         self.shadow: Live | None = None
+        self._pull_mark: tuple[Any, ...] = ()
         self._earlier: dict[str, LoadedModel | None] = {}
         self.on_issued: list[Callable[[Sequence[Mapping[str, Any]]], None]] = []
 
@@ -108,7 +115,7 @@ class Runtime:
         """Make a model ready to answer; what is made on first use is made now."""
         scorer = Scorer(model, self.settings.workspace.config)
         issuer = Issuer(model.line, self.secret, self.settings.workspace.config.crm)
-        live = Live(scorer, HeldLeads(self.rows, scorer.reading), issuer)
+        live = Live(scorer, HeldLeads(self.rows, scorer.reading, keeps=self.state.is_sqlite), issuer)
         now = datetime.now(UTC)
         body = scorer.read_score(json.dumps(WARM_UP).encode(), now)
         if isinstance(body, ScoreBody):
@@ -153,9 +160,7 @@ class Runtime:
     def refresh_rows(self) -> None:
         """Read the copy of the source anew if it was replaced."""
         if self.rows.refresh():
-            for live in (self.live, self.shadow):
-                if live is not None:
-                    live.held.forget_all()
+            self._forget_all()
 
     @cached_property
     def rows(self) -> HeldRows:
@@ -172,11 +177,7 @@ class Runtime:
     @cached_property
     def teller(self) -> Teller:
         """How rows that are told are taken in."""
-
-        def erased(connection: sa.Connection, lead_ids: Collection[str]) -> set[str]:
-            return tombstoned(connection, self.secret, lead_ids)
-
-        return Teller(self.settings.workspace.config, os.environ.get(ID_KEY_VARIABLE), erased)
+        return workspace_teller(self.settings.workspace)
 
     @property
     def crms(self) -> Mapping[str, CrmConfig]:
@@ -193,15 +194,35 @@ class Runtime:
         """Read anew who is not scored."""
         query = sa.union(sa.select(OBJECTIONS.c.lead_hash), sa.select(TOMBSTONES.c.lead_hash))
         with self.state.reading() as connection:
-            self._left_out = frozenset(connection.execute(query).scalars())
+            found = frozenset(connection.execute(query).scalars())
+        if found != self._left_out:
+            self._left_out = found
+            self._forget_all()  # another process may have erased a lead whose touches other leads are known by
+
+    def _forget_all(self) -> None:
+        for live in (self._live, self.shadow):
+            if live is not None:
+                live.held.forget_all()
 
     def reread(self, crm: str, lead_ids: Collection[str]) -> None:
-        """Read leads of a CRM anew."""
-        raise StateError(
-            found=f"{len(lead_ids)} leads of '{crm}' to be read anew",
-            expected="a CRM that can be read one lead at a time",
-            fix="run 'kizashi pull', which reads what has changed",
-        )
+        """Read leads of a CRM anew, as a webhook says that something of them has changed."""
+        workspace = self.settings.workspace
+        puller = Puller(self.state, self.teller, self.rows, Waiting(), workspace.secrets)
+        told = reread(puller, crm, lead_ids, datetime.now(UTC))
+        if told:
+            self.rows.forget_merges()
+            self.forget(told)
+
+    def refresh_pulled(self) -> None:
+        """Gather leads anew if a pull, which is another process, has told something since the last look."""
+        with self.state.reading() as connection:
+            mark = pull_mark(connection)
+        if mark != self._pull_mark:
+            self._pull_mark = mark
+            self.rows.forget_merges()
+            for live in (self.live, self.shadow):
+                if live is not None:
+                    live.held.forget_all()
 
     @cached_property
     def writer(self) -> Writer:
@@ -265,6 +286,13 @@ class Runtime:
         self.copy_source()
         self.refresh_rows()
         _ = self.writer, self.teller, self.access, self.rates
+        logger.info(
+            "version %s answers (%s), by the code in %s; the workspace is %s",
+            self.live.scorer.model.version,
+            self.champions.origin,
+            Path(__file__).parents[1],
+            self.settings.workspace.folder,
+        )
 
     def _keys(self) -> list[ApiKey]:
         return list_keys(self.state)
@@ -273,10 +301,15 @@ class Runtime:
 def settings_from(environ: Mapping[str, str]) -> Settings:
     """Read the settings out of ``KIZASHI_WORKSPACE`` (default: the current folder) and ``KIZASHI_API_KEY``.
 
+    In a bento the workspace file is the packed one, and ``KIZASHI_WORKSPACE`` says where the state goes.
+
     Raises
     ------
     KizashiError
         When the key is too short or the workspace file cannot be used.
     """
     digest = key_digest(environ)
+    packed = packed_at()
+    if packed is not None:
+        return Settings(load_packed(packed, state_folder(packed, environ), environ), digest)
     return Settings(load_workspace(Path(environ.get(WORKSPACE_VARIABLE, ".")), environ=environ), digest)

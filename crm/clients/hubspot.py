@@ -20,7 +20,7 @@ from crm.config_crm import CrmConfig
 from crm.errors import CrmRefusedError, CrmSetupError
 from crm.outbox import Queued
 
-__all__ = ["HUBSPOT_API_VERSION", "HubSpot"]
+__all__ = ["HUBSPOT_API_VERSION", "HubSpot", "hubspot_calls"]
 
 HUBSPOT_API_VERSION = "2026-09"
 """Dated paths: a new one each March and September, supported for 18 months."""
@@ -36,15 +36,7 @@ class HubSpot:
 
     def __init__(self, name: str, config: CrmConfig, waiting: Waiting, secrets: tuple[str, ...] = ()) -> None:
         self._name, self._config = name, config
-        self._calls = Calls(
-            name,
-            config.address,
-            waiting,
-            pace=Pace(CALLS, SECONDS, waiting),
-            headers={"Authorization": f"Bearer {config.token}"},
-            secrets=(*secrets, *config.secrets),
-            meaning=_meaning,
-        )
+        self._calls = hubspot_calls(name, config, Pace(CALLS, SECONDS, waiting), secrets)
         self._path = f"/crm/objects/{HUBSPOT_API_VERSION}/{config.object or 'contacts'}/batch/update"
 
     def batch_size(self, waiting: int) -> int:
@@ -85,6 +77,19 @@ class HubSpot:
             expected=f"{self._config.object or 'contacts'} with {', '.join(self._config.written.values())}",
             fix=f"create it, or leave it out in [crm.{self._name}.fields]; nothing was lost",
         )
+
+
+def hubspot_calls(name: str, config: CrmConfig, pace: Pace, secrets: tuple[str, ...]) -> Calls:
+    """Return calls with a service key, at most as many as a limit of HubSpot leaves."""
+    return Calls(
+        name,
+        config.address,
+        pace.waiting,
+        pace=pace,
+        headers={"Authorization": f"Bearer {config.token}"},
+        secrets=(*secrets, *config.secrets),
+        meaning=_meaning,
+    )
 
 
 def _meaning(answer: httpx.Response) -> Meaning:

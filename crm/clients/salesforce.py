@@ -9,23 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx
-
-from crm.clients.calls import Calls, Meaning, json_of, status_meaning
+from crm.clients.calls import json_of
 from crm.clients.outcomes import Outcome, delivered, refused, retry
 from crm.clients.salesforce_bulk import update_in_bulk
+from crm.clients.salesforce_session import SALESFORCE_PATH, SalesforceSession
 from crm.clients.values import field_values
 from crm.clients.waiting import Waiting
 from crm.config_crm import CrmConfig
-from crm.errors import CrmAccessError, CrmRefusedError, CrmSetupError
+from crm.errors import CrmRefusedError, CrmSetupError
 from crm.outbox import Queued
 
-__all__ = ["SALESFORCE_API_VERSION", "Salesforce"]
+__all__ = ["Salesforce"]
 
-SALESFORCE_API_VERSION = "v65.0"
 MOST_ROWS = 200
 BULK_FROM = 2_000
 BULK_ROWS = 10_000
@@ -47,8 +45,8 @@ class Salesforce:
 
     def __init__(self, name: str, config: CrmConfig, waiting: Waiting, secrets: tuple[str, ...] = ()) -> None:
         self._name, self._config = name, config
-        self._calls = Calls(name, config.address, waiting, secrets=(*secrets, *config.secrets), meaning=_meaning)
-        self._path = f"/services/data/{SALESFORCE_API_VERSION}"
+        self._session = SalesforceSession(name, config, waiting, secrets)
+        self._calls = self._session.calls
 
     def batch_size(self, waiting: int) -> int:
         """Return 200, or 10,000 for the Bulk API where more than 2,000 wait; less if the workspace file says so."""
@@ -74,62 +72,15 @@ class Salesforce:
                 }
                 continue
             chosen = [rows[place] for place in places]
-            outcomes |= dict(zip(places, self._with_token(kind, chosen), strict=True))
+            written = self._session.with_token(partial(self._write, kind, chosen))
+            outcomes |= dict(zip(places, written, strict=True))
         return [outcomes[place] for place in range(len(rows))]
-
-    def _with_token(self, kind: str, rows: Sequence[Queued]) -> list[Outcome]:
-        """Write with the token at hand; one that ran out is renewed once."""
-        if "Authorization" not in self._calls.headers:
-            self._log_in()
-        else:
-            try:
-                return self._write(kind, rows)
-            except CrmAccessError:
-                self._log_in()
-        return self._write(kind, rows)
-
-    def _log_in(self) -> None:
-        self._calls.headers.pop("Authorization", None)
-        self._calls.address = self._config.address
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": self._config.client_id or "",
-            "client_secret": self._config.client_secret or "",
-        }
-        try:
-            answer = self._calls.call(
-                "POST",
-                "/services/oauth2/token",
-                content=str(httpx.QueryParams(form)).encode(),
-                headers={"Content-Type": "application/x-www-form-urlencoded"},
-            )
-        except CrmRefusedError as error:  # a wrong client is a 400
-            raise self._no_token(error.message) from error
-        found = json_of(answer)
-        token = found.get("access_token") if isinstance(found, dict) else None
-        if not token:
-            raise self._no_token("an answer without access_token")
-        self._calls.address = self._instance(str(found.get("instance_url") or self._config.address))
-        self._calls.headers["Authorization"] = f"Bearer {token}"
-
-    def _instance(self, url: str) -> str:
-        """Check where the token would be sent from now on: never over plain HTTP to another machine."""
-        if urlsplit(url).scheme != "https" and urlsplit(url).hostname != urlsplit(self._config.address).hostname:
-            raise self._no_token(f"an instance_url without TLS, {url}")
-        return url.rstrip("/")
-
-    def _no_token(self, said: str) -> CrmAccessError:
-        return CrmAccessError(
-            found=f"'{self._name}' gives no token ({said})",
-            expected="an external client app with the client-credentials flow and a user to run as",
-            fix=f"correct url, client_id and client_secret of [crm.{self._name}]; nothing was lost, push again then",
-        )
 
     def _write(self, kind: str, rows: Sequence[Queued]) -> list[Outcome]:
         records = [{"Id": row.lead_id, **self._values(row)} for row in rows]
         try:
             if len(rows) > MOST_ROWS:
-                return update_in_bulk(self._calls, self._path, kind, records)
+                return update_in_bulk(self._calls, SALESFORCE_PATH, kind, records)
             return self._collection(kind, records)
         except CrmRefusedError as error:
             if "INVALID_FIELD" in error.message or "No such column" in error.message:
@@ -138,7 +89,7 @@ class Salesforce:
 
     def _collection(self, kind: str, records: Sequence[Mapping[str, Any]]) -> list[Outcome]:
         body = {"allOrNone": False, "records": [{"attributes": {"type": kind}, **record} for record in records]}
-        answer = self._calls.call("PATCH", f"{self._path}/composite/sobjects", json=body)
+        answer = self._calls.call("PATCH", f"{SALESFORCE_PATH}/composite/sobjects", json=body)
         return [_outcome(result) for result in json_of(answer) or []]
 
     def _values(self, row: Queued) -> dict[str, Any]:
@@ -151,13 +102,6 @@ class Salesforce:
             expected=f"{', '.join(self._config.written.values())} on Lead and Contact, and the right to edit them",
             fix=f"create it and give the app's user the right, or leave it out in [crm.{self._name}.fields]",
         )
-
-
-def _meaning(answer: httpx.Response) -> Meaning:
-    """Tell a spent day's quota, which Salesforce answers with 403, from a missing permission."""
-    if answer.status_code == 403 and "REQUEST_LIMIT_EXCEEDED" in answer.text:
-        return "retry"
-    return "setup" if answer.status_code == 404 else status_meaning(answer)
 
 
 def _by_type(rows: Sequence[Queued]) -> dict[str | None, list[int]]:

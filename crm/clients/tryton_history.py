@@ -31,22 +31,31 @@ class Version:
     values: Mapping[str, Any]
 
 
-def changed_since(calls: Calls, path: str, since: datetime | None) -> Iterator[str]:
-    """Yield the ids of records that were created or written at ``since`` or later, the oldest first.
+def changed_since(
+    calls: Calls, path: str, since: datetime | None, *, after: str | None = None, size: int = PAGE
+) -> Iterator[list[str]]:
+    """Yield ids of records that were created or written at ``since`` or later, some at a time and in order.
 
-    ``write_date`` is empty until a record is written for the first time, so both dates are asked for.
+    ``write_date`` is empty until a record is written for the first time, so both dates are asked for. Each page asks
+    for the ids behind the last one: a record that is deleted meanwhile moves no other off a page.
     """
-    params = {"f": "id", "o": encoded([["id", "ASC"]]), "s": str(PAGE)}
-    if since is not None:
-        moment = datetime_parts(since)
-        params["d"] = encoded(["OR", ["create_date", ">=", moment], ["write_date", ">=", moment]])
-    page = 0
     while True:
-        rows = json_of(calls.call("GET", path, params={**params, "p": str(page)})) or []
-        yield from (str(row["id"]) for row in rows)
-        if len(rows) < PAGE:
+        params = {"f": "id", "o": encoded([["id", "ASC"]]), "s": str(size), "p": "0"}
+        if domain := [*_since(since), *([["id", ">", int(after)]] if after else [])]:
+            params["d"] = encoded(domain)
+        found = [str(row["id"]) for row in json_of(calls.call("GET", path, params=params)) or []]
+        if found:
+            yield found
+        if len(found) < size:
             return
-        page += 1
+        after = found[-1]
+
+
+def _since(since: datetime | None) -> list[Any]:
+    if since is None:
+        return []
+    moment = datetime_parts(since)
+    return [["OR", ["create_date", ">=", moment], ["write_date", ">=", moment]]]
 
 
 def versions_of(

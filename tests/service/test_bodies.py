@@ -19,7 +19,7 @@ from features.lead_features import AccountLeads, AttributeIs, AttributeNumber, L
 from features.spec import FeatureSet
 from features.touch_features import CountIn, DistinctIn, SessionsIn, ValueIn
 from features.touch_times import Recency
-from serving.bodies import BodyError, HeldBatchBody, HeldBody, read_batch, read_score
+from serving.bodies import BodyError, HeldBatchBody, HeldBody, ScoreBody, read_batch, read_score
 from serving.checks import wrong_fields
 from serving.lead_from_body import LeadToScore, lead_from_body
 from serving.problems import MAX_ERRORS, ProblemError
@@ -57,6 +57,7 @@ def body(**changes: Any) -> dict[str, Any]:
 
 def lead_of(reading: Reading = READING, **changes: Any) -> LeadToScore:
     read = read_score(body(**changes))
+    assert isinstance(read, ScoreBody)
     assert wrong_fields(read, reading, NOW) == []
     return lead_from_body(read, reading, NOW)
 
@@ -157,6 +158,17 @@ def test_a_pair_of_halves_is_a_character() -> None:
 )
 def test_a_wrong_field_is_named_with_its_pointer(changes: dict[str, Any], field: str, words: str) -> None:
     assert words in wrong(body(**changes))[field]
+
+
+def test_an_id_alone_asks_for_a_lead_that_is_held_here() -> None:
+    read = read_score({"lead_id": " L1 "})
+    assert isinstance(read, HeldBody)
+    assert (read.lead_id, read.as_of) == ("L1", None)
+    batch = read_batch({"lead_ids": ["L1", "L2"], "as_of": "2026-05-01T00:00:00Z"}, 2)
+    assert isinstance(batch, HeldBatchBody)
+    with pytest.raises(BodyError) as caught:
+        read_batch({"lead_ids": ["L1", "L2", "L3"]}, 2)
+    assert caught.value.errors[0].message == "has 3 ids; at most 2 are scored at once"
 
 
 def test_an_id_alone_names_a_lead_that_is_held_but_not_among_leads_that_are_given() -> None:

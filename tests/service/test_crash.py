@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
@@ -24,7 +25,7 @@ from crm.state_tables import CURRENT_SCORES, LEDGER, OUTBOX, TOLD
 from tests.postgres import own_postgres
 from tests.service.running import KEY, WORKSPACE_FILE, free_port, launch, wait_until_ready
 
-KILLS = 20
+KILLS = int(os.environ.get("KIZASHI_TEST_KILLS", "6"))
 CLIENTS = 4
 LEADS = 60
 

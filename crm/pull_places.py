@@ -1,0 +1,97 @@
+"""How far each CRM was read: kept in the transaction that stores the rows, so that the two never disagree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from crm.known import from_micros, to_micros
+from crm.state_tables import PULLS
+from crm.upserts import insert_into
+
+__all__ = ["OVERLAP", "Place", "ended", "first_place", "note_place", "pull_mark"]
+
+OVERLAP = timedelta(minutes=10)
+"""A change that was begun before the last pull may have been committed, or indexed, after it; and clocks differ."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a pull stands.
+
+    Parameters
+    ----------
+    began
+        When it began: the next one takes changes from a little before then on. Timezone-aware.
+    since
+        Changes from then on are taken; None for all there are.
+    stream
+        What is being read; None before anything was.
+    at
+        Where in that stream.
+    is_resumed
+        A pull that did not end is gone on with.
+    """
+
+    began: datetime
+    since: datetime | None
+    stream: str | None = None
+    at: str | None = None
+    is_resumed: bool = False
+
+
+def first_place(connection: sa.Connection, crm: str, now: datetime, since: datetime | None = None) -> Place:
+    """Return where to begin: where the last pull was cut off, else a little before the last one began.
+
+    Parameters
+    ----------
+    connection
+        To the state.
+    crm
+        Name of the CRM.
+    now
+        Timezone-aware.
+    since
+        Begin there, but for a CRM that was pulled from no later than would have been begun without it: what lies
+        between would be missed for good.
+    """
+    row = connection.execute(sa.select(PULLS).where(PULLS.c.crm == crm)).one_or_none()
+    if row is None:
+        return Place(now, since)
+    usual = _cut_off(row.place) if row.place else Place(now, from_micros(row.pulled_us) - OVERLAP)
+    if since is None:
+        return usual
+    return Place(now, None if usual.since is None else min(since, usual.since))
+
+
+def _cut_off(text: str) -> Place:
+    held: dict[str, Any] = orjson.loads(text)
+    since = None if held["since_us"] is None else from_micros(held["since_us"])
+    return Place(from_micros(held["began_us"]), since, held["stream"], held["at"], is_resumed=True)
+
+
+def note_place(connection: sa.Connection, crm: str, place: Place, now: datetime) -> None:
+    """Write down how far a pull has come."""
+    since_us = None if place.since is None else to_micros(place.since)
+    held = {"began_us": to_micros(place.began), "since_us": since_us, "stream": place.stream, "at": place.at}
+    _write(connection, crm, {"place": orjson.dumps(held).decode(), "noted_us": to_micros(now)})
+
+
+def ended(connection: sa.Connection, crm: str, place: Place) -> None:
+    """Write down that a pull has ended."""
+    began_us = to_micros(place.began)
+    _write(connection, crm, {"place": None, "pulled_us": began_us}, noted_us=began_us)
+
+
+def pull_mark(connection: sa.Connection) -> tuple[Any, ...]:
+    """Return what is different once a pull has stored rows."""
+    return tuple(connection.execute(sa.select(PULLS.c.crm, PULLS.c.noted_us, PULLS.c.place).order_by(PULLS.c.crm)))
+
+
+def _write(connection: sa.Connection, crm: str, values: dict[str, Any], *, noted_us: int = 0) -> None:
+    insert = insert_into(connection, PULLS).values(**{"crm": crm, "noted_us": noted_us, **values})
+    connection.execute(insert.on_conflict_do_update(index_elements=[PULLS.c.crm], set_=values))
