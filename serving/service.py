@@ -28,6 +28,7 @@ from serving.background import Background
 from serving.bodies import BatchBody, ScoreBody
 from serving.callers import REHEARSAL, caller_of
 from serving.flat import FlatBody
+from serving.gauges import watch_state
 from serving.guards import BodyGuard, ErrorGuard, request_id_of
 from serving.key_guard import KeyGuard
 from serving.languages import language_for
@@ -153,6 +154,7 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noq
         async def score_flat(self, body: bytes, /, ctx: bentoml.Context) -> Response:
             return await _answer(ctx, runtime, watch, lambda asked, may: answering.score_flat(body, asked))
 
+    watch_state(runtime, watch)
     ScoringService.mount_asgi_app(side_routes(runtime, answering, watch))
     add_guard: Callable[..., None] = ScoringService.add_asgi_middleware  # BentoML's type asks for a nested callable
     add_guard(ErrorGuard, watch=watch)  # the first added is outermost
