@@ -162,6 +162,9 @@ class BodyGuard:
             await refuse(problem_of_status(408), scope, send)
             return
         if body is None:
+            # Nobody reads this, but BentoML's timeout takes the end of a request for nothing else: without an answer
+            # each caller who leaves in the middle of a body would be waited for, 30 seconds long.
+            await refuse(problem_of_status(408), scope, send)
             return
         if len(body) > limit:
             await _drain(receive)
@@ -228,6 +231,6 @@ def _too_large(limit: int) -> Problem:
 async def refuse(problem: Problem, scope: Scope, send: Send) -> None:
     """Answer without reading the body; the connection ends, so that nobody has to read the rest of it."""
     headers = Headers(scope=scope)
-    if "content-length" in headers or "transfer-encoding" in headers:
+    if "content-length" in headers or "transfer-encoding" in headers or problem.status == 431:
         problem = problem.with_headers({"Connection": "close"})
     await problem_response(problem, request_id_of(scope))(scope, _nothing, send)

@@ -17,6 +17,10 @@ from serving.runtime import Runtime
 __all__ = ["KeyGuard"]
 
 
+MAX_HEADERS = 32_768
+"""Bytes of all headers; the server itself bounds only what comes in several packets."""
+
+
 class KeyGuard:
     """Lets a request through whose key may do what it asks for; the probes need none.
 
@@ -29,6 +33,10 @@ class KeyGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Guard one request."""
+        broken = _broken(scope)
+        if broken is not None:
+            await refuse(broken, scope, send)
+            return
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self.app(scope, receive, send)
             return
@@ -80,6 +88,20 @@ class KeyGuard:
         return problem_of_status(401).with_headers({"WWW-Authenticate": f'Bearer realm="kizashi"{error}'})
 
 
+def _broken(scope: Scope) -> Problem | None:
+    """Return what is wrong with the form of a request, whoever asks."""
+    if scope["type"] != "http":
+        return None
+    names = [name for name, _ in scope["headers"]]
+    if b"transfer-encoding" in names and b"content-length" in names:
+        return _TWO_LENGTHS  # a proxy that believes the other of the two sees another request behind this one
+    size = sum(len(name) + len(value) for name, value in scope["headers"])
+    return problem_of_status(431) if size > MAX_HEADERS else None
+
+
+_TWO_LENGTHS = Problem(
+    "two-lengths", "The request has two lengths", 400, "Send either Content-Length or Transfer-Encoding."
+)
 _TWO_KEYS = Problem(
     "two-keys", "The request shows several keys", 400, "Send one key, in Authorization or in X-API-Key."
 )

@@ -11,8 +11,8 @@ from serving.readings import DECISIONS, MAX_PAGE, ORDERS, PAGE
 
 __all__ = ["BODY_STATUSES", "KEYED_STATUSES", "OPERATIONS", "Answer", "Operation"]
 
-KEYED_STATUSES = (400, 401, 429, 500, 503, 504)
-"""What every route but the probes may answer: broken framing, no key, too many requests, and failures of ours."""
+KEYED_STATUSES = (400, 401, 429, 431, 500, 503, 504)
+"""What every route but the probes may answer: a broken form, no key, too many requests, and failures of ours."""
 BODY_STATUSES = (408, 413, 415, 422)
 """What every route with a body may answer besides."""
 

@@ -191,6 +191,7 @@ _BY_STATUS: Mapping[int, tuple[str, str, str]] = {
         "Send 'Content-Type: application/json' in UTF-8, not compressed.",
     ),
     429: ("busy", "Too many requests at once", "Send it again after a moment."),
+    431: ("headers-too-large", "The headers are too large", "Send fewer of them, 32 kB at most."),
     500: (
         "internal",
         "The service failed",

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Message
 
 from crm.config import SourceConfig, WorkspaceConfig
-from serving import service
+from serving import rate_limit, service
 from serving.access import Access
 from serving.asked import Asked
 from serving.guards import ErrorGuard
@@ -139,7 +139,7 @@ def test_a_scorer_that_hangs_is_given_up(gate: threading.Event, monkeypatch: pyt
 
 
 def test_too_many_at_once_are_sent_away_for_a_moment(gate: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "MAX_CONCURRENCY", 1)
+    monkeypatch.setattr(rate_limit, "MAX_AT_ONCE", 1)
 
     async def use(client: httpx.AsyncClient) -> tuple[httpx.Response, httpx.Response]:
         first = asyncio.create_task(ask(client))
