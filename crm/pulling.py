@@ -192,7 +192,9 @@ class Puller:
             counts.quarantined += len(told.quarantined)
             counts.leads |= told.lead_ids
             if table == "opportunities" and told.stored:
-                counts.accounts |= {teller.held_id(row["account_id"]) for row in rows[table] if row.get("account_id")}
+                counts.accounts |= {
+                    teller.held_id(str(row["account_id"])) for row in rows[table] if row.get("account_id")
+                }
 
     def _pages(self, reader: CrmReader, place: Place, now: datetime) -> Iterator[tuple[str, Page]]:
         """Yield the pages of each stream that is not done yet; what changes meanwhile is the next pull's."""
