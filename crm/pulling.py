@@ -212,7 +212,7 @@ class Puller:
     def _store_page(self, name: str, page: Page, now: datetime, here: Place, counts: Stored) -> None:
         with self.state.writing() as connection:
             found = self.store(connection, name, page.rows, now)
-            note_place(connection, name, here, now)
+            note_place(connection, name, here, is_news=bool(found.new))
         counts.records += page.records
         counts.quarantined += found.quarantined
         counts.leads |= found.leads
