@@ -91,7 +91,7 @@ class Runtime:
         self._left_out: frozenset[str] = frozenset()
         self.has_looked_for_challenger = False
         self.shadow: Live | None = None
-        self._pull_mark: tuple[Any, ...] = ()
+        self._pull_mark: Mapping[str, int] = {}
         self._earlier: dict[str, LoadedModel | None] = {}
         self.on_issued: list[Callable[[Sequence[Mapping[str, Any]]], None]] = []
 
