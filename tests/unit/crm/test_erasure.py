@@ -186,6 +186,17 @@ def test_others_keep_what_is_theirs(state: State, workspace: Workspace) -> None:
     assert quarantined == [f"{KEPT}|x"]
 
 
+def test_what_waits_to_be_told_outlives_an_erasure_whose_id_is_a_number(state: State, workspace: Workspace) -> None:
+    fill(state)
+    payload = json.dumps({"score": 1.0, "model_version": "1", "grade": "A"})
+    with state.writing() as connection:
+        connection.execute(sa.update(OUTBOX).where(OUTBOX.c.lead_id == KEPT).values(payload=payload))
+    erase_lead(state, workspace, "1", now=NOW)
+    with state.reading() as connection:
+        found = connection.execute(sa.select(OUTBOX.c.payload).where(OUTBOX.c.lead_id == KEPT)).scalar_one()
+    assert found == payload
+
+
 def test_a_plan_changes_nothing_and_counts_the_same(state: State, workspace: Workspace) -> None:
     fill(state)
     fill_files(workspace)
