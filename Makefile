@@ -22,7 +22,7 @@ export BENTOML_DO_NOT_TRACK := True
 # Threads that wait for each other sleep instead of spinning: beside other work, training was up to six times slower.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help demo test check fix bench ui serve docs constraints clean
+.PHONY: help demo test check fix fuzz bench ui serve docs constraints clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -52,6 +52,11 @@ fix: $(VENV)/.development  ## Mend what ruff can mend, format, write the referen
 
 docs: $(VENV)/.development  ## Write docs/reference/ anew from the code
 	@$(BIN)/python docs/generate.py
+
+# Cases of each route; the run of `make check` has 100.
+EXAMPLES = 1000
+fuzz: $(VENV)/.development  ## Send the service whatever its OpenAPI document allows and forbids (EXAMPLES=1000 cases a route)
+	@EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 0 tests/service/test_document.py
 
 bench: $(VENV)/.development  ## Measure against named peers (minutes)
 	@for script in benchmarks/bench_*.py; do echo "$$script"; $(BIN)/python "$$script" || exit 1; done

@@ -130,8 +130,8 @@ def gather(workspace: Workspace, count: int) -> tuple[list[tuple[str, KnownLead]
     return [(lead_id, found[lead_id]) for lead_id in ids], to_micros(until)
 
 
-def show(workspace: Workspace) -> None:
-    model = load_model(workspace)
+def show(workspace: Workspace, version: str = "champion") -> None:
+    model = load_model(workspace, alias=version)
     leads, moment_us = gather(workspace, SIZES[-1][0])
     own, others = (
         np.mean([0 if part is None else part.happened_us.size for part in parts])
@@ -157,7 +157,7 @@ def main() -> None:
         (Path(folder) / "kizashi.toml").write_text(DEMO)
         workspace = load_workspace(Path(folder))
         train(workspace, as_of=None, now=datetime.now(UTC), progress=Silent())
-        show(workspace)
+        show(workspace, "1")  # so small a company's first version need not become champion
 
 
 if __name__ == "__main__":

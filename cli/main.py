@@ -7,6 +7,7 @@ from importlib.metadata import version
 import click
 
 from cli.backtest_command import backtest
+from cli.bento_command import bento
 from cli.erase_command import erase
 from cli.keys_command import keys
 from cli.line_command import line
@@ -47,6 +48,7 @@ for command in (
     pull,
     push,
     serve,
+    bento,
     keys,
     erase,
     ui,

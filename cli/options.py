@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import click
 from cli.output import print_error
 from crm.config import Workspace, load_workspace
 from crm.errors import KizashiError
+from crm.packed import load_packed, packed_at, state_folder
 
 __all__ = ["ATTENTION", "DONE", "REFUSED", "as_of_option", "command_options", "parse_moment"]
 
@@ -91,5 +93,8 @@ def parse_moment(
 
 
 def open_workspace(folder: Path) -> Workspace:
-    """Read the workspace file of a folder."""
-    return load_workspace(folder)
+    """Read the workspace file of a folder; in a bento the packed one, for the state there or at its usual place."""
+    packed = packed_at()
+    if packed is None:
+        return load_workspace(folder)
+    return load_packed(packed, state_folder(packed, os.environ) if folder == Path() else folder, os.environ)

@@ -24,7 +24,7 @@ from crm.progress import Progress
 from crm.state import State, open_state, state_secret
 from crm.state_tables import CURRENT_SCORES
 from crm.store import Tables
-from models.registry import load_model
+from models.kept_bundle import load_champion
 from models.scoring import LoadedModel
 from serving.issuing import Issue, Issuer, input_hmac
 
@@ -45,7 +45,7 @@ def rescore(folder: Path, as_json: bool) -> int:
     """
     workspace, now = open_workspace(folder), datetime.now(UTC)
     progress = TerminalProgress(quiet=as_json)
-    model = load_model(workspace)
+    model = load_champion(workspace)
     state = open_state(workspace)
     try:
         with read_tables(workspace, now, progress) as tables:

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 __all__ = ["describe_problems"]
 
-_SECRETS = ("url", "secret", "token", "client_id")
-"""Ends of keys whose values are never shown: they hold passwords."""
+_SECRETS = ("url", "secret", "token", "sha256", "client_id")
+"""Ends of keys whose values are never shown: they hold passwords, or what somebody took for the place of one."""
 
 _WANTED = {
     "missing": "this key is required and missing",

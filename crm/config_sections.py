@@ -381,6 +381,24 @@ class JwtConfig(Section):
     scope_claim: Annotated[str, Field(min_length=1)] = "scope"
 
 
+class BotsConfig(Section):
+    """``[serve.bots]``: which posted clicks no person made.
+
+    Attributes
+    ----------
+    links
+        So many links of a lead, opened within ``seconds`` of one another, are the work of a program.
+    seconds
+        Width of such a burst to either side.
+    upon_sending_seconds
+        A click or an opening sooner than this after its mail was sent (touches of kind email_sent or email_delivered).
+    """
+
+    links: Annotated[Whole, Field(ge=2, le=100)] = 4
+    seconds: Annotated[Real, Field(ge=0, le=600)] = 5.0
+    upon_sending_seconds: Annotated[Real, Field(ge=0, le=600)] = 2.0
+
+
 class ServeConfig(Section):
     """``[serve]``: limits of the HTTP service, and where it keeps what it is told.
 
@@ -410,6 +428,8 @@ class ServeConfig(Section):
         ``text``, or ``json`` for one JSON object a line.
     jwt
         Whose access tokens are accepted beside API keys.
+    bots
+        Which posted clicks no person made.
     """
 
     port: Annotated[Whole, Field(ge=1, le=65535)] = 3000
@@ -419,6 +439,7 @@ class ServeConfig(Section):
     durability: Literal["process", "power"] = "process"
     public_url: Annotated[str, Field(pattern=r"^https?://[^/?#]+$")] | None = None
     hook_secret: Annotated[str, Field(pattern=_WEBHOOK_KEY)] | None = Field(default=None, repr=False)
+    bots: BotsConfig = BotsConfig()
     rescore_at: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] | None = "03:00"
     rate_per_minute: Annotated[Whole, Field(ge=1, le=10_000_000)] = 6_000
     log: Literal["text", "json"] = "text"

@@ -21,7 +21,7 @@ from crm.erasure_rows import erase_rows, linked_leads, stop_scoring
 from crm.errors import ErasureError
 from crm.known import to_micros
 from crm.lead_hashes import lead_hash, stored_ids, versions_that_saw
-from crm.parsing import BLANKS
+from crm.parsing import BLANKS, is_plain
 from crm.state import State, state_secret
 from crm.state_tables import OBJECTIONS, TOMBSTONES
 
@@ -179,9 +179,9 @@ def note_objection(
 
 def _names(workspace: Workspace, lead_id: str) -> tuple[str, ...]:
     plain = lead_id.strip(BLANKS)
-    if not plain or len(plain) > MAX_ID or not plain.isprintable():
+    if not plain or len(plain) > MAX_ID or not is_plain(plain):
         raise ErasureError(
-            found="an id that is empty, longer than 200 characters or not printable",
+            found="an id that is empty, longer than 200 characters or with control characters",
             expected="the id of one lead",
             fix="give the id as the CRM has it",
         )
@@ -220,7 +220,8 @@ def _receipt(
     if len(leads) > 1:
         notes.append("By merges several ids are one person; all of them are treated alike.")
     if versions:
-        notes.append(f"Versions {', '.join(versions)} had learned from it: train again, so that none in force has.")
+        learned = f"Version{'s' if len(versions) > 1 else ''} {', '.join(versions)}"
+        notes.append(f"{learned} had learned from it: train again, so that none in force has.")
     if remaining:
         notes.append("Files that still name it are to be deleted or made anew: 'kizashi align' writes the board.")
     return Receipt(lead_id, tuple(leads), now.isoformat(), removed, tuple(versions), tuple(remaining), tuple(notes))

@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import csv
-import mmap
+import json
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from io import StringIO
@@ -19,11 +22,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from crm.config import Workspace
+from crm.mirror import mirror_path
 from crm.naming import Naming
 from crm.parsing import quote
 from crm.state import State
 
-__all__ = ["clean_pages", "erase_files", "erase_mirror", "mirror_merges", "mirror_path", "still_naming"]
+__all__ = ["clean_pages", "erase_files", "erase_mirror", "mirror_merges", "still_naming"]
 
 _LEAD_COLUMNS = ("lead_id", "from_lead_id", "into_lead_id")
 _TEXT_COLUMNS = ("key", "content")
@@ -32,11 +36,6 @@ _NO_LEADS = ("seen",)
 MAX_TEXT_BYTES = 200_000_000
 SHORTEST = 4
 """Shorter ids are in every file by chance: their pages are not looked for."""
-
-
-def mirror_path(workspace: Workspace) -> Path:
-    """Return where a mirror of the source lies, if there is one."""
-    return workspace.folder / ".kizashi" / "history.db"
 
 
 def erase_files(workspace: Workspace, ids: Sequence[str], *, dry_run: bool) -> dict[str, int]:
@@ -149,29 +148,49 @@ def mirror_merges(workspace: Workspace) -> list[tuple[str, str]]:
 
 
 def erase_mirror(workspace: Workspace, ids: Sequence[str], *, dry_run: bool) -> dict[str, int]:
-    """Delete the rows of leads from the mirror of the source; return the counts by table, none without a mirror."""
+    """Take leads out of the copy of the source; return the counts by table, none without a copy.
+
+    A running service has the copy open as a file that never changes, so it is replaced as a whole.
+    """
     path = mirror_path(workspace)
     if not path.is_file():
         return {}
-    counts: dict[str, int] = {}
-    with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.execute("BEGIN IMMEDIATE" if not dry_run else "BEGIN")
-        for table, columns in _lead_tables(connection).items():
-            marks = ", ".join("?" * len(ids))
-            where = " OR ".join(f"{quote(column)} IN ({marks})" for column in columns)
-            values = [*ids] * len(columns)
-            counted = connection.execute(f"SELECT count(*) FROM {quote(table)} WHERE {where}", values)
-            counts[table] = int(counted.fetchone()[0])
-            if not dry_run:
-                connection.execute(f"DELETE FROM {quote(table)} WHERE {where}", values)
-        connection.execute("COMMIT")
-        if not dry_run:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            if _holds(path, ids):
-                connection.execute("VACUUM")
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return {f"mirror/{name}": count for name, count in counts.items() if count}
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
+        counts = {table: _count(connection, table, where, ids) for table, where in _conditions(connection)}
+        found = {f"mirror/{name}": count for name, count in counts.items() if count}
+        if found and not dry_run:
+            _replace_mirror(connection, path, ids)
+    return found
+
+
+def _replace_mirror(connection: sqlite3.Connection, path: Path, ids: Sequence[str]) -> None:
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    unfinished.unlink(missing_ok=True)
+    unfinished.touch(mode=0o600)
+    try:
+        with closing(sqlite3.connect(unfinished, isolation_level=None)) as copy:
+            connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = OFF")
+            for table, where in _conditions(copy):
+                copy.execute(f"DELETE FROM {quote(table)} WHERE {where}", {"ids": json.dumps(list(ids))})
+            copy.execute("VACUUM")  # what was deleted is in no page of the new file
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _conditions(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Return the tables that have columns of leads, each with the SQL that is true for the rows of some."""
+    chosen = "(SELECT value FROM json_each(:ids))"
+    return [
+        (table, " OR ".join(f"{quote(column)} IN {chosen}" for column in columns))
+        for table, columns in _lead_tables(connection).items()
+    ]
+
+
+def _count(connection: sqlite3.Connection, table: str, where: str, ids: Sequence[str]) -> int:
+    counted = connection.execute(f"SELECT count(*) FROM {quote(table)} WHERE {where}", {"ids": json.dumps(list(ids))})
+    return int(counted.fetchone()[0])
 
 
 def _lead_tables(connection: sqlite3.Connection) -> dict[str, list[str]]:
@@ -220,10 +239,23 @@ def _is_emptied(connection: sa.Connection) -> bool:
     return int(connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]) == 0
 
 
+# Run by a process of its own, on a path and on ids that come in hex.
+_SEARCH = """
+import mmap, sys
+path, *wanted = sys.argv[1:]
+with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    sys.exit(any(content.find(bytes.fromhex(one)) >= 0 for one in wanted))
+"""
+
+
 def _holds(path: Path, ids: Sequence[str]) -> bool:
-    """Tell whether the bytes of an id are anywhere in a file, be it as a part of another id."""
-    wanted = [lead.encode() for lead in ids if len(lead.encode()) >= SHORTEST]
-    if not wanted or not path.stat().st_size:
+    """Tell whether the bytes of an id are anywhere in the state's file, be it as a part of another id.
+
+    Another process looks: a process that closes a file gives up its locks on it, those of SQLite as well, and the next
+    process to close the state would take away the log under this one (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    wanted = [lead.encode().hex() for lead in ids if len(lead.encode()) >= SHORTEST]
+    if not wanted:
         return False
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return any(content.find(one) >= 0 for one in wanted)
+    command = [sys.executable, "-I", "-c", _SEARCH, str(path), *wanted]
+    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode != 0  # noqa: S603 - our own text

@@ -25,6 +25,7 @@ __all__ = ["erase_rows", "linked_leads", "stop_scoring"]
 
 _OF_LEADS = (LEDGER, SHADOW_SCORES, CURRENT_SCORES, RESCORE_QUEUE, OUTBOX, DEAD_LETTERS, PUSHED)
 _OF_SCORING = (CURRENT_SCORES, RESCORE_QUEUE, OUTBOX)
+_LEAD_COLUMNS = ("lead_id", "from_lead_id", "into_lead_id")
 
 
 def linked_leads(
@@ -70,8 +71,7 @@ def erase_rows(connection: sa.Connection, ids: Sequence[str], *, dry_run: bool) 
     """
     counts: dict[str, int] = {}
     for table in (*TOLD.values(), *_OF_LEADS):
-        columns = [table.c[name] for name in ("lead_id", "from_lead_id", "into_lead_id") if name in table.c]
-        condition = sa.or_(*(column.in_(ids) for column in columns))
+        condition = _of(table, ids)
         counts[table.name] = _count(connection, table, condition)
         if not dry_run and counts[table.name]:
             connection.execute(sa.delete(table).where(condition))
@@ -89,7 +89,7 @@ def stop_scoring(connection: sa.Connection, ids: Sequence[str]) -> dict[str, int
     """Delete the scores of some leads that are in force or under way; what was issued stays in the ledger."""
     counts: dict[str, int] = {}
     for table in _OF_SCORING:
-        condition = table.c.lead_id.in_(ids)
+        condition = _of(table, ids)
         counts[table.name] = _count(connection, table, condition)
         connection.execute(sa.delete(table).where(condition))
     return {f"state/{name}": count for name, count in counts.items() if count}
@@ -102,6 +102,11 @@ _TEXTS: tuple[tuple[sa.Table, tuple[str, ...], Mapping[str, Any] | None], ...] =
     (OUTBOX, ("payload", "last_error"), {"payload": "{}", "last_error": None}),
     (DEAD_LETTERS, ("payload", "message"), {"payload": "{}", "message": ""}),
 )
+
+
+def _of(table: sa.Table, ids: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Return which rows of a table are those of some leads."""
+    return sa.or_(*(table.c[name].in_(ids) for name in _LEAD_COLUMNS if name in table.c))
 
 
 def _count(connection: sa.Connection, table: sa.Table, condition: sa.ColumnElement[bool]) -> int:

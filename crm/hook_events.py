@@ -183,7 +183,9 @@ def done(connection: sa.Connection, event: HookEvent) -> None:
     _change(connection, event, {"body": None, "next_try_us": None, "last_error": None})
 
 
-def retry_later(connection: sa.Connection, event: HookEvent, error: str, now_us: int) -> bool:
+def retry_later(
+    connection: sa.Connection, event: HookEvent, error: str, now_us: int, *, is_erasure: bool = False
+) -> bool:
     """Put an event off after a failure.
 
     Parameters
@@ -196,6 +198,9 @@ def retry_later(connection: sa.Connection, event: HookEvent, error: str, now_us:
         What failed, without anything of the event.
     now_us
         The clock, microseconds since 1970 UTC.
+    is_erasure
+        The event asks for an erasure, which may have emptied its own body before it failed: the body is put back, so
+        that it can be asked for again.
 
     Returns
     -------
@@ -205,7 +210,9 @@ def retry_later(connection: sa.Connection, event: HookEvent, error: str, now_us:
     tries = event.tries + 1
     is_left = tries < MAX_TRIES
     next_try_us = now_us + wait_us(tries) if is_left else None
-    values = {"tries": tries, "next_try_us": next_try_us, "last_error": error}
+    values: dict[str, Any] = {"tries": tries, "next_try_us": next_try_us, "last_error": error}
+    if is_erasure:
+        values["body"] = event.body
     _change(connection, event, values)
     return is_left
 

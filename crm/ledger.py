@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
 from crm.state_tables import CURRENT_SCORES, LEDGER
-from crm.upserts import insert_into
+from crm.upserts import Insert, insert_for
 
 __all__ = ["append_ledger", "current_scores", "ledger_of_lead", "ledger_row", "put_current", "queue_of"]
 
 Row = dict[str, Any]
 LOOKED_UP = 500
+# Statements that every score runs are made once: to make one takes SQLAlchemy longer than to run it.
+_APPEND = sa.insert(LEDGER).returning(LEDGER.c.seq, sort_by_parameter_order=True)
+_NEWEST = sa.select(CURRENT_SCORES).where(CURRENT_SCORES.c.lead_id.in_(sa.bindparam("wanted", expanding=True)))
+_NEWEST_COLUMNS = tuple(column.name for column in CURRENT_SCORES.columns)
 
 
 def append_ledger(connection: sa.Connection, rows: Sequence[Row]) -> list[int]:
@@ -28,8 +33,7 @@ def append_ledger(connection: sa.Connection, rows: Sequence[Row]) -> list[int]:
     """
     if not rows:
         return []
-    statement = sa.insert(LEDGER).returning(LEDGER.c.seq, sort_by_parameter_order=True)
-    return [int(row[0]) for row in connection.execute(statement, list(rows))]
+    return [int(row[0]) for row in connection.execute(_APPEND, list(rows))]
 
 
 def current_scores(connection: sa.Connection, lead_ids: Collection[str]) -> dict[str, Row]:
@@ -37,22 +41,25 @@ def current_scores(connection: sa.Connection, lead_ids: Collection[str]) -> dict
     found: dict[str, Row] = {}
     wanted = list(lead_ids)
     for start in range(0, len(wanted), LOOKED_UP):
-        query = sa.select(CURRENT_SCORES).where(CURRENT_SCORES.c.lead_id.in_(wanted[start : start + LOOKED_UP]))
-        found |= {row["lead_id"]: dict(row) for row in connection.execute(query).mappings()}
+        for values in connection.execute(_NEWEST, {"wanted": wanted[start : start + LOOKED_UP]}):
+            row = dict(zip(_NEWEST_COLUMNS, values, strict=True))
+            found[row["lead_id"]] = row
     return found
 
 
 def put_current(connection: sa.Connection, rows: Sequence[Row]) -> None:
     """Make scores the newest of their leads; one that is older than what is there changes nothing."""
-    if not rows:
-        return
-    statement = insert_into(connection, CURRENT_SCORES)
-    taken = {column.name: statement.excluded[column.name] for column in CURRENT_SCORES.columns}
-    taken.pop("lead_id")
-    statement = statement.on_conflict_do_update(
+    if rows:
+        connection.execute(_put(connection.dialect.name), list(rows))
+
+
+@cache
+def _put(database: str) -> Insert:
+    statement = insert_for(database, CURRENT_SCORES)
+    taken = {name: statement.excluded[name] for name in _NEWEST_COLUMNS if name != "lead_id"}
+    return statement.on_conflict_do_update(
         index_elements=["lead_id"], set_=taken, where=CURRENT_SCORES.c.as_of_us <= statement.excluded.as_of_us
     )
-    connection.execute(statement, list(rows))
 
 
 def ledger_row(connection: sa.Connection, seq: int) -> Row | None:

@@ -6,12 +6,13 @@ source's while these expressions run, so that a time without a zone means what t
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from crm.errors import TableError
 from crm.tables import Column, TableSchema
 
-__all__ = ["BLANKS", "NUMBER_TYPES", "SQL_TYPES", "Parsed", "parse_column", "quote", "trimmed"]
+__all__ = ["BLANKS", "NUMBER_TYPES", "SQL_TYPES", "Parsed", "is_plain", "parse_column", "quote", "trimmed"]
 
 SQL_TYPES = {
     "text": "VARCHAR",
@@ -28,6 +29,7 @@ NUMBER_TYPES = (
 )
 BLANKS = " \t\n\r\u00a0\u3000"
 """What is taken off both ends of a text, from tables and request bodies alike; Japanese blanks are blanks."""
+_NOT_PLAIN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ALL_NULL = ('"NULL"', "NULL", "SQLNULL")
 
 
@@ -51,6 +53,17 @@ class Parsed:
     is_date: str
     failed: str
     raw: str
+
+
+def is_plain(text: str) -> bool:
+    r"""Tell whether a text holds neither control nor half characters, so that it may be an id.
+
+    Examples
+    --------
+    >>> is_plain("リード　1"), is_plain("L1\n"), is_plain("L\ud800")
+    (True, False, False)
+    """
+    return _NOT_PLAIN.search(text) is None
 
 
 def quote(name: str) -> str:

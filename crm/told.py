@@ -7,34 +7,36 @@ is recorded when it arrives: before that nothing here knew of it.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from crm.attribute_text import attribute_text
+from crm.bots import mark_bots
 from crm.config import WorkspaceConfig
-from crm.known import to_micros
-from crm.parsing import BLANKS
-from crm.personal import hash_id, looks_personal
+from crm.personal import hash_id
 from crm.state_tables import TOLD, TOLD_QUARANTINE, micros_name
-from crm.tables import TABLES, Column, TableSchema
+from crm.tables import TABLES, TableSchema
+from crm.told_rows import (
+    ID_COLUMNS,
+    OWN,
+    PERSONAL_ID,
+    held_name,
+    made_touch_id,
+    reason_against,
+    typed_row,
+    without_personal,
+)
 from crm.upserts import insert_into
 
 __all__ = ["Teller", "Told", "insert_new"]
 
 Row = dict[str, Any]
-DAY_US = 86_400_000_000
-ID_COLUMNS = ("lead_id", "account_id", "from_lead_id", "into_lead_id")
 LOOKED_UP = 400
 """Keys in one query; SQLite takes a bounded number of values."""
-OWN = frozenset(("arrived_us", "origin"))
-_QUERY = re.compile(r"[?#].*\Z", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class Told:
         Leads of which something new is known, as they are held here.
     named
         Leads of every row that is here now, new or not.
+    personal
+        Names of attributes that are personal data, which were not kept.
     """
 
     stored: int = 0
@@ -64,6 +68,7 @@ class Told:
     erased: tuple[int, ...] = ()
     lead_ids: frozenset[str] = frozenset()
     named: frozenset[str] = frozenset()
+    personal: frozenset[str] = frozenset()
 
 
 def _nobody(connection: sa.Connection, lead_ids: Collection[str]) -> Collection[str]:
@@ -82,6 +87,7 @@ class _Tally:
     erased: list[int] = field(default_factory=list)
     lead_ids: set[str] = field(default_factory=set)
     named: set[str] = field(default_factory=set)
+    personal: set[str] = field(default_factory=set)
 
     def told(self) -> Told:
         return Told(
@@ -92,6 +98,7 @@ class _Tally:
             tuple(self.erased),
             frozenset(self.lead_ids),
             frozenset(self.named),
+            frozenset(self.personal),
         )
 
 
@@ -137,15 +144,17 @@ class Teller:
         """
         schema, tally = TABLES[table], _Tally()
         clean: list[tuple[int, Row]] = []
-        for number, raw in enumerate(rows):
-            row = self._typed(schema, raw, now_us)
-            reason = self._reason(schema, row, now_us)
+        typed = [(number, self._typed(schema, raw, now_us, tally)) for number, raw in enumerate(rows)]
+        if table == "touches":
+            mark_bots(connection, [row for _, row in typed], self.config.serve.bots)
+        # Before anything else: not even the quarantine keeps a row of an erased lead.
+        for number, row in self._without_erased(connection, typed, tally):
+            reason = reason_against(schema, row, now_us, takes_any_id=self.config.workspace.hash_ids)
             if reason:
                 tally.quarantined.append((number, reason))
                 _quarantine(connection, schema, row, reason, (origin, now_us))
             else:
                 clean.append((number, row))
-        clean = self._without_erased(connection, clean, tally)
         if table == "leads":
             self._tell_leads(connection, clean, tally, (origin, now_us))
         else:
@@ -157,31 +166,18 @@ class Teller:
         is_hashed = self.config.workspace.hash_ids and not self.ids_are_held
         return hash_id(lead_id, self.id_key or "") if is_hashed else lead_id
 
-    def _typed(self, schema: TableSchema, raw: Mapping[str, Any], now_us: int) -> Row:
-        row: Row = {_held_name(column): _value(column, raw) for column in schema.columns}
+    def _typed(self, schema: TableSchema, raw: Mapping[str, Any], now_us: int, tally: _Tally) -> Row:
+        row = typed_row(schema, raw, now_us)
         for name in ID_COLUMNS:
             if row.get(name) is not None:
                 row[name] = self.held_id(str(row[name]))
-        row["is_recorded_given"] = row.get("recorded_us") is not None
-        if "recorded_us" in row and row["recorded_us"] is None:
-            row["recorded_us"] = now_us
         if schema.name == "touches" and not row["touch_id"]:
-            row["touch_id"] = _made_id(row)
+            row["touch_id"] = made_touch_id(row)
         if schema.open_columns:
-            declared = {*schema.column_names, *map(_held_name, schema.columns), *OWN}
-            row["attributes"] = {name: value for name, value in raw.items() if name not in declared}
+            kept, personal = without_personal(row["attributes"], self.config.columns.allow_personal)
+            row["attributes"] = kept
+            tally.personal.update(personal)
         return row
-
-    def _reason(self, schema: TableSchema, row: Row, now_us: int) -> str:
-        """Say why a row cannot be used; empty when it can."""
-        wrong = next(filter(None, (_wrong(column, row[_held_name(column)], now_us) for column in schema.columns)), "")
-        if wrong:
-            return wrong
-        if not self.config.workspace.hash_ids:
-            ids = [str(row[name]) for name in ID_COLUMNS if row.get(name) is not None]
-            if any("@" in one or one.startswith("+") for one in ids) and looks_personal(ids):
-                return "an id is personal data"
-        return _contradiction(schema, row)
 
     def _without_erased(
         self, connection: sa.Connection, rows: list[tuple[int, Row]], tally: _Tally
@@ -213,13 +209,15 @@ class Teller:
         again: list[tuple[str, bool]] = []
         for number, row in rows:
             lead_id = row["lead_id"]
-            changes += _as_changes(row)
             before = new.get(lead_id) or known.get(lead_id)
+            if before is not None and before["created_us"] != row["created_us"]:
+                tally.conflicting.append(number)
+                tally.named.add(lead_id)
+                continue
+            changes += _as_changes(row)
             if before is None:
                 new[lead_id] = {name: row[name] for name in _held_names(leads)}
                 tally.stored += 1
-            elif before["created_us"] != row["created_us"]:
-                tally.conflicting.append(number)
             else:
                 again.append((lead_id, _update_lead(connection, before, row, new)))
             tally.named.add(lead_id)
@@ -353,8 +351,8 @@ def insert_new(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) 
 
 
 def _quarantine(connection: sa.Connection, schema: TableSchema, row: Row, reason: str, way: tuple[str, int]) -> None:
-    is_plain = reason != "an id is personal data"
-    content = {name: row.get(name) for name in map(_held_name, schema.columns)}
+    is_plain = reason != PERSONAL_ID
+    content = {name: row.get(name) for name in map(held_name, schema.columns)}
     keys = [micros_name(name) if name.endswith("_at") else name for name in schema.key]
     connection.execute(
         sa.insert(TOLD_QUARANTINE),
@@ -369,58 +367,8 @@ def _quarantine(connection: sa.Connection, schema: TableSchema, row: Row, reason
     )
 
 
-def _held_name(column: Column) -> str:
-    return micros_name(column.name) if column.type == "time" else column.name
-
-
 def _held_names(table: sa.Table) -> list[str]:
     return [column.name for column in table.columns if column.name not in OWN]
-
-
-def _value(column: Column, raw: Mapping[str, Any]) -> Any:
-    """Return a value as the tables for training have it."""
-    value = raw.get(_held_name(column), raw.get(column.name))
-    if isinstance(value, datetime):
-        return to_micros(value)
-    if isinstance(value, str):
-        if column.name == "content_id":
-            value = _QUERY.sub("", value)
-        value = value.strip(BLANKS) or None
-    if isinstance(value, str) and column.choices:
-        return value.lower()
-    if isinstance(value, str) and column.name == "currency":
-        return value.upper()
-    return column.default if value is None and column.default else value
-
-
-def _wrong(column: Column, value: Any, now_us: int) -> str:
-    """Say what is wrong with a value by itself; empty when nothing is."""
-    if value is None:
-        return f"{column.name} is missing" if column.required else ""
-    if column.choices and value not in column.choices:
-        return f"{column.name} is none of {', '.join(column.choices)}"
-    if column.type == "time" and not 0 <= value <= now_us + DAY_US:
-        return f"{column.name} lies {'before 1970' if value < 0 else 'in the future'}"
-    return ""
-
-
-def _contradiction(schema: TableSchema, row: Row) -> str:
-    """Say which values of a row cannot be together; empty when all can."""
-    clock = micros_name(schema.clock) if schema.clock else None
-    if clock not in (None, "recorded_us") and row["recorded_us"] < row[clock] - DAY_US:
-        return f"recorded_at lies over a day before {schema.clock}"
-    if schema.name == "lead_merges" and row["from_lead_id"] == row["into_lead_id"]:
-        return "a lead cannot be merged into itself"
-    if schema.name == "opportunities" and row["lead_id"] is None and row["account_id"] is None:
-        return "neither lead_id nor account_id"
-    return ""
-
-
-def _made_id(row: Row) -> str:
-    """Return an id that follows from a touch's content, so that a touch that is told again is known again."""
-    names = ("lead_id", "happened_us", "kind", "actor", "content_id", "campaign_id", "channel", "value")
-    text = json.dumps([row.get(name) for name in names], ensure_ascii=False)
-    return "made-" + hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _parts(values: Sequence[Any]) -> Iterable[Sequence[Any]]:

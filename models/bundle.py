@@ -30,6 +30,8 @@ __all__ = ["Bundle", "file_hashes", "parse_bundle", "signature", "verify_files",
 FORMAT = 5
 DOCUMENT = "model.json"
 LINE = "line.json"
+WRITTEN_BY_MLFLOW = "registered_model_meta"
+"""A file that MLflow puts beside a model whenever its own loader opens one by name; nothing here reads it."""
 MAX_FILE_BYTES = 200_000_000
 
 
@@ -173,7 +175,7 @@ def verify_files(folder: Path, expected: Mapping[str, str]) -> dict[str, bytes]:
     """
     if not expected:
         raise _changed("no recorded hashes for this version")
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {WRITTEN_BY_MLFLOW}
     if found != set(expected):
         odd = sorted(found ^ set(expected))
         raise _changed(f"'{odd[0]}' {'added to' if odd[0] in found else 'missing from'} the model's files")

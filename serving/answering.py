@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,8 +22,9 @@ from serving.posted import read_posted
 from serving.problems import FieldError, Problem, ProblemError, invalid_request
 from serving.runtime import Runtime
 from serving.strict_json import parse_json
+from serving.together import Together
 
-__all__ = ["Answering", "notice", "tell_rows"]
+__all__ = ["Answering"]
 
 Row = dict[str, Any]
 INLINE = 8
@@ -41,6 +42,11 @@ class Answering:
     """
 
     runtime: Runtime
+
+    @cached_property
+    def together(self) -> Together:
+        """How leads that are held here are scored one a request."""
+        return Together(self.runtime)
 
     async def score(self, data: bytes, asked: Asked, *, may_replay: bool) -> Row:
         """Answer /v1/score.
@@ -68,11 +74,15 @@ class Answering:
 
     async def score_lead(self, body: HeldBody, asked: Asked) -> Row:
         """Score one lead that is held here, and write it down."""
-        live = self.runtime.live
-        answers, _ = await self._held(live, [body.lead_id], replace(asked, as_of=body.as_of))
-        if not answers:
-            raise ProblemError(self._not_scored(body.lead_id))
-        return answers[0]
+        runtime = self.runtime
+        held_id = runtime.teller.held_id(body.lead_id)
+        if runtime.left_out([held_id]):
+            raise ProblemError(_left_out())
+        asked = asked if body.as_of is None else replace(asked, as_of=body.as_of)
+        answer = await self.together.score(runtime.live, held_id, asked)
+        if answer is None:
+            raise ProblemError(_unknown_lead())
+        return {**answer, "lead_id": body.lead_id}
 
     async def score_flat(self, data: bytes, asked: Asked) -> Row:
         """Answer /v1/score/flat."""
@@ -121,8 +131,11 @@ class Answering:
     async def store(self, table: str, rows: Sequence[Mapping[str, Any]], origin: str, now: datetime) -> Told:
         """Store rows, and see to it that whatever they change is scored anew."""
         runtime, now_us = self.runtime, to_micros(now)
-        told = await runtime.writer.write(partial(tell_rows, runtime, table, rows, (origin, now_us)))
-        notice(runtime, table, told)
+        told = await runtime.writer.write(partial(_tell, runtime, table, rows, (origin, now_us)))
+        if told.lead_ids:
+            if table == "lead_merges":
+                runtime.rows.forget_merges()
+            runtime.forget(told.lead_ids)
         return told
 
     async def _held(self, live: Live, lead_ids: Sequence[str], asked: Asked) -> tuple[list[Row], list[str]]:
@@ -138,9 +151,6 @@ class Answering:
         by_name = {names[held]: {**answer, "lead_id": names[held]} for held, answer in issued.items()}
         unknown = [names[one] for one in (*scored.unknown, *sorted(left_out))]
         return [by_name[one] for one in lead_ids if one in by_name], unknown
-
-    def _not_scored(self, lead_id: str) -> Problem:
-        return _left_out() if self.runtime.left_out([self.runtime.teller.held_id(lead_id)]) else _unknown_lead()
 
     async def _given(self, live: Live, bodies: Sequence[ScoreBody], asked: Asked) -> list[Row]:
         if self.runtime.left_out([self.runtime.teller.held_id(body.lead.lead_id) for body in bodies]):
@@ -171,18 +181,9 @@ def _rehearse(live: Live, scored: Scored, connection: sa.Connection) -> list[Row
     return issued
 
 
-def notice(runtime: Runtime, table: str, told: Told) -> None:
-    """Forget what was kept in memory of leads of which rows were stored; to be called once they are committed."""
-    if told.lead_ids:
-        if table == "lead_merges":
-            runtime.rows.forget_merges()
-        runtime.forget(told.lead_ids)
-
-
-def tell_rows(
+def _tell(
     runtime: Runtime, table: str, rows: Sequence[Mapping[str, Any]], way: tuple[str, int], connection: sa.Connection
 ) -> Told:
-    """Store rows and queue leads that they change; ``way`` is their origin and the clock in microseconds."""
     told = runtime.teller.tell(connection, table, rows, way[0], way[1])
     if told.lead_ids:
         accounts = runtime.rows.accounts_of(connection, told.lead_ids)
@@ -210,6 +211,7 @@ def _reply(told: Told, scores: list[Row]) -> Row:
         "conflicting": list(told.conflicting),
         "quarantined": [{"row": row, "reason": reason} for row, reason in told.quarantined],
         "erased": list(told.erased),
+        "personal": sorted(told.personal),
         "scores": scores,
     }
 

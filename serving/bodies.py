@@ -6,154 +6,32 @@ are for programmers, and some quote the input, which may be personal data.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    WithJsonSchema,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from crm.parsing import BLANKS
-from crm.tables import ACTORS, STAGES
+from serving.fields import EXAMPLE, Actor, Closed, Id, Moment, OptionalId, OptionalMoment, OptionalText, Stage
 from serving.problems import MAX_ERRORS, FieldError, json_pointer
 
 __all__ = [
     "MAX_TOUCHES",
     "AccountLeadBody",
-    "Actor",
     "BatchBody",
     "BodyError",
-    "Closed",
     "HeldBatchBody",
     "HeldBody",
-    "Id",
     "LeadBody",
-    "Moment",
-    "OptionalId",
-    "OptionalMoment",
-    "OptionalText",
     "ScoreBody",
-    "Stage",
     "StageBody",
     "TouchBody",
     "read_batch",
     "read_body",
     "read_score",
-    "trimmed",
 ]
 
 MAX_TOUCHES = 20_000
 MAX_STAGES = 1_000
 MAX_ACCOUNT_LEADS = 10_000
-MAX_ID = 200
-MAX_TEXT = 1_000
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-LAST_YEAR = 9000
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?([Zz]|[+-]\d\d(:?\d\d)?)?")
-_EXAMPLE = "2026-11-05T09:30:00+09:00"
-
-
-def trimmed(text: str) -> str:
-    """Return a text without the blanks around it, as the tables for training have it.
-
-    Examples
-    --------
-    >>> trimmed(" ACME　")
-    'ACME'
-    """
-    return text.strip(BLANKS)
-
-
-def _to_text(value: object) -> object:
-    return trimmed(value) if isinstance(value, str) else value
-
-
-def _to_optional_text(value: object) -> object:
-    return (trimmed(value) or None) if isinstance(value, str) else value
-
-
-def _to_choice(value: object) -> object:
-    return trimmed(value).lower() or None if isinstance(value, str) else value
-
-
-def _check_plain(text: str | None) -> str | None:
-    if text is not None and _CONTROL.search(text):
-        raise ValueError("must not hold control characters")
-    return text
-
-
-def _check_choice(choices: tuple[str, ...]) -> Callable[[str | None], str | None]:
-    def check(text: str | None) -> str | None:
-        if text is not None and text not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}")
-        return text
-
-    return check
-
-
-def _to_moment(value: object) -> object:
-    if not isinstance(value, str):
-        return value  # null where that is allowed; anything else fails as no date-time
-    if not _MOMENT.fullmatch(value):
-        raise ValueError(f"must be a date and time such as {_EXAMPLE}")
-    try:
-        moment = datetime.fromisoformat(value.upper())
-    except ValueError:
-        raise ValueError(f"must be a date and time that exists, such as {_EXAMPLE}") from None
-    if moment.tzinfo is None:
-        raise ValueError("has no offset from UTC; end it with Z, or with one such as +09:00")
-    if moment.year > LAST_YEAR or moment.year < EPOCH.year - 1 or moment < EPOCH:
-        raise ValueError("must lie after 1970")
-    return moment
-
-
-_AS_TIME = {"type": "string", "format": "date-time", "examples": [_EXAMPLE]}
-_AS_NULLABLE_TIME = {
-    "anyOf": [{"type": "string", "format": "date-time"}, {"type": "null"}],
-    "examples": [_EXAMPLE],
-}
-
-Moment = Annotated[datetime, BeforeValidator(_to_moment), WithJsonSchema(_AS_TIME)]
-OptionalMoment = Annotated[datetime | None, BeforeValidator(_to_moment), WithJsonSchema(_AS_NULLABLE_TIME)]
-Id = Annotated[str, Field(min_length=1, max_length=MAX_ID), BeforeValidator(_to_text), AfterValidator(_check_plain)]
-OptionalId = Annotated[
-    Annotated[str, Field(max_length=MAX_ID)] | None,
-    BeforeValidator(_to_optional_text),
-    AfterValidator(_check_plain),
-]
-OptionalText = Annotated[
-    Annotated[str, Field(max_length=MAX_TEXT)] | None,
-    BeforeValidator(_to_optional_text),
-    AfterValidator(_check_plain),
-]
-Actor = Annotated[
-    str | None,
-    BeforeValidator(_to_choice),
-    AfterValidator(_check_choice(ACTORS)),
-    WithJsonSchema({"enum": [*ACTORS, None], "default": "lead"}),
-]
-Stage = Annotated[
-    str,
-    BeforeValidator(_to_choice),
-    AfterValidator(_check_choice(STAGES)),
-    WithJsonSchema({"enum": list(STAGES)}),
-]
-
-
-class Closed(BaseModel):
-    """A body with no other keys than its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class LeadBody(BaseModel):
@@ -331,7 +209,7 @@ _MESSAGES = {
     "finite_number": "must be a finite number",
     "list_type": "must be a list",
     "model_type": "must be an object",
-    "datetime_type": f"must be a text such as {_EXAMPLE}",
+    "datetime_type": f"must be a text such as {EXAMPLE}",
 }
 
 

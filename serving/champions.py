@@ -6,12 +6,11 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from crm.config import Workspace
 from crm.errors import BundleError, KizashiError, RegistryError
-from models.kept_bundle import BUNDLE_VARIABLE, keep_bundle, kept_folder, load_kept
+from models.kept_bundle import keep_bundle, kept_folder, load_kept, packed_bundle
 from models.registry import find_version, open_store, require_registry, saved_line, verified_version
 from models.scoring import LoadedModel
 
@@ -49,10 +48,10 @@ class Champions:
             When there is no champion and none was kept; or when the champion's files were tampered with, which a kept
             version does not make good.
         """
-        packed = self.environ.get(BUNDLE_VARIABLE)
-        if packed:
+        packed = packed_bundle(self.environ)
+        if packed is not None:
             self.origin = "packed"
-            return load_kept(Path(packed), environ=self.environ)
+            return load_kept(packed, environ=self.environ)
         self._stamp = self._look()
         try:
             return self._load("champion")
@@ -112,18 +111,17 @@ class Champions:
         return model
 
     def _kept(self, error: Exception) -> LoadedModel:
-        try:
-            model = load_kept(kept_folder(self.workspace), environ=self.environ)
-        except BundleError:
-            if isinstance(error, KizashiError):
-                raise error from None
+        folder = kept_folder(self.workspace)
+        answers = isinstance(error, RegistryError) and (self.workspace.folder / "mlruns" / "mlflow.db").is_file()
+        if isinstance(error, KizashiError) and (answers or not folder.is_dir()):
+            raise error from None  # the registry says that there is no champion, or there never was one
+        if not folder.is_dir():
             raise RegistryError(
                 found=f"a registry that cannot be read ({type(error).__name__})",
                 expected="mlruns/mlflow.db, or a champion kept from an earlier start",
                 fix="look at mlruns/, or train again",
             ) from error
-        if isinstance(error, RegistryError) and (self.workspace.folder / "mlruns" / "mlflow.db").is_file():
-            raise error from None  # the registry answers, and says that there is no champion
+        model = load_kept(folder, environ=self.environ)
         self._away(error)
         self.origin = "kept"
         return model

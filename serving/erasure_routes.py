@@ -26,21 +26,19 @@ def erasure_routes(runtime: Runtime) -> list[Route]:
         def answer(request: Request) -> Response:
             request_id = request_id_of(request.scope)
             asker = Asker(caller_of(request.scope).key_id, request_id)
+            lead_id = str(request.path_params["lead_id"])
+            leads: tuple[str, ...] = (lead_id,)
             try:
-                receipt = act(
-                    runtime.state,
-                    runtime.settings.workspace,
-                    str(request.path_params["lead_id"]),
-                    now=datetime.now(UTC),
-                    asker=asker,
-                )
+                receipt = act(runtime.state, runtime.settings.workspace, lead_id, now=datetime.now(UTC), asker=asker)
+                leads = receipt.leads
+                return JSONResponse(receipt.to_json())
             except ErasureError as error:
                 return problem_response(_problem(error), request_id)
-            runtime.rows.refresh()
-            runtime.rows.forget_merges()
-            runtime.forget({*receipt.leads, *map(runtime.teller.held_id, receipt.leads)})
-            runtime.refresh_left_out()
-            return JSONResponse(receipt.to_json())
+            finally:  # also of an erasure that could not go through every file: the state is erased by then
+                runtime.rows.refresh()
+                runtime.rows.forget_merges()
+                runtime.forget({*leads, *map(runtime.teller.held_id, leads)})
+                runtime.refresh_left_out()
 
         return answer
 

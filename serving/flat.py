@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from serving.fields import is_id
 from serving.problems import FieldError, ProblemError, invalid_request, json_pointer
 from serving.replies import FLAT_REASONS, FlatReply
 from serving.strict_json import parse_json
@@ -63,7 +64,7 @@ def read_flat(data: bytes) -> str:
     lead_id = content.get("lead_id")
     if isinstance(lead_id, int) and not isinstance(lead_id, bool) and abs(lead_id) < 10**18:
         lead_id = str(lead_id)
-    if not isinstance(lead_id, str) or not 0 < len(lead_id) <= 200 or not lead_id.isprintable():
+    if not isinstance(lead_id, str) or not is_id(lead_id):
         wrong.append(FieldError("/lead_id", "must be the id of a lead, 1 to 200 characters"))
     if wrong:
         raise ProblemError(invalid_request(wrong))

@@ -26,6 +26,8 @@ __all__ = ["BodyGuard", "ErrorGuard", "refuse", "request_id_of"]
 _REQUEST_ID = "kizashi.request_id"
 DRAINED_BYTES = 16_000_000
 DRAIN_SECONDS = 5.0
+BODY_SECONDS = 10.0
+"""In which a body has to be here: whoever sends it byte by byte must not keep a connection for ever."""
 _POLICY = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
@@ -153,24 +155,39 @@ class BodyGuard:
             await self._read(scope, receive, send, limit)
 
     async def _read(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        body = bytearray()
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            if len(body) > limit:
-                await _drain(receive)
-                await refuse(_too_large(limit), scope, send)
-                return
-            if not message.get("more_body", False):
-                break
-        whole: list[Message] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await _body(receive, limit)
+        except TimeoutError:
+            await refuse(problem_of_status(408), scope, send)
+            return
+        if body is None:
+            # Nobody reads this, but BentoML's timeout takes the end of a request for nothing else: without an answer
+            # each caller who leaves in the middle of a body would be waited for, 30 seconds long.
+            await refuse(problem_of_status(408), scope, send)
+            return
+        if len(body) > limit:
+            await _drain(receive)
+            await refuse(_too_large(limit), scope, send)
+            return
+        whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:
             return whole.pop() if whole else await receive()
 
         await self.app(scope, replay, send)
+
+
+async def _body(receive: Receive, limit: int) -> bytes | None:
+    """Return a body, cut off once it is larger than ``limit``; None when the caller has left."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if len(body) > limit or not message.get("more_body", False):
+            return bytes(body)
 
 
 async def _drain(receive: Receive) -> None:
@@ -214,6 +231,6 @@ def _too_large(limit: int) -> Problem:
 async def refuse(problem: Problem, scope: Scope, send: Send) -> None:
     """Answer without reading the body; the connection ends, so that nobody has to read the rest of it."""
     headers = Headers(scope=scope)
-    if "content-length" in headers or "transfer-encoding" in headers:
+    if "content-length" in headers or "transfer-encoding" in headers or problem.status == 431:
         problem = problem.with_headers({"Connection": "close"})
     await problem_response(problem, request_id_of(scope))(scope, _nothing, send)

@@ -77,10 +77,13 @@ class HeldLeads:
         Where their rows lie.
     reading
         What the model in force reads of them.
+    keeps
+        Whether leads stay in memory. Not where other processes store rows that this one would not hear of.
     """
 
     rows: HeldRows
     reading: Reading
+    keeps: bool = True
     _kept: OrderedDict[str, HeldLead] = field(default_factory=OrderedDict)
     _of_account: dict[str, set[str]] = field(default_factory=dict)
     _size: int = 0
@@ -103,6 +106,10 @@ class HeldLeads:
             found |= loaded
             self._keep(loaded, told)
         return found
+
+    def has_all(self, lead_ids: Sequence[str]) -> bool:
+        """Tell whether all of some leads are in memory, so that getting them takes no time."""
+        return all(lead_id in self._kept for lead_id in lead_ids)
 
     def forget(self, lead_ids: Collection[str]) -> frozenset[str]:
         """Gather leads anew the next time, as something was told of them; and every lead that reads their touches.
@@ -150,7 +157,7 @@ class HeldLeads:
 
     def _keep(self, loaded: Mapping[str, HeldLead], told: int) -> None:
         with self._lock:
-            if told != self._told:
+            if told != self._told or not self.keeps:
                 return  # something was told while these were gathered, perhaps of them
             for lead_id, lead in loaded.items():
                 self._drop(lead_id)

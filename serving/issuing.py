@@ -9,12 +9,14 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import orjson
 import sqlalchemy as sa
 
 from crm.config_crm import CrmConfig
+from crm.lead_hashes import tombstoned
 from crm.ledger import append_ledger, current_scores, put_current
 from crm.outbox import queue_scores
 from models.decisions import Decision, DecisionName, decide, decided, draw_of
@@ -82,7 +84,7 @@ def input_hmac(secret: bytes, features: bytes) -> str:
     Examples
     --------
     >>> input_hmac(b"secret", b"features")[:8]
-    'f35ed5b2'
+    '6724081a'
     """
     return hmac.new(secret, features, hashlib.sha256).hexdigest()[:32]
 
@@ -108,6 +110,8 @@ class Issuer:
     def issue(self, connection: sa.Connection, issues: Sequence[Issue], *, only_moved: bool = False) -> list[Row]:
         """Write scores down, and return the answers with their decisions and ``ledger_id``.
 
+        Leads that are held here and were erased meanwhile have no answer.
+
         Parameters
         ----------
         connection
@@ -117,8 +121,12 @@ class Issuer:
         only_moved
             Leave out scores that say what the lead's newest one says already: nobody asked for them.
         """
-        version = self.line.version
-        before = current_scores(connection, {one.answer["lead_id"] for one in issues if one.is_stored})
+        version = self._line_version
+        held = {one.answer["lead_id"] for one in issues if one.is_stored}
+        gone = tombstoned(connection, self.secret, held)
+        if gone:  # erased after it was scored and before this: nothing of it may be written down again
+            issues = [one for one in issues if one.answer["lead_id"] not in gone]
+        before = current_scores(connection, held)
         made = [self._decided(one, before.get(one.answer["lead_id"]), version) for one in issues]
         if only_moved:
             moved = [_has_moved(before.get(answer["lead_id"]), answer) for answer, _ in made]
@@ -133,6 +141,11 @@ class Issuer:
             scores = [{**answer, "seq": answer["ledger_id"]} for _, answer, _ in news]
             queue_scores(connection, self.crms, scores, now_us=issues[0].issued_us)
         return answers
+
+    @cached_property
+    def _line_version(self) -> str:
+        """Version of the line, a hash of its whole document."""
+        return self.line.version
 
     def _decided(self, one: Issue, before: Row | None, version: str) -> tuple[Row, Decision]:
         answer = decided(one.answer, one.excluded_by)

@@ -16,8 +16,9 @@ from serving.runtime import Runtime
 
 __all__ = ["KeyGuard"]
 
-MAX_SHOWN = 4
-"""Keys of one request that are looked at; two headers can carry one."""
+
+MAX_HEADERS = 32_768
+"""Bytes of all headers; the server itself bounds only what comes in several packets."""
 
 
 class KeyGuard:
@@ -32,6 +33,10 @@ class KeyGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Guard one request."""
+        broken = _broken(scope)
+        if broken is not None:
+            await refuse(broken, scope, send)
+            return
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self.app(scope, receive, send)
             return
@@ -52,6 +57,8 @@ class KeyGuard:
     async def _problem(self, scope: Scope, shown: list[bytes]) -> Problem | None:
         """Return what stands against a request; when nothing does, its notes name the caller."""
         notes, route = notes_of(scope), route_of(scope["method"], scope["path"])
+        if len(shown) > 1:  # a proxy may have checked the one, and we would believe the other (RFC 6750, 3.1)
+            return _TWO_KEYS
         if notes.caller is ANONYMOUS:
             try:
                 caller = await self._caller(shown)
@@ -81,13 +88,32 @@ class KeyGuard:
         return problem_of_status(401).with_headers({"WWW-Authenticate": f'Bearer realm="kizashi"{error}'})
 
 
+def _broken(scope: Scope) -> Problem | None:
+    """Return what is wrong with the form of a request, whoever asks."""
+    if scope["type"] != "http":
+        return None
+    names = [name for name, _ in scope["headers"]]
+    if b"transfer-encoding" in names and b"content-length" in names:
+        return _TWO_LENGTHS  # a proxy that believes the other of the two sees another request behind this one
+    size = sum(len(name) + len(value) for name, value in scope["headers"])
+    return problem_of_status(431) if size > MAX_HEADERS else None
+
+
+_TWO_LENGTHS = Problem(
+    "two-lengths", "The request has two lengths", 400, "Send either Content-Length or Transfer-Encoding."
+)
+_TWO_KEYS = Problem(
+    "two-keys", "The request shows several keys", 400, "Send one key, in Authorization or in X-API-Key."
+)
+
+
 def _no_route(path: str) -> Problem:
     methods = allowed_methods(path)
     return problem_of_status(405).with_headers({"Allow": ", ".join(methods)}) if methods else problem_of_status(404)
 
 
 def _shown(scope: Scope) -> list[bytes]:
-    """Return the keys and tokens that a request shows."""
+    """Return the keys and tokens that a request shows, each once."""
     shown: list[bytes] = []
     for name, value in scope["headers"]:
         scheme, _, credentials = value.partition(b" ")
@@ -95,4 +121,4 @@ def _shown(scope: Scope) -> list[bytes]:
             shown.append(value.strip())
         elif name == b"authorization" and scheme.lower() == b"bearer":
             shown.append(credentials.strip())
-    return [key for key in shown if key][:MAX_SHOWN]
+    return [key for key in dict.fromkeys(shown) if key]

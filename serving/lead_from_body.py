@@ -15,8 +15,9 @@ from typing import Any
 
 from crm.known import to_micros
 from features.known import NOTHING, Arrivals, KnownLead
-from serving.bodies import LeadBody, ScoreBody, StageBody, TouchBody, trimmed
+from serving.bodies import LeadBody, ScoreBody, StageBody, TouchBody
 from serving.checks import given_attributes
+from serving.fields import trimmed
 from serving.problems import FieldError
 from serving.reading import Reading
 

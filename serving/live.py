@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,10 +50,22 @@ class Scored:
 
     def answers(self, issued: Sequence[Row]) -> list[Row]:
         """Return issued answers with their warnings."""
+        told = self.warnings
+        if len(issued) < len(told):  # a lead was erased meanwhile
+            by_lead = {one.answer["lead_id"]: said for one, said in zip(self.issues, told, strict=True)}
+            told = tuple(by_lead[answer["lead_id"]] for answer in issued)
         return [
             {**answer, "warnings": [asdict(warning) for warning in warnings]}
-            for answer, warnings in zip(issued, self.warnings, strict=True)
+            for answer, warnings in zip(issued, told, strict=True)
         ]
+
+
+class _Wanted(NamedTuple):
+    """A lead that is held here, the request for it, and the moment that is asked for."""
+
+    lead: HeldLead
+    asked: Asked
+    as_of_us: int
 
 
 @dataclass(frozen=True)
@@ -76,34 +88,43 @@ class Live:
 
     def score_held(self, lead_ids: Sequence[str], asked: Asked, origin: Origin = "served") -> Scored:
         """Score leads that are held here, each id once."""
-        found = self.held.get(lead_ids)
-        as_of_us = to_micros(asked.as_of or asked.now)
-        leads = [lead for one in lead_ids if (lead := found.get(one)) and lead.known.created_us <= as_of_us]
-        unknown = tuple(one for one in lead_ids if one not in found or found[one].known.created_us > as_of_us)
-        if not leads:
-            return Scored((), (), unknown)
-        moments = np.full(len(leads), as_of_us, dtype=np.int64)
-        matrix = self.scorer.matrix([lead.known for lead in leads], moments)
-        records = self._answers(matrix, [lead.lead_id for lead in leads], moments, asked.language)
+        return self.score_each([(one, asked) for one in lead_ids], origin)
+
+    def score_each(self, wanted: Sequence[tuple[str, Asked]], origin: Origin = "served") -> Scored:
+        """Score leads that are held here, each id once, every one for its own request; all in the first's language."""
+        found = self.held.get([lead_id for lead_id, _ in wanted])
+        known: list[_Wanted] = []
+        unknown: list[str] = []
+        for lead_id, asked in wanted:
+            lead, as_of_us = found.get(lead_id), to_micros(asked.as_of or asked.now)
+            if lead is None or lead.known.created_us > as_of_us:
+                unknown.append(lead_id)
+            else:
+                known.append(_Wanted(lead, asked, as_of_us))
+        if not known:
+            return Scored((), (), tuple(unknown))
+        moments = np.array([one.as_of_us for one in known], dtype=np.int64)
+        matrix = self.scorer.matrix([one.lead.known for one in known], moments)
+        records = self._answers(matrix, [one.lead.lead_id for one in known], moments, known[0].asked.language)
         columns = self.scorer.reading.rule_columns
-        rules = self.scorer.excluded([lead.columns(as_of_us, columns) for lead in leads])
+        rules = self.scorer.excluded([one.lead.columns(one.as_of_us, columns) for one in known])
         issues = tuple(
             Issue(
                 answer=record,
-                as_of_us=as_of_us,
-                issued_us=to_micros(asked.now),
+                as_of_us=one.as_of_us,
+                issued_us=to_micros(one.asked.now),
                 excluded_by=rule,
-                is_with_sales=lead.sales.is_with_sales(as_of_us),
+                is_with_sales=one.lead.sales.is_with_sales(one.as_of_us),
                 is_stored=True,
-                account_id=lead.account_id,
+                account_id=one.lead.account_id,
                 input_hmac=input_hmac(self.issuer.secret, row.tobytes()),
-                origin="replay" if asked.as_of is not None else origin,
-                latency_us=round((perf_counter() - asked.started) * 1e6),
-                request_id=asked.request_id,
+                origin="replay" if one.asked.as_of is not None else origin,
+                latency_us=round((perf_counter() - one.asked.started) * 1e6),
+                request_id=one.asked.request_id,
             )
-            for record, rule, lead, row in zip(records, rules, leads, matrix.astype(np.float32), strict=True)
+            for record, rule, one, row in zip(records, rules, known, matrix.astype(np.float32), strict=True)
         )
-        return Scored(issues, tuple(self._warnings(lead, as_of_us) for lead in leads), unknown)
+        return Scored(issues, tuple(self._warnings(one.lead, one.as_of_us) for one in known), tuple(unknown))
 
     def score_given(self, bodies: Sequence[ScoreBody], asked: Asked) -> Scored:
         """Score leads that requests bring along; nothing of them is kept but the ledger's row."""

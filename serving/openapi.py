@@ -5,29 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic.json_schema import models_json_schema
-
-from models.line import Line
-from serving.bodies import BatchBody, ScoreBody
-from serving.flat import FlatBody
+from serving.document_schemas import REF, document_schemas
+from serving.operations import BODY_STATUSES, KEYED_STATUSES, OPERATIONS, Answer, Operation
 from serving.problems import PROBLEM_TYPE, problem_of_status
 from serving.reading import Reading
-from serving.replies import BatchReply, FlatReply, ProblemReply, ScoreReply
+from serving.routes import route_of
 
 __all__ = ["openapi_document"]
 
-_REF = "#/components/schemas/{model}"
-_TYPES: Mapping[str, Mapping[str, Any]] = {
-    "number": {"anyOf": [{"type": "number"}, {"type": "boolean"}, {"type": "null"}]},
-    "text": {"anyOf": [{"type": "string"}, {"type": "null"}]},
-    "boolean": {"anyOf": [{"type": "boolean"}, {"type": "number", "enum": [0, 1]}, {"type": "null"}]},
-    "any": {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}, {"type": "null"}]},
+_ABOUT = (
+    "Scores leads: the chance of SQL and of a win, the money to expect, and whether sales should call. Every refusal "
+    "is a problem document (RFC 9457) that quotes nothing of the request. Another method of a path is answered 405 and "
+    "has the header Allow, a path that is not described here 404. HEAD answers where GET does."
+)
+_PROBES = {
+    "/livez": "Answers 200 while the process lives.",
+    "/readyz": "Answers 200 once the model is loaded.",
+    "/healthz": "Answers 200 while the process lives.",
 }
-_ABOUT = "Scores leads: the chance of SQL and of a win, the money to expect, and whether sales should call."
-_ONE = "Score one lead that is given in the body. Nothing of it is stored."
-_LINE = "What an MQL is: the line in force, what it means for each segment, and who agreed to it."
-_FLAT = "Score one lead that the service holds; the answer has no lists, for Salesforce and Marketo."
-_MANY = "Score several leads. If one cannot be understood, none is scored and every wrong field is listed."
+_SIGNATURES: Mapping[str, tuple[str, str]] = {
+    "hubspotV3": ("X-HubSpot-Signature-v3", "HubSpot's signature with X-HubSpot-Request-Timestamp."),
+    "hubspotV2": ("X-HubSpot-Signature", "HubSpot's older signature, of actions and workflows alone."),
+    "standardWebhook": ("webhook-signature", "Of Standard Webhooks, with webhook-id and webhook-timestamp."),
+}
+_SAID = {
+    422: "A field is wrong; errors has every one with its JSON pointer.",
+    403: "The key lacks a scope, which WWW-Authenticate names.",
+}
+_REQUEST_ID = {"description": "Under which the log has the request.", "schema": {"type": "string"}}
+_HEADERS: Mapping[int, Mapping[str, Any]] = {
+    401: {"WWW-Authenticate": {"description": "How to show who asks.", "schema": {"type": "string"}}},
+    429: {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}}},
+    503: {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "string"}}},
+}
 
 
 def openapi_document(reading: Reading, max_batch: int) -> dict[str, Any]:
@@ -40,87 +50,93 @@ def openapi_document(reading: Reading, max_batch: int) -> dict[str, Any]:
     max_batch
         Largest number of leads in one batch.
     """
-    models: list[tuple[Any, Any]] = [(body, "validation") for body in (ScoreBody, BatchBody, FlatBody)]
-    models += [(reply, "serialization") for reply in (ScoreReply, BatchReply, FlatReply, ProblemReply, Line)]
-    _, schemas = models_json_schema(models, ref_template=_REF)
-    definitions: dict[str, Any] = schemas["$defs"]
-    definitions["LineReply"] = _with_version(definitions.pop("Line"))
-    own = definitions["LeadBody"]["properties"]
-    rules = {name: kind for name, kind in reading.rule_columns.items() if name not in own}
-    read = {**rules, **reading.attributes}
-    definitions["LeadBody"]["properties"] = own | {name: {**_TYPES[kind], "title": name} for name, kind in read.items()}
-    definitions["BatchBody"]["properties"]["leads"]["maxItems"] = max_batch
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _described(operation)
+    statuses = sorted({status for operation in OPERATIONS for status in _refusals(operation)})
     return {
         "openapi": "3.1.0",
         "info": {"title": "kizashi", "version": "1", "description": _ABOUT},
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}, {"header": []}],
-        "paths": {
-            "/v1/score": {"post": _operation("score", _ONE, "ScoreBody", "ScoreReply")},
-            "/v1/score/batch": {"post": _operation("scoreBatch", _MANY, "BatchBody", "BatchReply")},
-            "/v1/score/flat": {"post": _operation("scoreFlat", _FLAT, "FlatBody", "FlatReply")},
-            "/v1/line": {"get": _reading("line", _LINE, "LineReply")},
-            "/livez": {"get": _probe("livez", "Answers 200 while the process lives.")},
-            "/readyz": {"get": _probe("readyz", "Answers 200 once the model is loaded.")},
-        },
+        "paths": paths | {path: {"get": _probe(path, summary)} for path, summary in _PROBES.items()},
         "components": {
-            "schemas": definitions,
+            "schemas": document_schemas(reading, max_batch),
+            "responses": {str(status): _refusal(status) for status in statuses},
+            "headers": {"X-Request-Id": _REQUEST_ID},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                **{
+                    scheme: {"type": "apiKey", "in": "header", "name": name, "description": description}
+                    for scheme, (name, description) in _SIGNATURES.items()
+                },
             },
         },
     }
 
 
-def _operation(name: str, summary: str, body: str, reply: str) -> dict[str, Any]:
-    language = {
-        "name": "Accept-Language",
-        "in": "header",
-        "description": "en or ja, the language of reasons; by default the workspace's.",
-        "schema": {"type": "string"},
+def _described(operation: Operation) -> dict[str, Any]:
+    responses = {str(status): _answer(answer) for status, answer in operation.answers.items()}
+    refusals = {str(status): {"$ref": f"#/components/responses/{status}"} for status in _refusals(operation)}
+    found: dict[str, Any] = {
+        "operationId": operation.name,
+        "summary": operation.summary,
+        "security": _security(operation),
+        "responses": responses | refusals,
     }
-    problem = {PROBLEM_TYPE: {"schema": {"$ref": _REF.format(model="ProblemReply")}}}
-    refusals = {
-        str(status): {"description": problem_of_status(status).title, "content": problem}
-        for status in (400, 401, 413, 415, 429, 500, 504)
-    }
-    refusals["422"] = {
-        "description": "A field is wrong; errors has every one with its JSON pointer.",
-        "content": problem,
-    }
+    if operation.parameters:
+        found["parameters"] = [dict(one) for one in operation.parameters]
+    if operation.bodies:
+        refs = [{"$ref": REF.format(model=name)} for name in operation.bodies]
+        schema = refs[0] if len(refs) == 1 else {"anyOf": refs}
+        found["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return found
+
+
+def _security(operation: Operation) -> list[dict[str, list[str]]]:
+    """Return who may ask; OpenAPI 3.1 lets every scheme name the roles that it takes."""
+    route = route_of(operation.method, operation.path)
+    if route is None or route.guards_itself:
+        return [{scheme: []} for scheme in operation.signed_by]
+    scopes = [route.scope] if route.scope else []
+    return [{"bearer": scopes}, {"header": scopes}]
+
+
+def _refusals(operation: Operation) -> list[int]:
+    route = route_of(operation.method, operation.path)
+    of_scope = (403,) if route is not None and route.scope and not route.guards_itself else ()
+    of_body = BODY_STATUSES if operation.bodies else ()
+    return sorted({*KEYED_STATUSES, *of_scope, *of_body, *operation.refusals})
+
+
+def _answer(answer: Answer) -> dict[str, Any]:
+    found: dict[str, Any] = {"description": answer.description, "headers": _request_id()}
+    if answer.media_type:
+        schema = {"$ref": REF.format(model=answer.model)} if answer.model else {"type": "object"}
+        is_json = answer.media_type == "application/json"
+        found["content"] = {answer.media_type: {"schema": schema if is_json else {"type": "string"}}}
+    if answer.links:
+        found["links"] = dict(answer.links)
+    return found
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    problem = {"schema": {"$ref": REF.format(model="ProblemReply")}}
     return {
-        "operationId": name,
-        "summary": summary,
-        "parameters": [language],
-        "requestBody": {"required": True, "content": _json(body)},
-        "responses": {"200": {"description": "The score.", "content": _json(reply)}, **refusals},
+        "description": _SAID.get(status, problem_of_status(status).title),
+        "headers": {**_request_id(), **_HEADERS.get(status, {})},
+        "content": {PROBLEM_TYPE: problem},
     }
 
 
-def _reading(name: str, summary: str, reply: str) -> dict[str, Any]:
-    problem = {PROBLEM_TYPE: {"schema": {"$ref": _REF.format(model="ProblemReply")}}}
-    refusals = {str(s): {"description": problem_of_status(s).title, "content": problem} for s in (401, 500)}
-    answer = {"description": "The definition in force.", "content": _json(reply)}
-    return {"operationId": name, "summary": summary, "responses": {"200": answer, **refusals}}
+def _request_id() -> dict[str, Any]:
+    return {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
 
 
-def _with_version(line: dict[str, Any]) -> dict[str, Any]:
-    """Add to the document's schema what is computed from it."""
-    computed = {
-        "version": {"type": "string", "description": "Hash of the document; scores name it as line_version."},
-        "threshold": {"type": "number", "description": "What an expected value must exceed, workspace currency."},
-    }
-    return {**line, "properties": computed | line["properties"], "required": [*computed, *line["required"]]}
-
-
-def _json(model: str) -> dict[str, Any]:
-    return {"application/json": {"schema": {"$ref": _REF.format(model=model)}}}
-
-
-def _probe(name: str, summary: str) -> dict[str, Any]:
+def _probe(path: str, summary: str) -> dict[str, Any]:
     return {
-        "operationId": name,
+        "operationId": path.strip("/"),
         "summary": summary,
         "security": [],
         "responses": {"200": {"description": "Yes."}},

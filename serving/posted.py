@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from serving.bodies import (
-    Actor,
-    BodyError,
-    Closed,
-    Id,
-    LeadBody,
-    Moment,
-    OptionalId,
-    OptionalMoment,
-    OptionalText,
-    Stage,
-    read_body,
-)
-from serving.problems import FieldError
+from crm.parsing import is_plain
+from crm.state_tables import micros_name
+from crm.tables import TABLES
+from serving.bodies import BodyError, LeadBody, read_body
+from serving.fields import Actor, Closed, Id, Moment, OptionalId, OptionalMoment, OptionalText, Stage
+from serving.problems import FieldError, json_pointer
 
 __all__ = [
+    "MAX_NAME",
     "POSTED",
     "HandOffsBody",
     "LeadsBody",
@@ -35,6 +29,10 @@ __all__ = [
     "TouchesBody",
     "read_posted",
 ]
+
+MAX_NAME = 200
+_INTERNAL = frozenset(micros_name(column.name) for column in TABLES["leads"].columns if column.type == "time")
+"""Under these names the moments of a lead go on from here, as microseconds."""
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 _RECORDED = Field(None, description="When the CRM knew of it; by default when it arrives here.")
@@ -161,25 +159,42 @@ def read_posted(table: str, content: object, max_rows: int) -> list[dict[str, An
     (2, 1)
     """
     model = POSTED[table]
+    places = [("", content)]
     if isinstance(content, dict) and table in content:
-        rows = content[table]
-        wrong = [FieldError(f"/{key}", "is not a key that is known here") for key in content if key != table]
-        if not isinstance(rows, list) or not rows:
-            wrong.append(FieldError(f"/{table}", "must be a list of at least one row"))
-        elif len(rows) > max_rows:
-            wrong.append(FieldError(f"/{table}", f"has {len(rows):,} rows; at most {max_rows:,} are taken at once"))
-        if wrong:
-            raise BodyError(wrong)
-        places = [(f"/{table}/{number}", row) for number, row in enumerate(rows)]
-    else:
-        places = [("", content)]
+        places = [(f"/{table}/{number}", row) for number, row in enumerate(_rows(table, content, max_rows))]
     found: list[dict[str, Any]] = []
     errors: list[FieldError] = []
     for place, row in places:
         try:
-            found.append(read_body(model, row).model_dump())
+            body = read_body(model, row)
         except BodyError as error:
             errors += [FieldError(place + one.field, one.message) for one in error.errors]
+        else:
+            found.append(body.model_dump())
+            errors += [FieldError(place + one.field, one.message) for one in _wrong_names(body)]
     if errors:
         raise BodyError(errors)
     return found
+
+
+def _rows(table: str, content: Mapping[str, Any], max_rows: int) -> list[Any]:
+    rows = content[table]
+    wrong = [FieldError(json_pointer(key), "is not a key that is known here") for key in content if key != table]
+    if not isinstance(rows, list) or not rows:
+        wrong.append(FieldError(f"/{table}", "must be a list of at least one row"))
+    elif len(rows) > max_rows:
+        wrong.append(FieldError(f"/{table}", f"has {len(rows):,} rows; at most {max_rows:,} are taken at once"))
+    if wrong:
+        raise BodyError(wrong)
+    return rows
+
+
+def _wrong_names(body: BaseModel) -> Iterator[FieldError]:
+    """Name attributes that no table can have."""
+    for name, value in (body.model_extra or {}).items():
+        if name in _INTERNAL:
+            yield FieldError(json_pointer(name), "is a name that is used here for something else")
+        elif not 0 < len(name) <= MAX_NAME or not is_plain(name):
+            yield FieldError(json_pointer(name[:MAX_NAME]), "must have 1 to 200 characters and none of control")
+        elif isinstance(value, str) and "\0" in value:  # PostgreSQL takes none
+            yield FieldError(json_pointer(name), "must not hold the character U+0000")

@@ -183,6 +183,7 @@ _BY_STATUS: Mapping[int, tuple[str, str, str]] = {
     ),
     404: ("not-found", "There is nothing here", "GET /docs.json lists what there is."),
     405: ("method-not-allowed", "This route has another method", "The header Allow names it."),
+    408: ("slow-body", "The request did not come in time", "Send it in one go, or fewer leads at once."),
     413: ("too-large", "The request is too large", "Send fewer leads, or fewer touches a lead."),
     415: (
         "unsupported-media-type",
@@ -190,6 +191,7 @@ _BY_STATUS: Mapping[int, tuple[str, str, str]] = {
         "Send 'Content-Type: application/json' in UTF-8, not compressed.",
     ),
     429: ("busy", "Too many requests at once", "Send it again after a moment."),
+    431: ("headers-too-large", "The headers are too large", "Send fewer of them, 32 kB at most."),
     500: (
         "internal",
         "The service failed",

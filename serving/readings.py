@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from crm.known import from_micros
 from crm.ledger import Order, ledger_of_lead, queue_of
+from crm.parsing import is_plain
 from serving.moves import Moves
 from serving.problems import FieldError, Problem, ProblemError
 from serving.runtime import Runtime
@@ -36,12 +38,12 @@ class Readings:
 
     runtime: Runtime
 
-    def queue(self, asked: Mapping[str, str]) -> Row:
+    def queue(self, query: Sequence[tuple[str, str]]) -> Row:
         """Return leads by their newest scores, highest first.
 
         Parameters
         ----------
-        asked
+        query
             ``decision``, ``order`` (expected_value or score), ``limit`` and ``after``, the ``next`` of the page before.
 
         Raises
@@ -49,7 +51,7 @@ class Readings:
         ProblemError
             When one of them cannot be used.
         """
-        _check_names(asked, ("decision", "order", "limit", "after"))
+        asked = _asked(query, ("decision", "order", "limit", "after"))
         decision, order = asked.get("decision"), asked.get("order", "expected_value")
         if decision is not None and decision not in DECISIONS:
             raise _wrong("decision", f"must be one of {', '.join(DECISIONS)}")
@@ -63,14 +65,14 @@ class Readings:
         currency = self.runtime.settings.workspace.config.workspace.currency
         return {"leads": [_queued(row, currency) for row in shown], "next": further}
 
-    def scores(self, lead_id: str, asked: Mapping[str, str]) -> Row:
+    def scores(self, lead_id: str, query: Sequence[tuple[str, str]]) -> Row:
         """Return a lead's scores, newest first, each with why it moved since the one before.
 
         Parameters
         ----------
         lead_id
             As the caller knows it.
-        asked
+        query
             ``limit``, and ``before``, the ``next`` of the page before.
 
         Raises
@@ -78,11 +80,13 @@ class Readings:
         ProblemError
             404 when the lead was never scored.
         """
-        _check_names(asked, ("limit", "before"))
+        asked = _asked(query, ("limit", "before"))
         limit, before = min(_limit(asked), PAGE), _whole(asked, "before")
-        held = self.runtime.teller.held_id(lead_id)
-        with self.runtime.state.reading() as connection:
-            rows = ledger_of_lead(connection, held, limit=limit + 1, before=before)
+        rows: list[Row] = []
+        if is_plain(lead_id):  # no other id was ever taken, and PostgreSQL refuses to look for U+0000
+            held = self.runtime.teller.held_id(lead_id)
+            with self.runtime.state.reading() as connection:
+                rows = ledger_of_lead(connection, held, limit=limit + 1, before=before)
         if not rows:
             detail = "Ask /v1/score for its score first."
             raise ProblemError(Problem("not-scored", "The lead has no score", 404, detail))
@@ -150,10 +154,15 @@ def _issued(row: Row, lead_id: str) -> Row:
     }
 
 
-def _check_names(asked: Mapping[str, str], known: tuple[str, ...]) -> None:
-    unknown = [name for name in asked if name not in known]
-    if unknown:
+def _asked(query: Sequence[tuple[str, str]], known: tuple[str, ...]) -> dict[str, str]:
+    """Return the parameters by name; one that is there twice is refused: a proxy may have looked at the other."""
+    asked = dict(query)
+    if asked.keys() - set(known):
         raise _wrong("?", f"has a parameter that is not known here; there are {', '.join(known)}")
+    twice = next((name for name in known if sum(name == one for one, _ in query) > 1), None)
+    if twice is not None:
+        raise _wrong(twice, "must be there once")
+    return asked
 
 
 def _limit(asked: Mapping[str, str]) -> int:
@@ -183,9 +192,11 @@ def _place(token: str | None) -> tuple[float, str] | None:
         return None
     try:
         value, lead_id = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        return float(value), str(lead_id)
-    except (binascii.Error, ValueError, TypeError):
-        raise _wrong("after", "must be the 'next' of the page before") from None
+        if isinstance(value, float) and isfinite(value) and isinstance(lead_id, str) and is_plain(lead_id):
+            return value, lead_id
+    except (binascii.Error, ValueError, TypeError, RecursionError):
+        pass  # a caller made it up
+    raise _wrong("after", "must be the 'next' of the page before")
 
 
 def _wrong(name: str, message: str) -> ProblemError:

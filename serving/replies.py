@@ -15,16 +15,19 @@ __all__ = [
     "PointReply",
     "ProblemReply",
     "QuarantinedReply",
+    "Reply",
     "ScoreReply",
     "ToldReply",
 ]
 
 
-class _Reply(BaseModel):
+class Reply(BaseModel):
+    """What every answer has in common: these fields and no others."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PointReply(_Reply):
+class PointReply(Reply):
     """What one signal added to the score."""
 
     signal: str
@@ -33,7 +36,7 @@ class PointReply(_Reply):
     words: str
 
 
-class HorizonReply(_Reply):
+class HorizonReply(Reply):
     """What comes within so many days."""
 
     days: float
@@ -41,14 +44,14 @@ class HorizonReply(_Reply):
     p_won: float | None = Field(description="Never above p_sql of the same days.")
 
 
-class FieldReply(_Reply):
+class FieldReply(Reply):
     """A message about one field."""
 
     field: str = Field(description="JSON pointer into the request's body.")
     message: str
 
 
-class ScoreReply(_Reply):
+class ScoreReply(Reply):
     """The score of one lead."""
 
     lead_id: str
@@ -93,7 +96,7 @@ FLAT_REASONS = 5
 """Reasons in a flat answer; no answer has more."""
 
 
-class FlatReply(_Reply):
+class FlatReply(Reply):
     """The score of one lead without lists; every name is a valid identifier of Apex."""
 
     lead_id: str
@@ -116,21 +119,21 @@ class FlatReply(_Reply):
     line_version: str
 
 
-class BatchReply(_Reply):
+class BatchReply(Reply):
     """One answer a lead, in the order of the request."""
 
     answers: list[ScoreReply]
     unknown: list[str] = Field(description="Ids of which nothing is held here; they have no answer.")
 
 
-class QuarantinedReply(_Reply):
+class QuarantinedReply(Reply):
     """A row that cannot be used."""
 
     row: int = Field(description="Its position in the request, from 0.")
     reason: str
 
 
-class ToldReply(_Reply):
+class ToldReply(Reply):
     """What became of posted rows; stored and repeated ones are safe."""
 
     stored: int
@@ -138,10 +141,11 @@ class ToldReply(_Reply):
     conflicting: list[int] = Field(description="Rows whose key was there with other content, which stays.")
     quarantined: list[QuarantinedReply]
     erased: list[int] = Field(description="Rows of leads that were erased; nothing of them was kept.")
+    personal: list[str] = Field(description="Attributes that name a person, by name or value; they were not kept.")
     scores: list[ScoreReply] = Field(description="Of touches: the new score of each lead that is held here.")
 
 
-class ProblemReply(_Reply):
+class ProblemReply(Reply):
     """A problem document (RFC 9457)."""
 
     type: str

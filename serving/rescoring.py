@@ -38,6 +38,9 @@ def rescore_queued(runtime: Runtime, now: datetime) -> bool:
     live = runtime.live
     leads = sorted({one.lead_id for one in entries} - {""})
     accounts = sorted({one.account_id for one in entries} - {""})
+    runtime.forget(leads)  # who queued them may be another process, that of a pull
+    if accounts:
+        runtime.forget(live.held.others_of(accounts, ()))
     wanted = sorted({*leads, *(live.held.others_of(accounts, ()) if accounts else ())})
     language = runtime.settings.workspace.config.workspace.language
     for start in range(0, len(wanted), LEADS_AT_ONCE):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import sqlalchemy as sa
 
@@ -22,11 +23,12 @@ from crm.held import HeldRows
 from crm.known import to_micros
 from crm.lead_hashes import lead_hash
 from crm.mirror import mirror_path, write_mirror
+from crm.packed import WORKSPACE_VARIABLE, load_packed, packed_at, state_folder
 from crm.progress import Progress, Silent
 from crm.pull_places import pull_mark
 from crm.pulling import Puller
 from crm.reread import reread
-from crm.state import State, open_state, state_secret
+from crm.state import State, hold_alone, open_state, state_secret
 from crm.state_tables import OBJECTIONS, TOMBSTONES
 from crm.told import Teller
 from crm.workspace_tables import open_tables
@@ -49,7 +51,7 @@ from serving.writer import Writer
 
 __all__ = ["WORKSPACE_VARIABLE", "Runtime", "Settings", "settings_from"]
 
-WORKSPACE_VARIABLE = "KIZASHI_WORKSPACE"
+logger = logging.getLogger("kizashi.model")
 EARLIER_MODELS = 4
 """Versions kept in memory beside the one in force, for whoever asks why a score moved."""
 
@@ -85,6 +87,7 @@ class Runtime:
         self._read_settings = read_settings
         self._progress = progress or Silent()
         self._live: Live | None = None
+        self._alone: IO[bytes] | None = None
         self._left_out: frozenset[str] = frozenset()
         self.has_looked_for_challenger = False
         self.shadow: Live | None = None
@@ -113,7 +116,7 @@ class Runtime:
         """Make a model ready to answer; what is made on first use is made now."""
         scorer = Scorer(model, self.settings.workspace.config)
         issuer = Issuer(model.line, self.secret, self.settings.workspace.config.crm)
-        live = Live(scorer, HeldLeads(self.rows, scorer.reading), issuer)
+        live = Live(scorer, HeldLeads(self.rows, scorer.reading, keeps=self.state.is_sqlite), issuer)
         now = datetime.now(UTC)
         body = scorer.read_score(json.dumps(WARM_UP).encode(), now)
         if isinstance(body, ScoreBody):
@@ -158,9 +161,7 @@ class Runtime:
     def refresh_rows(self) -> None:
         """Read the copy of the source anew if it was replaced."""
         if self.rows.refresh():
-            for live in (self.live, self.shadow):
-                if live is not None:
-                    live.held.forget_all()
+            self._forget_all()
 
     @cached_property
     def rows(self) -> HeldRows:
@@ -194,7 +195,15 @@ class Runtime:
         """Read anew who is not scored."""
         query = sa.union(sa.select(OBJECTIONS.c.lead_hash), sa.select(TOMBSTONES.c.lead_hash))
         with self.state.reading() as connection:
-            self._left_out = frozenset(connection.execute(query).scalars())
+            found = frozenset(connection.execute(query).scalars())
+        if found != self._left_out:
+            self._left_out = found
+            self._forget_all()  # another process may have erased a lead whose touches other leads are known by
+
+    def _forget_all(self) -> None:
+        for live in (self._live, self.shadow):
+            if live is not None:
+                live.held.forget_all()
 
     def reread(self, crm: str, lead_ids: Collection[str]) -> None:
         """Read leads of a CRM anew, as a webhook says that something of them has changed."""
@@ -231,6 +240,8 @@ class Runtime:
         for name in ("writer", "rows", "state"):
             if name in self.__dict__:
                 self.__dict__[name].close()
+        if self._alone is not None:
+            self._alone.close()
 
     @cached_property
     def state(self) -> State:
@@ -273,11 +284,20 @@ class Runtime:
             has_live_key=any(key.is_live(now_us) for key in self._keys()),
             has_issuer=self.settings.workspace.config.serve.jwt is not None,
         )
+        if self.state.is_sqlite and self._alone is None:
+            self._alone = hold_alone(self.settings.workspace)
         self.refresh_left_out()
         _ = self.live
         self.copy_source()
         self.refresh_rows()
         _ = self.writer, self.teller, self.access, self.rates
+        logger.info(
+            "version %s answers (%s), by the code in %s; the workspace is %s",
+            self.live.scorer.model.version,
+            self.champions.origin,
+            Path(__file__).parents[1],
+            self.settings.workspace.folder,
+        )
 
     def _keys(self) -> list[ApiKey]:
         return list_keys(self.state)
@@ -286,10 +306,15 @@ class Runtime:
 def settings_from(environ: Mapping[str, str]) -> Settings:
     """Read the settings out of ``KIZASHI_WORKSPACE`` (default: the current folder) and ``KIZASHI_API_KEY``.
 
+    In a bento the workspace file is the packed one, and ``KIZASHI_WORKSPACE`` says where the state goes.
+
     Raises
     ------
     KizashiError
         When the key is too short or the workspace file cannot be used.
     """
     digest = key_digest(environ)
+    packed = packed_at()
+    if packed is not None:
+        return Settings(load_packed(packed, state_folder(packed, environ), environ), digest)
     return Settings(load_workspace(Path(environ.get(WORKSPACE_VARIABLE, ".")), environ=environ), digest)

@@ -62,6 +62,7 @@ def run_server(
         app = WarmStart(ErrorGuard(service.to_asgi(), watch), when_ready)
         config = uvicorn.Config(
             app,
+            http="h11",  # it bounds headers to 64 kB; httptools, which would be taken where it is installed, does not
             lifespan="on",
             ws="none",
             log_config=None,

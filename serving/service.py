@@ -28,12 +28,13 @@ from serving.background import Background
 from serving.bodies import BatchBody, ScoreBody
 from serving.callers import REHEARSAL, caller_of
 from serving.flat import FlatBody
+from serving.gauges import watch_state
 from serving.guards import BodyGuard, ErrorGuard, request_id_of
 from serving.key_guard import KeyGuard
 from serving.languages import language_for
 from serving.posted import HandOffsBody, LeadsBody, OpportunitiesBody, StagesBody, TouchesBody
 from serving.problems import ProblemError, problem_of_status, problem_response
-from serving.rate_limit import RateLimit
+from serving.rate_limit import Crowd, RateLimit
 from serving.replies import BatchReply, FlatReply, ScoreReply, ToldReply
 from serving.runtime import Runtime, settings_from
 from serving.side_routes import side_routes
@@ -42,7 +43,6 @@ from serving.watch import Watch, start_log
 __all__ = ["ScoringService", "make_service"]
 
 TIMEOUT_SECONDS = 30
-MAX_CONCURRENCY = 64
 THREADS = 2
 
 
@@ -98,7 +98,7 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noq
         name="kizashi",
         workers=1,
         threads=THREADS,
-        traffic={"timeout": TIMEOUT_SECONDS, "max_concurrency": MAX_CONCURRENCY},
+        traffic={"timeout": TIMEOUT_SECONDS},  # how many at once: Crowd, which does not count bodies on their way
         # BentoML counts and logs raw paths before any key is asked for: anyone could fill memory and log.
         metrics={"enabled": False},
         logging={"access": {"enabled": False}},
@@ -153,12 +153,14 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noq
         async def score_flat(self, body: bytes, /, ctx: bentoml.Context) -> Response:
             return await _answer(ctx, runtime, watch, lambda asked, may: answering.score_flat(body, asked))
 
+    watch_state(runtime, watch)
     ScoringService.mount_asgi_app(side_routes(runtime, answering, watch))
     add_guard: Callable[..., None] = ScoringService.add_asgi_middleware  # BentoML's type asks for a nested callable
     add_guard(ErrorGuard, watch=watch)  # the first added is outermost
     add_guard(KeyGuard, runtime=runtime)
     add_guard(RateLimit, runtime=runtime)
     add_guard(BodyGuard, runtime=runtime)
+    add_guard(Crowd)
     return ScoringService
 
 

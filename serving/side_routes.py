@@ -17,12 +17,14 @@ from starlette.routing import Route
 
 from crm.errors import StateError
 from serving.answering import Answering
+from serving.asked import Asked
+from serving.bodies import BodyError, HeldBody, read_body
 from serving.erasure_routes import erasure_routes
 from serving.guards import request_id_of
-from serving.hooks.handlers import desk_of
+from serving.hooks.desk import HookDesk
 from serving.hooks.routes import hook_routes
 from serving.openapi import openapi_document
-from serving.problems import ProblemError, problem_of_status, problem_response
+from serving.problems import ProblemError, invalid_request, problem_of_status, problem_response
 from serving.readings import Readings
 from serving.runtime import Runtime
 from serving.salesforce import salesforce_route
@@ -59,11 +61,11 @@ def side_routes(runtime: Runtime, answering: Answering, watch: Watch) -> Starlet
     readings = Readings(runtime)
 
     def queue(request: Request) -> Response:
-        return _answered(watch, request, lambda: readings.queue(dict(request.query_params)))
+        return _answered(watch, request, lambda: readings.queue(request.query_params.multi_items()))
 
     def scores(request: Request) -> Response:
         lead_id: str = request.path_params["lead_id"]
-        return _answered(watch, request, lambda: readings.scores(lead_id, dict(request.query_params)))
+        return _answered(watch, request, lambda: readings.scores(lead_id, request.query_params.multi_items()))
 
     def model(request: Request) -> Response:
         return _answered(watch, request, readings.model)
@@ -79,9 +81,22 @@ def side_routes(runtime: Runtime, answering: Answering, watch: Watch) -> Starlet
             salesforce_route(runtime),
             Route("/v1/line", line),
             *erasure_routes(runtime),
-            *hook_routes(lambda: desk_of(runtime, answering), watch),
+            *hook_routes(lambda: _desk(runtime, answering), watch),
         ]
     )
+
+
+def _desk(runtime: Runtime, answering: Answering) -> HookDesk:
+    """Return what answers webhooks."""
+
+    async def score_held(lead_id: str, asked: Asked) -> Mapping[str, Any]:
+        try:
+            body = read_body(HeldBody, {"lead_id": lead_id})
+        except BodyError as error:
+            raise ProblemError(invalid_request(error.errors)) from None
+        return await answering.score_lead(body, asked)
+
+    return HookDesk(runtime.state, runtime.writer, runtime.settings.workspace.config, score_held)
 
 
 def _answered(watch: Watch, request: Request, read: Callable[[], Mapping[str, Any]]) -> Response:

@@ -18,6 +18,7 @@ from crm.hook_events import HookAnswer, HookHint, first_answer, take, take_hint
 from crm.known import to_micros
 from crm.state import State
 from serving.asked import Asked
+from serving.fields import is_id
 from serving.hooks.formats import GENERIC, crm_source, pack, pack_rows, read_generic, read_odoo
 from serving.hooks.hubspot import action_answer, action_failed, asked_lead, check_workflow, event_key, read_events
 from serving.hooks.signatures import (
@@ -38,6 +39,9 @@ __all__ = ["ACCEPTED", "HookDesk", "ScoreHeld"]
 ACCEPTED = HookAnswer(202, json.dumps({"status": "accepted"}))
 ODOO_WAIT_US = 5_000_000
 """Odoo calls before it commits: read at once, a record would be as it was."""
+
+_FAILED = {404: "LEAD_UNKNOWN", 409: "NOT_SCORED", 422: "LEAD_UNKNOWN"}
+"""What a workflow is told of a lead that is not held, that objected or was erased, or whose id is none."""
 
 ScoreHeld = Callable[[str, Asked], Awaitable[Mapping[str, Any]]]
 """Scores a lead of which the service holds everything, now; a ``ProblemError`` when it does not hold it."""
@@ -162,7 +166,7 @@ class HookDesk:
     async def _act(self, name: str, content: Mapping[str, Any], asked: Asked) -> HookAnswer:
         """Answer a call of our action with a score, the same for every repeat of it."""
         callback = content["callbackId"]
-        if not isinstance(callback, str) or not 0 < len(callback) <= 200 or not callback.isprintable():
+        if not isinstance(callback, str) or not is_id(callback):
             raise ProblemError(invalid_request([FieldError("/callbackId", "must be 1 to 200 characters")]))
         source, event_id = crm_source(name), f"callback:{callback}"
         before = await self._answered(source, event_id)
@@ -174,9 +178,9 @@ class HookDesk:
         try:
             answer = action_answer(await self.score_held(lead_id, asked))
         except ProblemError as error:
-            if error.problem.status not in (404, 422):
+            if error.problem.status not in _FAILED:
                 raise
-            return action_failed("LEAD_UNKNOWN")  # not kept: it may be known when HubSpot asks again
+            return action_failed(_FAILED[error.problem.status])  # not kept: it may be known when HubSpot asks again
         now_us = to_micros(asked.now)
         return await self.writer.write(lambda to: take(to, source, event_id, None, answer, now_us)) or answer
 

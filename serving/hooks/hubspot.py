@@ -10,8 +10,10 @@ from typing import Any
 
 from crm.attribute_text import attribute_text
 from crm.config_crm import CrmConfig
+from crm.echo import news_of
 from crm.hook_events import HookAnswer
 from crm.personal import looks_personal, personal_name_reason
+from serving.fields import is_id
 from serving.hooks.work import Row, Work
 from serving.problems import FieldError, ProblemError, invalid_request, json_pointer
 
@@ -191,7 +193,7 @@ def _wrong_event(number: int, event: Any) -> Iterator[FieldError]:
 
 def _is_id(value: Any) -> bool:
     is_number = isinstance(value, int) and not isinstance(value, bool)
-    return (is_number and value >= 0) or (isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable())
+    return (is_number and value >= 0) or (isinstance(value, str) and is_id(value))
 
 
 def _at(milliseconds: Any) -> datetime | None:
@@ -222,7 +224,7 @@ def _change(lead_id: str, name: str, value: Any, moment: datetime, crm: CrmConfi
 
 def _attribute(name: str, value: Any, crm: CrmConfig) -> str | None:
     """Return the attribute that a property is kept as; None for one that is not kept."""
-    if name.startswith(OWN_PROPERTIES) or name in crm.written.values():
+    if name.startswith(OWN_PROPERTIES) or not news_of(crm, {name: value}):
         return None
     if crm.hook_fields:
         return crm.hook_fields.get(name)

@@ -1,8 +1,8 @@
 """What is done about webhooks after they were answered.
 
 The service's background task calls :func:`work_hooks` again and again, in one process at a time. What an event says is
-stored in the transaction that marks it as done, so that it happens once; what needs another system's answer is done
-before, and may happen twice.
+stored first, and stays stored when another system that has to be asked does not answer: the event is then tried again,
+and rows that are told twice are one.
 """
 
 from __future__ import annotations
@@ -69,10 +69,6 @@ WorkOf = Callable[[HookEvent, Mapping[str, CrmConfig]], Work]
 """Reads an event's body; the second argument is ``[crm]``."""
 
 
-def _nothing(table: str, told: Any) -> None:
-    del table, told
-
-
 @dataclass(frozen=True)
 class HookHandlers:
     """What events are given to.
@@ -86,11 +82,9 @@ class HookHandlers:
     reread
         Reads leads anew by a CRM's API; it may take seconds.
     erase
-        Erases leads, as ``DELETE /v1/leads/{id}`` does. Called before anything is marked as done.
+        Erases leads, as ``DELETE /v1/leads/{id}`` does.
     work_of
         Reads an event.
-    told
-        Is given the table and what ``tell`` returned, once it is committed.
     """
 
     crms: Mapping[str, CrmConfig]
@@ -98,7 +92,6 @@ class HookHandlers:
     reread: Reread
     erase: Reread
     work_of: WorkOf
-    told: Callable[[str, Any], None] = _nothing
 
 
 @dataclass(frozen=True)
@@ -136,26 +129,34 @@ def work_hooks(state: State, handlers: HookHandlers, now: datetime) -> Worked:
 
 
 def _worked_on(state: State, event: HookEvent, handlers: HookHandlers, now_us: int) -> str:
+    work = Work()
     try:
         work = handlers.work_of(event, handlers.crms)
-        crm_name = event.source.removeprefix("crm.")
-        if work.erase:
-            handlers.erase(crm_name, work.erase)
-        if work.reread:
-            handlers.reread(crm_name, work.reread)
+        has_calls = bool(work.erase or work.reread)
         with state.writing() as connection:
-            told = {table: handlers.tell(connection, table, rows, ORIGIN, now_us) for table, rows in work.rows.items()}
-            done(connection, event)
-        for table, result in told.items():
-            handlers.told(table, result)
+            for table, rows in work.rows.items():
+                handlers.tell(connection, table, rows, ORIGIN, now_us)
+            if not has_calls:
+                done(connection, event)
+        if has_calls:
+            _call(handlers, event.source.removeprefix("crm."), work)
+            with state.writing() as connection:
+                done(connection, event)
     except Exception as error:  # an edge of its own: whatever fails is tried again, and the others go on
-        return _put_off(state, event, describe_failure(error), now_us)
+        return _put_off(state, event, describe_failure(error), now_us, is_erasure=bool(work.erase))
     return "done"
 
 
-def _put_off(state: State, event: HookEvent, error: str, now_us: int) -> str:
+def _call(handlers: HookHandlers, crm_name: str, work: Work) -> None:
+    if work.erase:
+        handlers.erase(crm_name, work.erase)
+    if work.reread:
+        handlers.reread(crm_name, work.reread)
+
+
+def _put_off(state: State, event: HookEvent, error: str, now_us: int, *, is_erasure: bool) -> str:
     with state.writing() as connection:
-        is_left = retry_later(connection, event, error, now_us)
+        is_left = retry_later(connection, event, error, now_us, is_erasure=is_erasure)
     level = logging.WARNING if is_left else logging.ERROR
     logger.log(level, "webhook of %s %s: %s", event.source, "put off" if is_left else "given up", error)
     return "put_off" if is_left else "given_up"

@@ -73,6 +73,7 @@ def test_importing_every_module_writes_nothing_and_calls_nobody(tmp_path: Path) 
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for package in PACKAGES
         for path in sorted((ROOT / package).rglob("*.py"))
+        if path != ROOT / "crm/migrations/env.py"  # alembic runs it, and nobody imports it
     ]
     run = subprocess.run(
         [sys.executable, "-c", IMPORT_EVERYTHING, json.dumps(modules)],

@@ -21,9 +21,11 @@ from crm.simulator import OBSERVED_UNTIL
 from crm.sources import open_source
 from crm.store import Tables
 from features.known import DAY_US
-from serving.scorer import Scorer, load_scorer
+from models.registry import load_model
+from serving.scorer import Scorer
 from tests.e2e.command import kizashi
 from tests.e2e.conftest import Trained
+from tests.given import score_one
 from tests.service.test_parity import body_of
 
 pytestmark = pytest.mark.slow
@@ -40,7 +42,8 @@ WORDS = ("lead_id", "currency", "is_mql", "grade", "reasons", "model_version", "
 def scorer(trained: Trained) -> Scorer:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow calls what SQLAlchemy deprecated
-        return load_scorer(load_workspace(trained.folder))
+        workspace = load_workspace(trained.folder)
+        return Scorer(load_model(workspace), workspace.config)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +85,7 @@ def written(
 @pytest.fixture(scope="module")
 def answered(scorer: Scorer, tables: Tables, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
     features = scorer.model.bundle.features
-    return [scorer.score(body_of(tables, features, row["lead_id"], row["as_of_us"]), None, LATER) for row in asked]
+    return [score_one(scorer, body_of(tables, features, row["lead_id"], row["as_of_us"]), None, LATER) for row in asked]
 
 
 def test_a_body_is_answered_with_the_numbers_of_the_file(

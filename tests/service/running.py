@@ -99,21 +99,26 @@ def wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> 
     pytest.fail(f"The server was not ready after {START_SECONDS} s:\n{log.read_text()}")
 
 
-@contextmanager
-def serving(folder: Path, log: Path) -> Iterator[Server]:
-    """Serve a trained workspace in a process of its own, and end it afterwards."""
-    port, started = free_port(), time.monotonic()
+def launch(folder: Path, log: Path, port: int) -> subprocess.Popen[bytes]:
+    """Start to serve a trained workspace in a process of its own."""
     with log.open("w") as stream:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-c", SERVE, str(folder), str(port)],
             env=environment(KIZASHI_API_KEY=KEY),
             cwd=log.parent,
             stdout=stream,
             stderr=subprocess.STDOUT,
         )
-        try:
-            wait_until_ready(port, process, log)
-            yield Server(port, log, time.monotonic() - started)
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+
+
+@contextmanager
+def serving(folder: Path, log: Path) -> Iterator[Server]:
+    """Serve a trained workspace in a process of its own, and end it afterwards."""
+    port, started = free_port(), time.monotonic()
+    process = launch(folder, log, port)
+    try:
+        wait_until_ready(port, process, log)
+        yield Server(port, log, time.monotonic() - started)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)

@@ -19,7 +19,7 @@ from features.lead_features import AccountLeads, AttributeIs, AttributeNumber, L
 from features.spec import FeatureSet
 from features.touch_features import CountIn, DistinctIn, SessionsIn, ValueIn
 from features.touch_times import Recency
-from serving.bodies import BodyError, read_batch, read_score
+from serving.bodies import BodyError, HeldBatchBody, HeldBody, ScoreBody, read_batch, read_score
 from serving.checks import wrong_fields
 from serving.lead_from_body import LeadToScore, lead_from_body
 from serving.problems import MAX_ERRORS, ProblemError
@@ -57,6 +57,7 @@ def body(**changes: Any) -> dict[str, Any]:
 
 def lead_of(reading: Reading = READING, **changes: Any) -> LeadToScore:
     read = read_score(body(**changes))
+    assert isinstance(read, ScoreBody)
     assert wrong_fields(read, reading, NOW) == []
     return lead_from_body(read, reading, NOW)
 
@@ -159,11 +160,23 @@ def test_a_wrong_field_is_named_with_its_pointer(changes: dict[str, Any], field:
     assert words in wrong(body(**changes))[field]
 
 
-def test_an_id_alone_is_told_that_leads_are_given_in_the_body() -> None:
-    assert "given in the body" in wrong({"lead_id": "L1"})["/lead_id"]
+def test_an_id_alone_asks_for_a_lead_that_is_held_here() -> None:
+    read = read_score({"lead_id": " L1 "})
+    assert isinstance(read, HeldBody)
+    assert (read.lead_id, read.as_of) == ("L1", None)
+    batch = read_batch({"lead_ids": ["L1", "L2"], "as_of": "2026-05-01T00:00:00Z"}, 2)
+    assert isinstance(batch, HeldBatchBody)
+    with pytest.raises(BodyError) as caught:
+        read_batch({"lead_ids": ["L1", "L2", "L3"]}, 2)
+    assert caught.value.errors[0].message == "has 3 ids; at most 2 are scored at once"
+
+
+def test_an_id_alone_names_a_lead_that_is_held_but_not_among_leads_that_are_given() -> None:
+    assert isinstance(read_score({"lead_id": "L1"}), HeldBody)
+    assert isinstance(read_batch({"lead_ids": ["L1"]}, 10), HeldBatchBody)
     with pytest.raises(BodyError) as caught:
         read_batch({"leads": [body(), {"lead_id": "L1"}]}, 10)
-    assert "given in the body" in {one.field: one.message for one in caught.value.errors}["/leads/1/lead_id"]
+    assert {one.field for one in caught.value.errors} >= {"/leads/1/lead_id", "/leads/1/lead"}
 
 
 @pytest.mark.parametrize("content", [None, [], "text", 3, {}])

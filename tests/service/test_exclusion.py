@@ -15,6 +15,7 @@ from serving.openapi import openapi_document
 from serving.problems import ProblemError
 from serving.replies import ScoreReply
 from serving.scorer import Scorer
+from tests.given import score_batch, score_one
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 RULES = {
@@ -50,7 +51,7 @@ def content(lead_id: str = "L1", **lead: Any) -> dict[str, Any]:
 
 
 def score(scorer: Scorer, body: dict[str, Any]) -> dict[str, Any]:
-    answer = scorer.score(json.dumps(body).encode(), None, NOW)
+    answer = score_one(scorer, json.dumps(body).encode(), None, NOW)
     assert ScoreReply.model_validate(answer).decision == answer["decision"]
     return answer
 
@@ -85,7 +86,7 @@ def test_an_excluded_lead_keeps_its_score(scorer: Scorer) -> None:
 
 def test_a_batch_decides_each_lead(scorer: Scorer) -> None:
     leads = [content("L1"), content("L2", is_customer=True), content("L3", job_level="student"), content("L4")]
-    answers = scorer.score_batch(json.dumps({"leads": leads}).encode(), None, NOW)["answers"]
+    answers = score_batch(scorer, json.dumps({"leads": leads}).encode(), None, NOW)
     assert [answer["excluded_by"] for answer in answers] == [None, "customers", "students", None]
 
 

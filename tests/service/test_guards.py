@@ -21,7 +21,7 @@ from serving.guards import DRAINED_BYTES, BodyGuard, ErrorGuard
 from serving.key_guard import KeyGuard
 from serving.keys import KeyMissingError, check_someone_may_ask, key_digest
 from serving.problems import PROBLEM_TYPE
-from serving.rate_limit import RateLimit
+from serving.rate_limit import MAX_AT_ONCE, Crowd, RateLimit
 from serving.refusals import Refusals
 from serving.runtime import Runtime, Settings
 from serving.server import StartError, WarmStart, run_server
@@ -337,7 +337,9 @@ def test_json_is_json_however_it_is_written(kind: str) -> None:
     assert ask(guarded(echo), headers=SHOWN | {"content-type": kind}, content=b"{}").status_code == 200
 
 
-def test_a_caller_who_leaves_is_not_answered() -> None:
+def test_the_request_of_a_caller_who_leaves_comes_to_an_end() -> None:
+    """BentoML waits for an answer, though nobody reads it."""
+
     async def run() -> list[Message]:
         sent: list[Message] = []
 
@@ -351,7 +353,27 @@ def test_a_caller_who_leaves_is_not_answered() -> None:
         await guarded(echo)({"type": "http", "method": "POST", "path": "/v1/score", "headers": headers}, receive, send)
         return sent
 
-    assert asyncio.run(run()) == []
+    assert [message.get("status") for message in asyncio.run(run())] == [408, None]
+
+
+def test_a_crowd_has_an_end_and_goes_by() -> None:
+    async def run() -> list[int]:
+        go = asyncio.Event()
+
+        async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+            await go.wait()
+            await PlainTextResponse("done")(scope, receive, send)
+
+        transport = httpx.ASGITransport(Crowd(slow))
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            inside = [asyncio.create_task(client.get("/v1/line")) for _ in range(MAX_AT_ONCE)]
+            await asyncio.sleep(0.05)
+            refused = await client.get("/v1/line")
+            go.set()
+            answers = await asyncio.gather(*inside)
+            return [refused.status_code, *{one.status_code for one in answers}, (await client.get("/")).status_code]
+
+    assert asyncio.run(run()) == [429, 200, 200]
 
 
 # --- starting --------------------------------------------------------------------------------------------------------

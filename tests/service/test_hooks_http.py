@@ -17,7 +17,7 @@ from openapi_spec_validator import OpenAPIV30SpecValidator
 
 from crm.config import Workspace
 from crm.state import State, open_state
-from crm.state_tables import HOOK_EVENTS
+from crm.state_tables import HOOK_EVENTS, TOLD
 from serving.replies import FlatReply, ProblemReply
 from tests.service.running import KEY, MAX_BODY, Server
 from tests.service.senders import (
@@ -35,6 +35,7 @@ from tests.service.senders import (
 )
 
 AT = "2026-05-01T00:00:00Z"
+V3 = "X-HubSpot-Signature-v3"
 PERSON = "taro.yamada@example.com"
 ODOO_BODY = {"_action": "Tell kizashi(#41)", "_id": 7, "_model": "crm.lead"}
 
@@ -102,16 +103,20 @@ def test_a_request_that_was_recorded_and_is_sent_again_gets_the_first_answer(
     answers = [post(sender, HUBSPOT, content, headers) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [202, 202]
     assert answers[0].text == answers[1].text
-    assert sum('"objectId":7777' in (row["body"] or "") for row in kept(state, "crm.hubspot")) == 1
+    assert [row["event_id"] for row in kept(state, "crm.hubspot")].count("signature:" + headers[V3]) == 1
 
 
 def test_a_recorded_request_cut_down_to_the_signature_without_a_time_is_known(
     sender: httpx.Client, state: State
 ) -> None:
     content = as_bytes({"objectId": 7878, "properties": {"industry": "Software"}})
-    assert post(sender, HUBSPOT, content, hubspot_v3(content)).status_code == 202
-    assert post(sender, HUBSPOT, content, hubspot_v2(content)).status_code == 202
-    assert sum('"objectId":7878' in (row["body"] or "") for row in kept(state, "crm.hubspot")) == 1
+    with_time, without = hubspot_v3(content), hubspot_v2(content)
+    assert post(sender, HUBSPOT, content, with_time).status_code == 202
+    received = {row["event_id"]: row["received_us"] for row in kept(state, "crm.hubspot")}
+    assert post(sender, HUBSPOT, content, without).status_code == 202
+    again = {row["event_id"]: row["received_us"] for row in kept(state, "crm.hubspot")}
+    assert again == received
+    assert "signature:" + without["X-HubSpot-Signature"] in received
 
 
 def test_many_repeats_at_the_same_time_are_one(sender: httpx.Client, state: State) -> None:
@@ -197,6 +202,31 @@ def test_a_flat_score_is_that_of_the_lead(sender: httpx.Client, contact: str) ->
     problem(post(sender, "/v1/score/flat", {"lead_id": "nobody"}, key), 404)
     problem(post(sender, "/v1/score/flat", {"lead_id": []}, key), 422)
     problem(post(sender, "/v1/score/flat", b'{"lead_id": }', key), 400)
+
+
+def test_what_a_webhook_told_is_soon_in_the_state(sender: httpx.Client, state: State, contact: str) -> None:
+    change = event(eventId=5000, objectId=int(contact), propertyName="company_size", propertyValue="1001+")
+    mail = event(eventId=5001, objectId=int(contact), propertyName="email", propertyValue=PERSON)
+    row = {"lead_id": contact, "kind": "download", "happened_at": at(1), "touch_id": "hook-touch"}
+    content = as_bytes({"type": "touches", "rows": [row]})
+    assert from_hubspot(sender, [change, mail]).status_code == 202
+    assert post(sender, GENERIC, content, standard(content, "msg_soon")).status_code == 202
+    changes, touches = TOLD["lead_changes"], TOLD["touches"]
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with state.reading() as connection:
+            values = connection.execute(sa.select(changes.c.value).where(changes.c.lead_id == contact)).scalars().all()
+            kinds = (
+                connection.execute(sa.select(touches.c.kind).where(touches.c.touch_id == "hook-touch")).scalars().all()
+            )
+        if "1001+" in values and kinds:
+            break
+        time.sleep(0.1)
+    assert "1001+" in values
+    assert PERSON not in values
+    assert kinds == ["download"]
+    bodies = [one["body"] for one in kept(state, "generic") if one["event_id"] == "msg_soon"]
+    assert bodies == [None]
 
 
 def test_the_document_for_salesforce_is_served(sender: httpx.Client) -> None:

@@ -15,8 +15,9 @@ from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp, Message
 
 from crm.config import SourceConfig, WorkspaceConfig
-from serving import service
+from serving import rate_limit, service
 from serving.access import Access
+from serving.asked import Asked
 from serving.guards import ErrorGuard
 from serving.keys import key_digest
 from serving.problems import PROBLEM_TYPE
@@ -30,20 +31,41 @@ SECRET = "taro@example.com"
 CONFIG = WorkspaceConfig(source=SourceConfig(url="demo://"))
 
 
+class NoBackground:
+    """A service that does nothing beside answering."""
+
+    def __init__(self, runtime: object) -> None:
+        del runtime
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
 def app_around(score: Callable[..., Any]) -> ASGIApp:
-    """Return the service as ``kizashi serve`` runs it, with another scorer."""
+    """Return the service as ``kizashi serve`` runs it, with another answer to /v1/score."""
+
+    async def answered(data: bytes, asked: Asked, **more: object) -> Any:
+        del more
+        return await asyncio.to_thread(score, data, asked.language)
+
     settings = SimpleNamespace(
         key_sha256=key_digest({"KIZASHI_API_KEY": KEY}), workspace=SimpleNamespace(config=CONFIG)
     )
     runtime = SimpleNamespace(
         settings=settings,
-        scorer=SimpleNamespace(score=score),
         start=lambda: None,
+        close=lambda: None,
         access=Access(list, settings.key_sha256),
         rates=Rates(6_000),
+        on_issued=[],
     )
     watch = Watch(CollectorRegistry())
-    return ErrorGuard(service.make_service(cast(Runtime, runtime), watch).to_asgi(), watch)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service, "Answering", lambda _: SimpleNamespace(score=answered))
+        patch.setattr(service, "Background", NoBackground)
+        made = service.make_service(cast(Runtime, runtime), watch)
+    return ErrorGuard(made.to_asgi(), watch)
 
 
 def with_client(app: ASGIApp, use: Callable[[httpx.AsyncClient], Awaitable[Any]]) -> Any:
@@ -78,9 +100,9 @@ def gate() -> Iterator[threading.Event]:
 
 
 def test_the_scorer_is_given_the_bytes_as_they_came() -> None:
-    given: list[tuple[bytes, str | None]] = []
+    given: list[tuple[bytes, str]] = []
 
-    def score(data: bytes, language: str | None, now: object) -> dict[str, Any]:
+    def score(data: bytes, language: str) -> dict[str, Any]:
         given.append((data, language))
         return {"score": 1}
 
@@ -91,9 +113,7 @@ def test_the_scorer_is_given_the_bytes_as_they_came() -> None:
     assert given == [(b" [NaN", "ja")]
 
 
-@pytest.mark.parametrize(
-    "score", [lambda *_: float(SECRET), lambda *_: {"score": float("nan")}, lambda *_: {1: object()}]
-)
+@pytest.mark.parametrize("score", [lambda *_: float(SECRET), lambda *_: {1: object()}])
 def test_a_scorer_that_fails_is_a_problem_without_its_message(
     score: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -119,7 +139,7 @@ def test_a_scorer_that_hangs_is_given_up(gate: threading.Event, monkeypatch: pyt
 
 
 def test_too_many_at_once_are_sent_away_for_a_moment(gate: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "MAX_CONCURRENCY", 1)
+    monkeypatch.setattr(rate_limit, "MAX_AT_ONCE", 1)
 
     async def use(client: httpx.AsyncClient) -> tuple[httpx.Response, httpx.Response]:
         first = asyncio.create_task(ask(client))

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -78,12 +79,13 @@ class TestRejection:
         """Stand in for the model; rejection comes before it."""
         seen: list[pd.DataFrame] = []
 
-        def score(workspace: Any, tables: Any, model: Any, rows: pd.DataFrame) -> list[dict[str, Any]]:
+        def score(workspace: Any, tables: Any, model: Any, rows: pd.DataFrame) -> tuple[list[dict[str, Any]], Any]:
             seen.append(rows)
-            return [
+            records = [
                 {**RECORD, "lead_id": lead, "as_of": from_micros(int(micros)).isoformat()}
                 for lead, micros in zip(rows["lead_id"], rows["as_of_us"], strict=True)
             ]
+            return records, np.zeros((len(rows), 2))
 
         monkeypatch.setattr(batch, "_score_chunk", score)
         monkeypatch.setattr(batch, "CHUNK", 2)

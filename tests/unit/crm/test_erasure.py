@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,14 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
+from crm.audit import note_promotion
 from crm.config import Workspace
 from crm.config_retention import RetentionConfig
 from crm.erasure import Asker, erase_lead, note_objection, plan_erasure
-from crm.erasure_files import mirror_path
 from crm.errors import ErasureError
 from crm.intake import take_in
 from crm.known import to_micros
 from crm.lead_hashes import lead_hash, left_out_leads, note_seen, objected, tombstoned
+from crm.mirror import mirror_path, open_mirror
 from crm.personal import hash_id
 from crm.progress import Silent
 from crm.retention import apply_retention
@@ -41,6 +44,7 @@ from crm.state_tables import (
     TOLD_QUARANTINE,
     TOMBSTONES,
 )
+from crm.told import Teller
 from tests.histories import NOW, START, MemorySource, arrow_of, config_of
 
 GONE, TWIN, KEPT = "lead-4711", "lead-4712", "lead-47110"
@@ -113,7 +117,6 @@ def fill_files(workspace: Workspace) -> None:
     (root / "migrations").mkdir()
     (root / "migrations" / "a.csv").write_text(f"lead,why\n{GONE},up\n{KEPT},down\n", encoding="utf-8-sig")
     with sqlite3.connect(mirror_path(workspace)) as mirror:
-        mirror.execute("PRAGMA journal_mode = WAL")
         mirror.execute("CREATE TABLE touches (touch_id TEXT, lead_id TEXT)")
         mirror.executemany("INSERT INTO touches VALUES (?, ?)", [(f"t-{one}", one) for one in leads])
         mirror.execute("CREATE TABLE lead_merges (from_lead_id TEXT, into_lead_id TEXT)")
@@ -153,6 +156,7 @@ def test_after_erasure_no_file_holds_the_lead_or_its_twin(state: State, workspac
     assert not log.exists() or log.stat().st_size == 0
     assert receipt.remaining == ()
     assert receipt.model_versions == ("7", "10")
+    assert any(note.startswith("Versions 7, 10 had learned") for note in receipt.notes)
     for table in (*TOLD.values(), LEDGER, SHADOW_SCORES, CURRENT_SCORES, OUTBOX, DEAD_LETTERS):
         if "lead_id" in table.c:
             assert (count(state, table, GONE), count(state, table, KEPT)) == (0, 1)
@@ -229,6 +233,21 @@ def test_merges_that_only_the_source_knows_can_be_given(state: State, workspace:
     assert receipt.leads == ("a", "b", "c")
 
 
+def test_a_copy_of_the_source_that_is_open_is_replaced_and_not_changed(state: State, workspace: Workspace) -> None:
+    fill_files(workspace)
+    opened = open_mirror(workspace)
+    assert opened is not None
+    receipt = erase_lead(state, workspace, GONE, now=NOW)
+    assert receipt.removed["mirror/touches"] == 2
+    assert len(opened.execute("SELECT * FROM touches").fetchall()) == 3
+    opened.close()
+    again = open_mirror(workspace)
+    assert again is not None
+    assert [row["lead_id"] for row in again.execute("SELECT * FROM touches")] == [KEPT]
+    again.close()
+    assert [path.name for path in mirror_path(workspace).parent.glob("history.*")] == ["history.db"]
+
+
 def test_files_that_cannot_be_rewritten_row_by_row_are_named(state: State, workspace: Workspace) -> None:
     board = workspace.folder / ".kizashi" / "board"
     board.mkdir(parents=True)
@@ -257,6 +276,26 @@ def test_with_hashed_ids_both_forms_are_erased(tmp_path: Path, monkeypatch: pyte
     assert erased([hash_id(GONE, "k"), KEPT]) == {hash_id(GONE, "k")}
 
 
+def test_the_locks_of_a_running_service_outlive_an_erasure(state: State, workspace: Workspace) -> None:
+    """A process that opens the state's file itself gives its locks up, and whoever comes next deletes the log."""
+    asked = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]);"
+        "print(c.execute('SELECT count(*) FROM leads').fetchone()[0]); c.close()"
+    )
+
+    def seen_by_others() -> int:
+        command = [sys.executable, "-c", asked, str(workspace.state_path)]
+        return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+    leads = TOLD["leads"]
+    with state.reading():  # the service has more than one connection
+        erase_lead(state, workspace, GONE, now=NOW)
+        for number in range(3):
+            with state.writing() as connection:
+                connection.execute(sa.insert(leads).values(filled(leads, lead_id=f"new-{number}")))
+            assert seen_by_others() == number + 1
+
+
 # --- objections ------------------------------------------------------------------------------------------------------
 
 
@@ -273,6 +312,22 @@ def test_a_lead_that_objects_is_not_scored_and_keeps_its_data(state: State, work
     assert training is not None
     assert training([GONE, KEPT]) == {GONE}
     assert left_out_leads(workspace, with_objections=False) is None
+
+
+# --- being told ------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_told_of_an_erased_lead_is_kept_nowhere(state: State, workspace: Workspace) -> None:
+    erase_lead(state, workspace, GONE, now=NOW)
+    secret = state_secret(workspace)
+    teller = Teller(workspace.config, erased=lambda connection, ids: tombstoned(connection, secret, ids))
+    touch = {"lead_id": GONE, "happened_at": START, "kind": "visit"}
+    rows = [touch, {**touch, "lead_id": KEPT}, {**touch, "happened_at": NOW + timedelta(days=99)}]
+    with state.writing() as connection:
+        told = teller.tell(connection, "touches", rows, "posted", to_micros(NOW))
+    assert (told.stored, told.erased, told.quarantined) == (1, (0, 2), ())
+    state.close()
+    assert files_naming(workspace.folder, GONE) == []
 
 
 # --- taking in -------------------------------------------------------------------------------------------------------
@@ -302,6 +357,19 @@ def test_no_table_and_no_quarantine_takes_an_erased_lead_in() -> None:
         assert "4 rows of leads that were erased, or that object, were left out." in tables.notes
         for counted in tables.counts.values():
             assert counted.read == counted.kept + counted.identical + counted.quarantined
+
+
+# --- what the service answers with -----------------------------------------------------------------------------------
+
+
+def test_a_promotion_is_audited_once(state: State) -> None:
+    with state.writing() as connection:
+        noted = [
+            note_promotion(connection, *versions, NOW) for versions in (("1", "a"), ("1", "a"), ("2", "a"), ("1", "a"))
+        ]
+        actions = connection.execute(sa.select(AUDIT.c.action)).scalars().all()
+    assert noted == [True, False, True, True]
+    assert actions == ["promotion_seen"] * 3
 
 
 # --- retention -------------------------------------------------------------------------------------------------------

@@ -35,6 +35,8 @@ class Scorer:
         del asked
         if lead_id == "500":
             raise StateError(found="a state that is away", expected="one that answers", fix="wait")
+        if lead_id == "409":
+            raise ProblemError(problem_of_status(409))
         if lead_id != "123":
             raise ProblemError(problem_of_status(404))
         self.asked += 1
@@ -125,7 +127,12 @@ def test_calls_at_the_same_time_get_one_score(desk: HookDesk, state: State) -> N
 
 
 def test_a_call_without_a_lead_is_not_kept(desk: HookDesk, state: State) -> None:
-    for changes, code in (({"inputFields": {"lead_id": "999"}}, "LEAD_UNKNOWN"), ({"object": None}, "NO_LEAD")):
+    cases = (
+        ({"inputFields": {"lead_id": "999"}}, "LEAD_UNKNOWN"),
+        ({"inputFields": {"lead_id": "409"}}, "NOT_SCORED"),
+        ({"object": None}, "NO_LEAD"),
+    )
+    for changes, code in cases:
         (answer,) = ask(desk, call(**changes), hubspot_v2(call(**changes)))
         assert outputs(answer) == {"errorCode": code, "hs_execution_state": "FAIL_CONTINUE"}
     assert events(state) == []

@@ -86,6 +86,11 @@ def test_our_own_echo_is_left_alone(name: str) -> None:
     assert work_of_event(event(propertyName=name), crm(hook_fields={name: "score"})) == Work()
 
 
+@pytest.mark.parametrize("name", ["lastmodifieddate", "hs_object_id"])
+def test_what_hubspot_notes_of_any_change_is_no_news(name: str) -> None:
+    assert work_of_event(event(propertyName=name, propertyValue="1"), CRM) == Work()
+
+
 def test_a_field_of_ours_with_another_name_is_an_echo_as_well() -> None:
     assert work_of_event(event(propertyName="our_score"), crm(fields={"score": "our_score"})) == Work()
 
