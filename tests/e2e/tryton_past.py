@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-COUNT = 420
+COUNT = 360
 
 SCRIPT = """
 import random, sqlite3, sys
@@ -19,9 +19,9 @@ settings, path, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 config.set_trytond("sqlite:///crm", config_file=settings)
 Party, Employee, Lead = (Model.get(n) for n in ("party.party", "company.employee", "sale.opportunity"))
 Company = Model.get("company.company")
-seller, buyer = Party(name="Seller"), Party(name="Buyer")
+seller = Party(name="Seller")
 seller.save()
-buyer.save()
+buyers = Party._proxy.create([{"name": "Buyer"} for _ in range(count // 2)], config.get_config().context)
 (company,) = Company.find([])
 employee = Employee(party=seller, company=company)
 employee.save()
@@ -36,8 +36,8 @@ for number in range(count):
     plan.append((amount, created, moved, state, won if won and won < now else None))
 ids = Lead._proxy.create(
     [
-        {"party": buyer.id, "employee": employee.id, "company": company.id, "description": "d", "amount": Decimal(a)}
-        for a, *_ in plan
+        {"party": buyers[place // 2], "employee": employee.id, "company": company.id, "amount": Decimal(amount)}
+        for place, (amount, *_) in enumerate(plan)
     ],
     config.get_config().context,
 )
