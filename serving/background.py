@@ -63,7 +63,11 @@ class Background:
             Periodic("champion", 2.0, self._watch_champion),
             Periodic("shadow", 0.5, shadow.work),
             Periodic("webhooks", 1.0, self._work_hooks),
-            *(Periodic(f"push-{name}", 2.0, _Push(runtime, name, self.holder).work) for name in runtime.crms),
+            *(
+                Periodic(f"push-{name}", crm.push_every, _Push(runtime, name, self.holder).work)
+                for name, crm in runtime.crms.items()
+                if crm.write_back and crm.push_every > 0
+            ),
         ]
         if runtime.settings.workspace.config.serve.rescore_at is not None:
             self.pieces.append(Periodic("night", 20.0, _Night(runtime, self.holder).work))
@@ -86,7 +90,8 @@ class Background:
             logger.info("version %s answers now, under the line %s", model.version, model.line.version)
             self._note_champion()
             gc.freeze()  # collecting here would stall answers; what was made is not walked again
-        if model is not None or not runtime.has_looked_for_challenger:
+        if runtime.champions.has_news:
+            runtime.champions.has_news = False
             runtime.look_for_challenger()
         return False
 

@@ -89,7 +89,6 @@ class Runtime:
         self._live: Live | None = None
         self._alone: IO[bytes] | None = None
         self._left_out: frozenset[str] = frozenset()
-        self.has_looked_for_challenger = False
         self.shadow: Live | None = None
         self._pull_mark: Mapping[str, int] = {}
         self._earlier: dict[str, LoadedModel | None] = {}
@@ -139,7 +138,6 @@ class Runtime:
 
     def look_for_challenger(self) -> None:
         """Compare with the registry's challenger from now on, or with nothing when there is none."""
-        self.has_looked_for_challenger = True
         model = self.champions.challenger(self.live.scorer.model)
         self.shadow = None if model is None else self.make_live(model)
 
