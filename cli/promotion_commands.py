@@ -110,7 +110,7 @@ def _say_which_line(workspace: Workspace, version: str) -> None:
 def retrain(folder: Path, as_json: bool, auto: bool, origins: int, with_backtest: bool, as_of: str | None) -> int:
     """Check, train, backtest, and put the new version to the gate; exit code 3 when a person must look.
 
-    Sources of files and databases are read as they are; there is nothing to pull.
+    Sources are read as they are. Where leads come from a CRM, run 'kizashi pull' before.
     """
     workspace, now = open_workspace(folder), datetime.now(UTC)
     progress = TerminalProgress(quiet=as_json)

@@ -220,7 +220,8 @@ def _receipt(
     if len(leads) > 1:
         notes.append("By merges several ids are one person; all of them are treated alike.")
     if versions:
-        notes.append(f"Versions {', '.join(versions)} had learned from it: train again, so that none in force has.")
+        learned = f"Version{'s' if len(versions) > 1 else ''} {', '.join(versions)}"
+        notes.append(f"{learned} had learned from it: train again, so that none in force has.")
     if remaining:
         notes.append("Files that still name it are to be deleted or made anew: 'kizashi align' writes the board.")
     return Receipt(lead_id, tuple(leads), now.isoformat(), removed, tuple(versions), tuple(remaining), tuple(notes))

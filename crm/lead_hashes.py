@@ -7,6 +7,7 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 import pyarrow as pa
@@ -85,10 +86,17 @@ def _listed(connection: sa.Connection, table: sa.Table, secret: bytes, ids: Coll
     if not ids:
         return set()
     hashes = {lead_hash(secret, lead): lead for lead in ids}
-    query = sa.select(table.c.lead_hash)
     if len(hashes) <= FEW:
-        query = query.where(table.c.lead_hash.in_(list(hashes)))
-    return {hashes[found] for found in connection.execute(query).scalars() if found in hashes}
+        found = connection.execute(_those_of(table), {"wanted": list(hashes)}).scalars()
+    else:
+        found = connection.execute(sa.select(table.c.lead_hash)).scalars()
+    return {hashes[one] for one in found if one in hashes}
+
+
+@cache
+def _those_of(table: sa.Table) -> sa.Select[tuple[str]]:
+    """Return the query for some hashes, made once: every score runs it."""
+    return sa.select(table.c.lead_hash).where(table.c.lead_hash.in_(sa.bindparam("wanted", expanding=True)))
 
 
 def left_out_leads(workspace: Workspace, *, with_objections: bool) -> Callable[[Sequence[str]], set[str]] | None:

@@ -16,7 +16,8 @@ __all__ = ["append_ledger", "current_scores", "ledger_of_lead", "ledger_row", "p
 Row = dict[str, Any]
 LOOKED_UP = 500
 # Statements that every score runs are made once: to make one takes SQLAlchemy longer than to run it.
-_APPEND = sa.insert(LEDGER).returning(LEDGER.c.seq, sort_by_parameter_order=True)
+_APPEND = sa.insert(LEDGER)
+_APPEND_RETURNING = _APPEND.returning(LEDGER.c.seq, sort_by_parameter_order=True)
 _NEWEST = sa.select(CURRENT_SCORES).where(CURRENT_SCORES.c.lead_id.in_(sa.bindparam("wanted", expanding=True)))
 _NEWEST_COLUMNS = tuple(column.name for column in CURRENT_SCORES.columns)
 
@@ -33,7 +34,12 @@ def append_ledger(connection: sa.Connection, rows: Sequence[Row]) -> list[int]:
     """
     if not rows:
         return []
-    return [int(row[0]) for row in connection.execute(_APPEND, list(rows))]
+    if len(rows) == 1 or connection.dialect.name != "sqlite":
+        return [int(row[0]) for row in connection.execute(_APPEND_RETURNING, list(rows))]
+    # With RETURNING, SQLAlchemy would insert row by row there. This transaction alone writes: its numbers follow on.
+    connection.execute(_APPEND, list(rows))
+    last = int(connection.exec_driver_sql("SELECT last_insert_rowid()").scalar_one())
+    return list(range(last - len(rows) + 1, last + 1))
 
 
 def current_scores(connection: sa.Connection, lead_ids: Collection[str]) -> dict[str, Row]:

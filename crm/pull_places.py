@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -74,24 +75,25 @@ def _cut_off(text: str) -> Place:
     return Place(from_micros(held["began_us"]), since, held["stream"], held["at"], is_resumed=True)
 
 
-def note_place(connection: sa.Connection, crm: str, place: Place, now: datetime) -> None:
-    """Write down how far a pull has come."""
+def note_place(connection: sa.Connection, crm: str, place: Place, *, is_news: bool = True) -> None:
+    """Write down how far a pull has come, and whether the page brought something."""
     since_us = None if place.since is None else to_micros(place.since)
     held = {"began_us": to_micros(place.began), "since_us": since_us, "stream": place.stream, "at": place.at}
-    _write(connection, crm, {"place": orjson.dumps(held).decode(), "noted_us": to_micros(now)})
+    _write(connection, crm, {"place": orjson.dumps(held).decode()}, news=int(is_news))
 
 
 def ended(connection: sa.Connection, crm: str, place: Place) -> None:
     """Write down that a pull has ended."""
-    began_us = to_micros(place.began)
-    _write(connection, crm, {"place": None, "pulled_us": began_us}, noted_us=began_us)
+    _write(connection, crm, {"place": None, "pulled_us": to_micros(place.began)}, news=0)
 
 
-def pull_mark(connection: sa.Connection) -> tuple[Any, ...]:
-    """Return what is different once a pull has stored rows."""
-    return tuple(connection.execute(sa.select(PULLS.c.crm, PULLS.c.noted_us, PULLS.c.place).order_by(PULLS.c.crm)))
+def pull_mark(connection: sa.Connection) -> Mapping[str, int]:
+    """Return what is different once a pull has brought something: the pages that have, by CRM."""
+    rows = connection.execute(sa.select(PULLS.c.crm, PULLS.c.news).where(PULLS.c.news > 0))
+    return {row.crm: row.news for row in rows}
 
 
-def _write(connection: sa.Connection, crm: str, values: dict[str, Any], *, noted_us: int = 0) -> None:
-    insert = insert_into(connection, PULLS).values(**{"crm": crm, "noted_us": noted_us, **values})
-    connection.execute(insert.on_conflict_do_update(index_elements=[PULLS.c.crm], set_=values))
+def _write(connection: sa.Connection, crm: str, values: Mapping[str, Any], *, news: int) -> None:
+    insert = insert_into(connection, PULLS).values(crm=crm, news=news, **values)
+    newer = {**values, "news": PULLS.c.news + news}
+    connection.execute(insert.on_conflict_do_update(index_elements=[PULLS.c.crm], set_=newer))

@@ -192,7 +192,9 @@ class Puller:
             counts.quarantined += len(told.quarantined)
             counts.leads |= told.lead_ids
             if table == "opportunities" and told.stored:
-                counts.accounts |= {teller.held_id(row["account_id"]) for row in rows[table] if row.get("account_id")}
+                counts.accounts |= {
+                    teller.held_id(str(row["account_id"])) for row in rows[table] if row.get("account_id")
+                }
 
     def _pages(self, reader: CrmReader, place: Place, now: datetime) -> Iterator[tuple[str, Page]]:
         """Yield the pages of each stream that is not done yet; what changes meanwhile is the next pull's."""
@@ -210,7 +212,7 @@ class Puller:
     def _store_page(self, name: str, page: Page, now: datetime, here: Place, counts: Stored) -> None:
         with self.state.writing() as connection:
             found = self.store(connection, name, page.rows, now)
-            note_place(connection, name, here, now)
+            note_place(connection, name, here, is_news=bool(found.new))
         counts.records += page.records
         counts.quarantined += found.quarantined
         counts.leads |= found.leads

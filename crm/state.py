@@ -7,6 +7,7 @@ then, whole ones and never halves; ``"power"`` waits for the disk at every commi
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 from collections.abc import Generator
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -23,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from crm.config import Workspace, mask_secrets
 from crm.errors import StateError
 
-__all__ = ["State", "has_state", "open_state", "state_secret"]
+__all__ = ["State", "has_state", "hold_alone", "open_state", "state_secret"]
 
 BUSY_MS = 30_000
 SECRET_VARIABLE = "KIZASHI_SECRET"  # noqa: S105 - the name of a variable
@@ -186,3 +187,28 @@ def state_secret(workspace: Workspace) -> bytes:
         finally:
             made.unlink()
     return path.read_bytes().strip()
+
+
+def hold_alone(workspace: Workspace) -> IO[bytes]:
+    """Make sure that one process serves a state that is a file, as long as what is returned stays open.
+
+    The lock ends with the process, however that ends.
+
+    Raises
+    ------
+    StateError
+        When another process serves it.
+    """
+    path = workspace.folder / ".kizashi" / "serve.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise StateError(
+            found="another process that serves this workspace",
+            expected="one process for a state in SQLite",
+            fix="stop the other, or give [serve] state_url a PostgreSQL, which serves many",
+        ) from error
+    return lock

@@ -219,7 +219,7 @@ PULLS = Table(
     METADATA,
     Column("crm", Text, primary_key=True),
     Column("pulled_us", BigInteger),  # null until a first pull has ended
-    Column("noted_us", BigInteger, nullable=False),  # when rows were last stored: the service then reads anew
+    Column("news", Integer, nullable=False),  # pages that brought something: the service then gathers leads anew
     Column("place", Text),  # JSON: where a pull that did not end goes on; null once it has
 )
 """Until when each CRM was pulled from, and how far a pull has come that is under way or was cut off."""

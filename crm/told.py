@@ -209,13 +209,15 @@ class Teller:
         again: list[tuple[str, bool]] = []
         for number, row in rows:
             lead_id = row["lead_id"]
-            changes += _as_changes(row)
             before = new.get(lead_id) or known.get(lead_id)
+            if before is not None and before["created_us"] != row["created_us"]:
+                tally.conflicting.append(number)
+                tally.named.add(lead_id)
+                continue
+            changes += _as_changes(row)
             if before is None:
                 new[lead_id] = {name: row[name] for name in _held_names(leads)}
                 tally.stored += 1
-            elif before["created_us"] != row["created_us"]:
-                tally.conflicting.append(number)
             else:
                 again.append((lead_id, _update_lead(connection, before, row, new)))
             tally.named.add(lead_id)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -25,8 +25,15 @@ _TYPES = {
 ROWS_AT_A_TIME = 50_000
 
 
-def told_tables(state: State) -> Mapping[str, pa.Table]:
+def told_tables(state: State, *, always: Collection[str] = ()) -> Mapping[str, pa.Table]:
     """Return every row that was posted or pulled, by table; a table without rows is left out.
+
+    Parameters
+    ----------
+    state
+        The service's state.
+    always
+        Tables that are there without rows, too.
 
     Returns
     -------
@@ -37,7 +44,7 @@ def told_tables(state: State) -> Mapping[str, pa.Table]:
     with state.reading() as connection:
         for name, table in TOLD.items():
             rows = _read(connection, name, table)
-            if rows.num_rows:
+            if rows.num_rows or name in always:
                 found[name] = rows
     return found
 

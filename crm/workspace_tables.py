@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from crm.config import Workspace
+from crm.config_sections import STATE_URL
 from crm.intake import take_in
 from crm.lead_hashes import ID_KEY_VARIABLE, left_out_leads
 from crm.progress import Progress
@@ -59,6 +60,7 @@ def _told(workspace: Workspace) -> Mapping[str, pa.Table]:
         return {}
     state = open_state(workspace)
     try:
-        return told_tables(state)
+        # Where nobody has done anything yet, touches are none, and not unknown.
+        return told_tables(state, always=("touches",) if workspace.config.source.url == STATE_URL else ())
     finally:
         state.close()

@@ -14,10 +14,11 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from crm.audit import note_promotion
 from crm.clients.opening import open_client
 from crm.clients.waiting import Waiting
 from crm.delivery import Deliverer
-from crm.erasure import erase_lead
+from crm.erasure import Asker, erase_lead
 from crm.errors import CrmError
 from crm.known import to_micros
 from crm.leases import holder_name, take_lease
@@ -62,10 +63,15 @@ class Background:
             Periodic("champion", 2.0, self._watch_champion),
             Periodic("shadow", 0.5, shadow.work),
             Periodic("webhooks", 1.0, self._work_hooks),
-            *(Periodic(f"push-{name}", 2.0, _Push(runtime, name, self.holder).work) for name in runtime.crms),
+            *(
+                Periodic(f"push-{name}", crm.push_every, _Push(runtime, name, self.holder).work)
+                for name, crm in runtime.crms.items()
+                if crm.write_back and crm.push_every > 0
+            ),
         ]
         if runtime.settings.workspace.config.serve.rescore_at is not None:
             self.pieces.append(Periodic("night", 20.0, _Night(runtime, self.holder).work))
+        self._note_champion()
         for piece in self.pieces:
             piece.start()
 
@@ -82,10 +88,19 @@ class Background:
         if model is not None:
             runtime.put_live(runtime.make_live(model))
             logger.info("version %s answers now, under the line %s", model.version, model.line.version)
+            self._note_champion()
             gc.freeze()  # collecting here would stall answers; what was made is not walked again
-        if model is not None or not runtime.has_looked_for_challenger:
+        if runtime.champions.has_news:
+            runtime.champions.has_news = False
             runtime.look_for_challenger()
         return False
+
+    def _note_champion(self) -> None:
+        """Put into the audit which version answers, and under which line, when it is another than before."""
+        model, now = self.runtime.live.scorer.model, datetime.now(UTC)
+        self.runtime.writer.submit(
+            lambda connection: note_promotion(connection, model.version, model.line.version, now)
+        )
 
     def _work_hooks(self) -> bool:
         runtime, told = self.runtime, set[str]()
@@ -100,9 +115,9 @@ class Background:
             return found
 
         def erase(crm: str, lead_ids: Collection[str]) -> None:
-            del crm
+            asker = Asker(f"hook:{crm}")
             for lead_id in lead_ids:
-                erase_lead(runtime.state, runtime.settings.workspace, lead_id, now=datetime.now(UTC))
+                erase_lead(runtime.state, runtime.settings.workspace, lead_id, now=datetime.now(UTC), asker=asker)
                 told.add(runtime.teller.held_id(lead_id))
 
         handlers = HookHandlers(runtime.crms, tell, runtime.reread, erase, work_of)

@@ -31,12 +31,17 @@ class Champions:
         Whose registry.
     environ
         Where ``KIZASHI_BUNDLE`` and ``KIZASHI_SIGNING_KEY`` are looked up.
+    origin, is_away
+        Where the version that answers comes from, and whether the registry cannot be read.
+    has_news
+        The registry has changed since somebody last looked for a challenger.
     """
 
     workspace: Workspace
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     origin: Origin = "registry"
     is_away: bool = False
+    has_news: bool = True
     _stamp: Stamp | None = None
 
     def first(self) -> LoadedModel:
@@ -76,7 +81,7 @@ class Champions:
         except Exception as error:  # whatever it is, what answers now goes on
             self._away(error)
             return None
-        self._stamp, self.is_away, self.origin = stamp, False, "registry"
+        self._stamp, self.is_away, self.origin, self.has_news = stamp, False, "registry", True
         return found
 
     def challenger(self, answering: LoadedModel) -> LoadedModel | None:

@@ -151,7 +151,9 @@ class Issuer:
         answer = decided(one.answer, one.excluded_by)
         value = float(answer["expected_value"])
         previous = _previous(before, version) if before is not None else None
-        decision = decide(self.line, previous, value, draw_of(answer["lead_id"], version, self.secret))
+        # Without a band every draw decides the same.
+        draw = 0.0 if self.line.band is None else draw_of(answer["lead_id"], version, self.secret)
+        decision = decide(self.line, previous, value, draw)
         if one.excluded_by is not None:
             decision = replace(decision, decision="excluded", propensity=0.0)
         elif one.is_with_sales:

@@ -7,7 +7,7 @@ ends with the one that it began with.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -55,7 +55,7 @@ class Scored:
             by_lead = {one.answer["lead_id"]: said for one, said in zip(self.issues, told, strict=True)}
             told = tuple(by_lead[answer["lead_id"]] for answer in issued)
         return [
-            {**answer, "warnings": [asdict(warning) for warning in warnings]}
+            {**answer, "warnings": [{"field": one.field, "message": one.message} for one in warnings]}
             for answer, warnings in zip(issued, told, strict=True)
         ]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import sqlalchemy as sa
 
@@ -28,7 +28,7 @@ from crm.progress import Progress, Silent
 from crm.pull_places import pull_mark
 from crm.pulling import Puller
 from crm.reread import reread
-from crm.state import State, open_state, state_secret
+from crm.state import State, hold_alone, open_state, state_secret
 from crm.state_tables import OBJECTIONS, TOMBSTONES
 from crm.told import Teller
 from crm.workspace_tables import open_tables
@@ -87,10 +87,10 @@ class Runtime:
         self._read_settings = read_settings
         self._progress = progress or Silent()
         self._live: Live | None = None
+        self._alone: IO[bytes] | None = None
         self._left_out: frozenset[str] = frozenset()
-        self.has_looked_for_challenger = False
         self.shadow: Live | None = None
-        self._pull_mark: tuple[Any, ...] = ()
+        self._pull_mark: Mapping[str, int] = {}
         self._earlier: dict[str, LoadedModel | None] = {}
         self.on_issued: list[Callable[[Sequence[Mapping[str, Any]]], None]] = []
 
@@ -138,7 +138,6 @@ class Runtime:
 
     def look_for_challenger(self) -> None:
         """Compare with the registry's challenger from now on, or with nothing when there is none."""
-        self.has_looked_for_challenger = True
         model = self.champions.challenger(self.live.scorer.model)
         self.shadow = None if model is None else self.make_live(model)
 
@@ -239,6 +238,8 @@ class Runtime:
         for name in ("writer", "rows", "state"):
             if name in self.__dict__:
                 self.__dict__[name].close()
+        if self._alone is not None:
+            self._alone.close()
 
     @cached_property
     def state(self) -> State:
@@ -281,6 +282,8 @@ class Runtime:
             has_live_key=any(key.is_live(now_us) for key in self._keys()),
             has_issuer=self.settings.workspace.config.serve.jwt is not None,
         )
+        if self.state.is_sqlite and self._alone is None:
+            self._alone = hold_alone(self.settings.workspace)
         self.refresh_left_out()
         _ = self.live
         self.copy_source()

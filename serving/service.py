@@ -28,6 +28,7 @@ from serving.background import Background
 from serving.bodies import BatchBody, ScoreBody
 from serving.callers import REHEARSAL, caller_of
 from serving.flat import FlatBody
+from serving.gauges import watch_state
 from serving.guards import BodyGuard, ErrorGuard, request_id_of
 from serving.key_guard import KeyGuard
 from serving.languages import language_for
@@ -101,6 +102,8 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noq
         # BentoML counts and logs raw paths before any key is asked for: anyone could fill memory and log.
         metrics={"enabled": False},
         logging={"access": {"enabled": False}},
+        # Its spans carry raw paths as well, and making them takes a sixth of a request's time even if none is exported.
+        tracing={"excluded_urls": ".*"},
     )
     class ScoringService:
         def __init__(self) -> None:
@@ -152,6 +155,7 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noq
         async def score_flat(self, body: bytes, /, ctx: bentoml.Context) -> Response:
             return await _answer(ctx, runtime, watch, lambda asked, may: answering.score_flat(body, asked))
 
+    watch_state(runtime, watch)
     ScoringService.mount_asgi_app(side_routes(runtime, answering, watch))
     add_guard: Callable[..., None] = ScoringService.add_asgi_middleware  # BentoML's type asks for a nested callable
     add_guard(ErrorGuard, watch=watch)  # the first added is outermost

@@ -180,7 +180,7 @@ class Calls:
         return CrmUnavailableError(
             found=f"no useful answer from '{self.name}' ({said})",
             expected="an answer within a minute",
-            fix="nothing is lost: what waits is sent at the next 'kizashi push', or by the service",
+            fix="nothing is lost: the next push sends what waits, and the next pull goes on from where it ended",
             retry_after_s=retry_after,
             may_be_a_row=may_be_a_row,
         )
@@ -189,8 +189,8 @@ class Calls:
         if meaning == "access":
             return CrmAccessError(
                 found=f"'{self.name}' does not let us in ({said})",
-                expected=f"a key that may write {'and read ' if answer.request.method == 'GET' else ''}these records",
-                fix=f"renew the key of [crm.{self.name}] or give it the permission; nothing was lost, push again then",
+                expected="a key that may read and write these records",
+                fix=f"renew the key of [crm.{self.name}] or give it the permission; nothing was lost, try again then",
             )
         if meaning == "setup":
             return CrmSetupError(
@@ -200,7 +200,7 @@ class Calls:
             )
         return CrmRefusedError(
             found=f"'{self.name}' refused a call ({said})",
-            expected="an accepted write",
+            expected="an accepted call",
             fix="look at the message",
             message=said,
         )

@@ -88,7 +88,7 @@ class JsonRpc:
             )
         return CrmRefusedError(
             found=f"'{name}' refused a call ({message})",
-            expected="an accepted write",
+            expected="an accepted call",
             fix="look at the message",
             message=message,
         )
@@ -96,6 +96,6 @@ class JsonRpc:
     def _no_access(self, said: str) -> CrmAccessError:
         return CrmAccessError(
             found=f"'{self._calls.name}' does not let us in ({said})",
-            expected="an API key of a user who may write leads",
-            fix=f"correct database, user and token of [crm.{self._calls.name}]; nothing was lost, push again then",
+            expected="an API key of a user who may read and write leads",
+            fix=f"correct database, user and token of [crm.{self._calls.name}]; nothing was lost, run it again then",
         )

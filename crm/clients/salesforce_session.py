@@ -82,7 +82,7 @@ class SalesforceSession:
         return CrmAccessError(
             found=f"'{self._name}' gives no token ({said})",
             expected="an external client app with the client-credentials flow and a user to run as",
-            fix=f"correct url, client_id and client_secret of [crm.{self._name}]; nothing was lost, push again then",
+            fix=f"correct url, client_id and client_secret of [crm.{self._name}]; nothing was lost, run it again then",
         )
 
 

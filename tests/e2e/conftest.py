@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e import command
 from tests.e2e.command import Ran
+from tests.e2e.tryton_server import install
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
             ran = command.train_workspace(folder)
             printed.write_text(json.dumps([ran.code, ran.out, ran.err]), encoding="utf-8")
     return Trained(folder, Ran(*json.loads(printed.read_text(encoding="utf-8"))))
+
+
+@pytest.fixture(scope="session")
+def tryton_programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tryton, installed once for all tests of a worker."""
+    return install(tmp_path_factory.mktemp("programs"))
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from crm.pulling import Puller, PullSummary
 from crm.state import State, open_state
 from crm.state_tables import TOLD
 from crm.told import Teller
-from tests.e2e.tryton_server import TrytonServer, install, running
+from tests.e2e.tryton_server import TrytonServer, running
 from tests.fakes.made_scores import deliverer, made_score, queue
 
 pytestmark = pytest.mark.slow
@@ -37,9 +37,9 @@ database = "crm"
 
 
 @pytest.fixture(scope="module")
-def tryton(tmp_path_factory: pytest.TempPathFactory) -> Generator[TrytonServer]:
+def tryton(tryton_programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[TrytonServer]:
     folder = tmp_path_factory.mktemp("tryton")
-    with running(folder, install(folder)) as server:
+    with running(folder, tryton_programs) as server:
         yield server
 
 

@@ -25,7 +25,7 @@ from crm.known import to_micros
 from crm.lead_hashes import lead_hash, versions_that_saw
 from crm.scores import read_scores
 from crm.state import open_state, state_secret
-from crm.state_tables import LEDGER, TOLD
+from crm.state_tables import AUDIT, LEDGER, TOLD
 from tests.service.running import KEY, SERVE, Server, environment, free_port, wait_until_ready
 
 REVOKED_WITHIN = 5.0
@@ -199,3 +199,12 @@ def test_the_commands_answer_beside_a_running_service(workspace: Workspace, serv
     found = CliRunner().invoke(main, [*words, "--workspace", str(workspace.folder), "--json"])
     assert found.exit_code == 0, found.stderr
     assert json.loads(found.stdout)
+
+
+def test_the_audit_says_which_version_answers(workspace: Workspace, server: Server) -> None:
+    del server
+    state = open_state(workspace)
+    with state.reading() as connection:
+        seen = connection.execute(sa.select(AUDIT.c.detail).where(AUDIT.c.action == "promotion_seen")).scalars().all()
+    state.close()
+    assert json.loads(seen[-1])["model_version"] == "1"

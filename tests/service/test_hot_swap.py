@@ -10,11 +10,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from crm.config import Workspace, load_workspace
+from crm.state import open_state
+from crm.state_tables import LEDGER, SHADOW_SCORES
 from models.registry import MODEL, open_store, set_alias
 from tests.service.running import KEY, Server, serving
 
@@ -98,6 +102,29 @@ def test_a_new_champion_answers_without_a_failed_request(swapped: Workspace, tmp
     change = next((row for row, before in pairwise(ledger) if before["model_version"] == "1"), None)
     if change is not None:  # the same model under another number: time moved the score, the model did not
         assert change["moved"]["model"] == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.slow
+def test_the_challenger_scores_the_same_leads_for_comparison(swapped: Workspace, tmp_path: Path) -> None:
+    with serving(swapped.folder, tmp_path / "log.txt") as server, calling(server) as (client, callers):
+        for caller in callers:
+            caller.is_over.set()
+        with open_store(swapped) as store:
+            set_alias(store, "challenger", "2")  # while the service runs
+        state = open_state(swapped)
+        deadline = time.monotonic() + PATIENCE_S
+        shadows: list[Any] = []
+        while not shadows:
+            assert time.monotonic() < deadline, "the challenger was never asked"
+            assert client.post("/v1/score", json={"lead_id": "swap-0"}).json()["model_version"] == "1"
+            time.sleep(0.5)
+            with state.reading() as connection:
+                both = sa.select(SHADOW_SCORES, LEDGER.c.score_unclipped.label("champion"))
+                shadows = list(connection.execute(both.join(LEDGER, LEDGER.c.seq == SHADOW_SCORES.c.seq)))
+        state.close()
+    assert {row.model_version for row in shadows} == {"2"}
+    for row in shadows:  # the same model under another number, asked as of the same moment
+        assert row.score_unclipped == pytest.approx(row.champion, abs=1e-9)
 
 
 @pytest.mark.slow

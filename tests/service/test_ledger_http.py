@@ -173,3 +173,11 @@ def test_a_batch_of_ids_is_answered_in_their_order(client: httpx.Client, lead_id
     client.post("/v1/leads", json={"lead_id": other, "created_at": ago(days=1)})
     answers = client.post("/v1/score/batch", json={"lead_ids": [other, lead_id, other]}).json()["answers"]
     assert [answer["lead_id"] for answer in answers] == [other, lead_id, other]
+
+
+def test_metrics_tell_of_scores_the_model_and_what_waits(client: httpx.Client, lead_id: str) -> None:
+    score(client, lead_id)
+    text = client.get("/metrics").text
+    for name in ("scores_total", "model_age_seconds", "registry_away", "quarantined_rows", "leads", "webhooks_waiting"):
+        assert f"kizashi_{name}" in text
+    assert lead_id not in text

@@ -58,6 +58,7 @@ def app_around(score: Callable[..., Any]) -> ASGIApp:
         close=lambda: None,
         access=Access(list, settings.key_sha256),
         rates=Rates(6_000),
+        on_issued=[],
     )
     watch = Watch(CollectorRegistry())
     with pytest.MonkeyPatch.context() as patch:

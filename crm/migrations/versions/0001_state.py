@@ -211,7 +211,7 @@ def upgrade() -> None:
         "pulls",
         sa.Column("crm", sa.Text(), nullable=False),
         sa.Column("pulled_us", sa.BigInteger(), nullable=True),
-        sa.Column("noted_us", sa.BigInteger(), nullable=False),
+        sa.Column("news", sa.Integer(), nullable=False),
         sa.Column("place", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("crm"),
     )

@@ -66,3 +66,21 @@ def test_hashed_ids_name_no_record(tmp_path: Path) -> None:
 def test_an_unknown_key_has_its_place(tmp_path: Path) -> None:
     (found,) = problems(tmp_path, '[crm.hub]\nkind = "hubspot"\ntoken = "x"\n[crm.hub.fields]\nscor = "a"\n')
     assert "crm.hub.fields.scor" in found
+
+
+def test_what_says_who_somebody_is_or_what_we_wrote_is_not_pulled() -> None:
+    for fields, said in (
+        ({"email": "email"}, "email is not taken over"),
+        ({"customproperty": "first_name"}, "customproperty is not taken over"),
+        ({"ml_lead_score": "old_score"}, "scores are written into"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            CrmConfig.model_validate({**HUBSPOT, "pull_fields": fields})
+    own = CrmConfig.model_validate({**HUBSPOT, "hook_fields": {"industry": "branch"}, "fields": {"score": "industry"}})
+    assert own.pulled == {}  # written into, so not read
+
+
+def test_stages_of_ones_own() -> None:
+    own = CrmConfig.model_validate({**HUBSPOT, "pull_stages": {"customer": "", "evangelist": "closed_won"}})
+    assert "customer" not in own.stages
+    assert (own.stages["evangelist"], own.stages["opportunity"]) == ("closed_won", "opportunity")

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
+from crm.audit import note_promotion
 from crm.config import Workspace
 from crm.config_retention import RetentionConfig
 from crm.erasure import Asker, erase_lead, note_objection, plan_erasure
@@ -155,6 +156,7 @@ def test_after_erasure_no_file_holds_the_lead_or_its_twin(state: State, workspac
     assert not log.exists() or log.stat().st_size == 0
     assert receipt.remaining == ()
     assert receipt.model_versions == ("7", "10")
+    assert any(note.startswith("Versions 7, 10 had learned") for note in receipt.notes)
     for table in (*TOLD.values(), LEDGER, SHADOW_SCORES, CURRENT_SCORES, OUTBOX, DEAD_LETTERS):
         if "lead_id" in table.c:
             assert (count(state, table, GONE), count(state, table, KEPT)) == (0, 1)
@@ -366,6 +368,19 @@ def test_no_table_and_no_quarantine_takes_an_erased_lead_in() -> None:
         assert "4 rows of leads that were erased, or that object, were left out." in tables.notes
         for counted in tables.counts.values():
             assert counted.read == counted.kept + counted.identical + counted.quarantined
+
+
+# --- what the service answers with -----------------------------------------------------------------------------------
+
+
+def test_a_promotion_is_audited_once(state: State) -> None:
+    with state.writing() as connection:
+        noted = [
+            note_promotion(connection, *versions, NOW) for versions in (("1", "a"), ("1", "a"), ("2", "a"), ("1", "a"))
+        ]
+        actions = connection.execute(sa.select(AUDIT.c.action)).scalars().all()
+    assert noted == [True, False, True, True]
+    assert actions == ["promotion_seen"] * 3
 
 
 # --- retention -------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
@@ -27,9 +26,15 @@ from tests.fakes.made_scores import (
     told_leads,
     waiting_leads,
 )
+from tests.postgres import own_postgres
 
 CONFIG = CrmConfig(kind="hubspot", token="a-token-for-tests")
-POSTGRES = os.environ.get("KIZASHI_TEST_POSTGRES", "")
+
+
+@pytest.fixture(scope="module")
+def address() -> Generator[str]:
+    with own_postgres() as found:
+        yield found.replace("postgresql://", "postgresql+psycopg://")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -39,9 +44,7 @@ def state(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[State]:
         yield opened
         opened.close()
         return
-    if not POSTGRES:
-        pytest.skip("KIZASHI_TEST_POSTGRES names no database")
-    engine = sa.create_engine(POSTGRES)
+    engine = sa.create_engine(request.getfixturevalue("address"))
     METADATA.drop_all(engine)
     METADATA.create_all(engine)
     yield State(engine, is_sqlite=False)

@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 
 from crm.config import Workspace, load_workspace
 from crm.errors import StateError
-from crm.state import State, has_state, open_state, state_secret
+from crm.state import State, has_state, hold_alone, open_state, state_secret
 from crm.state_tables import METADATA, TOLD
 from tests.postgres import own_postgres
 
@@ -108,6 +108,13 @@ def test_a_database_that_is_away_is_told_without_its_password(tmp_path: Path) ->
     with pytest.raises(StateError) as caught:
         open_state(workspace)
     assert "hunter22" not in str(caught.value)
+
+
+def test_one_process_serves_a_file(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path)
+    with hold_alone(workspace), pytest.raises(StateError, match="another process"):
+        hold_alone(workspace)
+    hold_alone(workspace).close()
 
 
 def test_a_reader_beside_a_writer_does_not_wait(tmp_path: Path) -> None:

@@ -182,6 +182,13 @@ def test_a_click_upon_the_sending_of_its_mail_is_no_persons(state: State) -> Non
     ]
 
 
+def test_a_workspace_that_is_only_told_leads_has_touches_and_none_of_them(tmp_path: Path, state: State) -> None:
+    tell(state, "leads", LEAD)
+    with open_tables(load_workspace(tmp_path), NOW + DAY, Silent()) as tables:
+        assert tables.counts["touches"].kept == 0
+        assert not tables.has("opportunities")
+
+
 MOMENTS = st.integers(0, 40).map(lambda hours: NOW - 3 * DAY + timedelta(hours=hours))
 TOUCHES = st.fixed_dictionaries(
     {
