@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from crm.leases import holder_name, take_lease
 from crm.rescore_queue import queue_rescoring
 from crm.retention import apply_retention
 from crm.told import Told
+from serving.garbage import sweep
 from serving.hooks.formats import work_of
 from serving.hooks.work import HookHandlers, work_hooks
 from serving.periodic import Periodic
@@ -89,7 +89,6 @@ class Background:
             runtime.put_live(runtime.make_live(model))
             logger.info("version %s answers now, under the line %s", model.version, model.line.version)
             self._note_champion()
-            gc.freeze()  # collecting here would stall answers; what was made is not walked again
         if runtime.champions.has_news:
             runtime.champions.has_news = False
             runtime.look_for_challenger()
@@ -176,6 +175,7 @@ class _Night:
         self._next = self._after(now)
         if self._has_lease(now):
             apply_retention(self.runtime.state, self.runtime.settings.workspace.config.retention, now)
+            sweep()
             self._rescore()
         return False
 

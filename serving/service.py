@@ -8,7 +8,6 @@ the input with them, so its routes are given the body unread (:class:`_Unread`) 
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from serving.background import Background
 from serving.bodies import BatchBody, ScoreBody
 from serving.callers import REHEARSAL, caller_of
 from serving.flat import FlatBody
+from serving.garbage import release, settle
 from serving.gauges import watch_state
 from serving.guards import BodyGuard, ErrorGuard, request_id_of
 from serving.key_guard import KeyGuard
@@ -110,12 +110,11 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noq
             start_log(runtime.settings.workspace.config.serve.log)
             runtime.start()
             background.start()
-            gc.collect()
-            gc.freeze()  # full collections over the model's heap stall answers for 150 to 450 ms
+            settle()
 
         @bentoml.on_shutdown
         def thaw(self) -> None:
-            gc.unfreeze()  # else libraries take what is frozen at exit for leaks, and say so at length
+            release()
             background.stop()
             runtime.close()
 
