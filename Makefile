@@ -59,7 +59,7 @@ fuzz: $(VENV)/.development  ## Send the service whatever its OpenAPI document al
 	@EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -n 0 tests/service/test_document.py
 
 bench: $(VENV)/.development  ## Measure against named peers (minutes)
-	@for script in benchmarks/bench_*.py; do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
+	@for script in benchmarks/bench_*.py benchmarks/*/bench_*.py; do echo "$$script"; $(BIN)/python "$$script" || exit 1; done
 
 ui: $(VENV)/.run-time  ## Open the demo's runs, reports and models in MLflow (WORKSPACE=dir for another)
 	@$(BIN)/kizashi ui --workspace $(WORKSPACE)

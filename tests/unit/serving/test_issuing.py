@@ -142,3 +142,15 @@ def test_a_score_that_a_crm_is_to_be_told_waits_in_the_outbox(connection: sa.Con
     maker.issue(connection, [issue(10.0), issue(20.0, "b", is_stored=False)])
     waiting = connection.execute(sa.select(OUTBOX.c.crm, OUTBOX.c.lead_id, OUTBOX.c.seq)).all()
     assert [tuple(row) for row in waiting] == [("hub", "a", 1)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 700])
+def test_numbers_of_the_ledger_are_those_of_the_rows_however_many_are_written(
+    connection: sa.Connection, count: int
+) -> None:
+    issuer().issue(connection, [issue(1.0, "before")])
+    answers = issuer().issue(connection, [issue(float(number), f"n{number}") for number in range(count)])
+    told = {answer["ledger_id"]: answer["lead_id"] for answer in answers}
+    rows = connection.execute(sa.select(LEDGER.c.seq, LEDGER.c.lead_id).where(LEDGER.c.lead_id != "before"))
+    assert told == {row.seq: row.lead_id for row in rows}
+    assert len(told) == count

@@ -114,3 +114,19 @@ def test_closing_finishes_what_waits_and_takes_nothing_more(state: State) -> Non
     assert len(leads(state)) == 200
     with pytest.raises(StateError):
         submit(writer, "late")
+
+
+def test_what_nobody_waits_for_any_more_is_left_out_and_the_writer_goes_on(writer: Writer, state: State) -> None:
+    is_begun, may_end = threading.Event(), threading.Event()
+
+    def hold(connection: sa.Connection) -> None:
+        is_begun.set()
+        may_end.wait(WAIT_S)
+
+    writer.submit(hold)
+    assert is_begun.wait(WAIT_S)
+    left = submit(writer, "a")
+    assert left.cancel()
+    may_end.set()
+    assert submit(writer, "b").result(WAIT_S) == "b"
+    assert leads(state) == {"b"}
