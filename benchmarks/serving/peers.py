@@ -23,7 +23,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from serving.server import BACKLOG
-from serving.service import MAX_CONCURRENCY, THREADS, TIMEOUT_SECONDS
+from serving.service import THREADS, TIMEOUT_SECONDS
 
 
 class Row(BaseModel):
@@ -40,9 +40,10 @@ def bentoml_app(booster: lgb.Booster) -> Any:
         name="peer",
         workers=1,
         threads=THREADS,
-        traffic={"timeout": TIMEOUT_SECONDS, "max_concurrency": MAX_CONCURRENCY},
+        traffic={"timeout": TIMEOUT_SECONDS},
         metrics={"enabled": False},
         logging={"access": {"enabled": False}},
+        tracing={"excluded_urls": ".*"},
     )
     class Peer:
         @bentoml.api(route="/v1/score")
@@ -74,6 +75,7 @@ def main() -> None:
         app,
         host="127.0.0.1",
         port=int(port),
+        http="h11",
         lifespan="on",
         ws="none",
         log_config=None,
