@@ -57,8 +57,10 @@ def serve(workspace: Workspace, *, host: str, port: int, environ: Mapping[str, s
             f"-H \"Authorization: Bearer {key}\" -d '{_EXAMPLE}'"
         )
 
+    # Where the log is one JSON object a line, nothing else may stand between.
+    progress = TerminalProgress(quiet=workspace.config.serve.log == "json")
     try:
-        run_server(Settings(workspace, digest), host=host, port=port, when_ready=say_how, progress=TerminalProgress())
+        run_server(Settings(workspace, digest), host=host, port=port, when_ready=say_how, progress=progress)
     except KeyboardInterrupt:
         click.echo("Stopped.", err=True)
     return 0

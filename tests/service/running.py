@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+
+from crm.config import Workspace, load_workspace
 
 ROOT = Path(__file__).parents[2]
 KEY = "test-key-0123456789-0123456789-0123456789"
@@ -97,6 +100,12 @@ def wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> 
         except httpx.TransportError:
             time.sleep(0.05)
     pytest.fail(f"The server was not ready after {START_SECONDS} s:\n{log.read_text()}")
+
+
+def copied(workspace: Workspace, folder: Path) -> Workspace:
+    """Copy a trained workspace without its state: one process serves a state that is a file."""
+    shutil.copytree(workspace.folder, folder, ignore=shutil.ignore_patterns(".kizashi"))
+    return load_workspace(folder)
 
 
 def launch(folder: Path, log: Path, port: int) -> subprocess.Popen[bytes]:

@@ -26,7 +26,7 @@ from crm.lead_hashes import lead_hash, versions_that_saw
 from crm.scores import read_scores
 from crm.state import open_state, state_secret
 from crm.state_tables import AUDIT, LEDGER, TOLD
-from tests.service.running import KEY, SERVE, Server, environment, free_port, wait_until_ready
+from tests.service.running import KEY, SERVE, Server, copied, environment, free_port, wait_until_ready
 
 REVOKED_WITHIN = 5.0
 TOKEN = "a-capability-token-that-nobody-may-read"
@@ -162,7 +162,8 @@ def test_an_objection_needs_no_body(server: Server) -> None:
 
 
 def test_tokens_limits_and_a_log_of_objects(workspace: Workspace, tmp_path: Path) -> None:
-    """One more service of the same workspace, with another [serve], no key in the environment, and one in the state."""
+    """One more service, with another [serve], no key in the environment, and one in the state."""
+    workspace = copied(workspace, tmp_path / "copy")
     path = workspace.folder / "kizashi.toml"
     text = path.read_text(encoding="utf-8")
     (workspace.folder / "keys.json").write_text(json.dumps(KeySet([SIGNER]).as_dict(private=False)))

@@ -26,6 +26,7 @@ from tests.service.running import (
     SERVE,
     WORKSPACE_FILE,
     Server,
+    copied,
     environment,
     free_port,
     wait_until_ready,
@@ -468,7 +469,7 @@ def test_a_service_that_is_interrupted_stops_quietly(workspace: Workspace, tmp_p
     script = f"import signal, duckdb\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n{SERVE}"
     with log.open("w") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-c", script, str(workspace.folder), str(port)],
+            [sys.executable, "-c", script, str(copied(workspace, tmp_path / "copy").folder), str(port)],
             env=environment(KIZASHI_API_KEY=KEY),
             stdout=stream,
             stderr=subprocess.STDOUT,
