@@ -161,8 +161,15 @@ def _migrate(engine: sa.Engine) -> None:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.text("SELECT pg_advisory_lock(724180)"))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
+        try:
+            command.upgrade(config, "head")
+            connection.commit()
+        finally:
+            if engine.dialect.name == "postgresql":
+                # The lock is the connection's, which goes back to a pool: whoever opens the state next would wait on it.
+                connection.rollback()
+                connection.execute(sa.text("SELECT pg_advisory_unlock(724180)"))
+                connection.commit()
 
 
 def state_secret(workspace: Workspace) -> bytes:

@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -105,8 +106,14 @@ def _served(what: str, folder: Path, log: Path, env: dict[str, str]) -> Iterator
             wait_until_ready(port, process, log)
             yield Server(port, log, time.monotonic() - started)
         finally:
+            # Workers have sessions of their own: one that outlived the supervisor would go on serving the state.
+            workers = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
             os.killpg(process.pid, signal.SIGKILL)
+            for worker in workers:
+                with suppress(psutil.NoSuchProcess):
+                    worker.kill()
             process.wait(timeout=20)
+            psutil.wait_procs(workers, timeout=20)
 
 
 def _client(server: Server) -> httpx.Client:

@@ -60,6 +60,13 @@ def test_a_transaction_is_kept_whole_or_not_at_all(state: State) -> None:
         assert len(connection.execute(sa.select(TOLD["leads"])).all()) == 1
 
 
+def test_a_state_that_is_open_is_opened_once_more(state: State, tmp_path: Path) -> None:
+    again = open_state(load_workspace(tmp_path))
+    with again.reading() as connection:
+        assert connection.execute(sa.select(TOLD["leads"])).all() == []
+    again.close()
+
+
 def test_opening_again_changes_nothing(tmp_path: Path) -> None:
     workspace = workspace_at(tmp_path)
     assert not has_state(workspace)
