@@ -166,7 +166,7 @@ def _migrate(engine: sa.Engine) -> None:
             connection.commit()
         finally:
             if engine.dialect.name == "postgresql":
-                # The lock is the connection's, which goes back to a pool: whoever opens the state next would wait on it.
+                # The lock is the connection's, which goes back to a pool: the next to open the state would wait.
                 connection.rollback()
                 connection.execute(sa.text("SELECT pg_advisory_unlock(724180)"))
                 connection.commit()
