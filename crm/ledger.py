@@ -9,7 +9,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from crm.state_tables import CURRENT_SCORES, LEDGER
-from crm.upserts import Insert, insert_for
+from crm.upserts import Insert, insert_for, insert_plain
 
 __all__ = ["append_ledger", "current_scores", "ledger_of_lead", "ledger_row", "put_current", "queue_of"]
 
@@ -37,7 +37,7 @@ def append_ledger(connection: sa.Connection, rows: Sequence[Row]) -> list[int]:
     if len(rows) == 1 or connection.dialect.name != "sqlite":
         return [int(row[0]) for row in connection.execute(_APPEND_RETURNING, list(rows))]
     # With RETURNING, SQLAlchemy would insert row by row there. This transaction alone writes: its numbers follow on.
-    connection.execute(_APPEND, list(rows))
+    insert_plain(connection, _APPEND, rows)
     last = int(connection.exec_driver_sql("SELECT last_insert_rowid()").scalar_one())
     return list(range(last - len(rows) + 1, last + 1))
 
@@ -56,7 +56,7 @@ def current_scores(connection: sa.Connection, lead_ids: Collection[str]) -> dict
 def put_current(connection: sa.Connection, rows: Sequence[Row]) -> None:
     """Make scores the newest of their leads; one that is older than what is there changes nothing."""
     if rows:
-        connection.execute(_put(connection.dialect.name), list(rows))
+        insert_plain(connection, _put(connection.dialect.name), rows)
 
 
 @cache

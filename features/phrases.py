@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from features.feature import Feature, Language
 
-__all__ = ["Phrases"]
+__all__ = ["UNKNOWN", "Phrases"]
 
 MOST_KEPT = 50_000
 """Phrases kept at a time, some 10 MB; ages and weighted sums take ever new values, so all of them cannot be."""
-_UNSAID = "\0"
+UNKNOWN = -math.inf
+"""What stands for not a number, which as a key is never found again. No feature is endless."""
 
 
 class Phrases:
@@ -26,16 +27,29 @@ class Phrases:
     """
 
     def __init__(self, features: Sequence[Feature], language: Language) -> None:
-        self._features: Sequence[Feature] = features
-        self._language: Language = language
-        self._known: dict[tuple[int, float | None], str | None] = {}
+        self._known = _Kept(features, language)
 
     def say(self, number: int, value: float) -> str | None:
         """Return the words of one value of the feature of a number, as ``Feature.words`` does."""
-        key = (number, None if math.isnan(value) else value)  # as a key, not a number is never found again
-        found = self._known.get(key, _UNSAID)
-        if found is _UNSAID:
-            if len(self._known) >= MOST_KEPT:
-                self._known.clear()
-            found = self._known[key] = self._features[number].words(value, self._language)
-        return found
+        return self._known[number, UNKNOWN if math.isnan(value) else value]
+
+    def say_each(self, numbers: Iterable[int], values: Iterable[float]) -> list[str | None]:
+        """Return the words of one value a feature, with :data:`UNKNOWN` for not a number."""
+        return list(map(self._known.__getitem__, zip(numbers, values, strict=True)))
+
+
+class _Kept(dict[tuple[int, float], str | None]):
+    """Words by feature and value, made when they are first asked for: a look at them is one at a dictionary."""
+
+    def __init__(self, features: Sequence[Feature], language: Language) -> None:
+        super().__init__()
+        self._features: Sequence[Feature] = features
+        self._language: Language = language
+
+    def __missing__(self, key: tuple[int, float]) -> str | None:
+        if len(self) >= MOST_KEPT:
+            self.clear()
+        number, value = key
+        words = self._features[number].words(math.nan if value == UNKNOWN else value, self._language)
+        self[key] = words
+        return words

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.feature import FRESHNESS, Language
+from features.phrases import UNKNOWN
 from features.spec import FeatureSet
 from features.words import kind_words
 
@@ -63,12 +65,12 @@ def describe_signals(
     speakers, is_said = _speakers(features, matrix, parts, points)
     values = np.take_along_axis(matrix, speakers, axis=1)
     is_fit = features.is_fit[speakers]
-    say = features.phrases[language].say
+    say = features.phrases[language].say_each
     plain = [signal_words(signal, language) for signal in features.signals]
-    rows = zip(speakers.tolist(), values.tolist(), is_said.tolist(), strict=True)
+    rows = zip(speakers.tolist(), np.where(np.isnan(values), UNKNOWN, values).tolist(), is_said.tolist(), strict=True)
     words = [
-        [say(number, value) or name if said else name for number, value, said, name in zip(*row, plain, strict=True)]
-        for row in rows
+        [text or name if said else name for text, said, name in zip(say(numbers, row), saids, plain, strict=True)]
+        for numbers, row, saids in rows
     ]
     groups = np.where(is_fit, "fit", "engagement").tolist()
     shown = points.tolist()
@@ -114,6 +116,7 @@ def _reasons(points: Matrix, words: list[list[str]]) -> list[list[str]]:
     ]
 
 
+@cache
 def signal_words(signal: str, language: Language) -> str:
     """Return what a signal is called where no single fact speaks for it.
 

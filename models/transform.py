@@ -175,23 +175,29 @@ class LinearParts:
         bent = form.hinge_feature[hinges]
         has_weight = (weights != 0) | (flagged != 0)
         has_weight[bent] = True
-        self.features = used = np.flatnonzero(has_weight)
-        self._is_log = form.is_log[used]
-        self._floor = np.where(self._is_log, 0.0, -np.inf)
+        used = np.flatnonzero(has_weight)
+        # Those that are logged come first: the logarithm of a slice takes a fraction of that of picked columns.
+        self.features = used = np.concatenate([used[form.is_log[used]], used[~form.is_log[used]]])
+        self._logged = int(form.is_log[used].sum())
         self._low, self._high, self._center = form.low[used], form.high[used], form.center[used]
         self._slope = weights[used] / form.scale[used]
         self._present = -(flagged * form.missing_share)[used]
         self._missing = (flagged * (1.0 - form.missing_share))[used]
         # Hinges come feature by feature, so that each feature's lie side by side.
-        self._owner = np.searchsorted(used, bent)
+        rising = np.argsort(used)
+        owner = rising[np.searchsorted(used[rising], bent)]
+        by_owner = np.argsort(owner, kind="stable")
+        hinges, self._owner = hinges[by_owner], owner[by_owner]
         self._bent, self._first = np.unique(self._owner, return_index=True)
         self._knot, self._hinge_center = form.hinge_knot[hinges], form.hinge_center[hinges]
         self._hinge_slope = hinge_weights[hinges] / form.hinge_scale[hinges]
 
     def __call__(self, matrix: Matrix) -> Matrix:
         """Return the parts of :attr:`features`, shape (n, len(features))."""
-        inside = np.maximum(matrix[:, self.features], self._floor)  # not a number stays none, here and below
-        np.log1p(inside, out=inside, where=self._is_log)
+        inside = matrix[:, self.features]
+        logged = inside[:, : self._logged]
+        np.maximum(logged, 0.0, out=logged)  # not a number stays none, here and below
+        np.log1p(logged, out=logged)
         np.maximum(inside, self._low, out=inside)
         np.minimum(inside, self._high, out=inside)
         found = inside - self._center

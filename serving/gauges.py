@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -26,8 +27,8 @@ def watch_state(runtime: Runtime, watch: Watch) -> None:
     issued = Counter("kizashi_scores", "Scores issued.", ["grade", "decision"], registry=watch.registry)
 
     def count(answers: Sequence[Mapping[str, Any]]) -> None:
-        for answer in answers:
-            issued.labels(answer["grade"], answer["decision"]).inc()
+        for named, number in Tally((answer["grade"], answer["decision"]) for answer in answers).items():
+            issued.labels(*named).inc(number)
 
     runtime.on_issued.append(count)
     crms: dict[str, tuple[str, Callable[[Runtime], Mapping[str, float]]]] = {

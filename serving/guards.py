@@ -12,7 +12,7 @@ import secrets
 from contextlib import suppress
 from time import perf_counter
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.callers import notes_of
@@ -28,12 +28,14 @@ DRAINED_BYTES = 16_000_000
 DRAIN_SECONDS = 5.0
 BODY_SECONDS = 10.0
 """In which a body has to be here: whoever sends it byte by byte must not keep a connection for ever."""
-_POLICY = {
-    "x-content-type-options": "nosniff",
-    "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
-    "referrer-policy": "no-referrer",
-}
+_POLICY = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_OURS = frozenset({b"server", b"x-bentoml-request-id", b"x-request-id", *(name for name, _ in _POLICY)})
+"""Headers that an answer has from here or not at all."""
 
 
 def request_id_of(scope: Scope) -> str:
@@ -110,21 +112,20 @@ class _Answer:
 
     async def _start(self, message: Message) -> None:
         self.status = int(message["status"])
-        headers = Headers(raw=list(message.get("headers", [])))
-        if self.status >= 400 and headers.get("content-type") != PROBLEM_TYPE:
-            kept = {name: headers[name] for name in ("allow", "retry-after", "www-authenticate") if name in headers}
-            self._replaced = problem_of_status(self.status).with_headers(kept)
-            return
+        if self.status >= 400:
+            headers = Headers(raw=list(message.get("headers", [])))
+            if headers.get("content-type") != PROBLEM_TYPE:
+                kept = {name: headers[name] for name in ("allow", "retry-after", "www-authenticate") if name in headers}
+                self._replaced = problem_of_status(self.status).with_headers(kept)
+                return
         await self._dressed(message)
 
     async def _dressed(self, message: Message) -> None:
         self._is_begun = True
         if message["type"] == "http.response.start" and self._with_headers:
-            message.setdefault("headers", [])
-            headers = MutableHeaders(scope=message)
-            for name in ("server", "x-bentoml-request-id"):
-                del headers[name]
-            headers.update({**_POLICY, "x-request-id": request_id_of(self._scope)})
+            kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in _OURS]
+            own = (b"x-request-id", request_id_of(self._scope).encode("latin-1"))
+            message["headers"] = [*kept, *_POLICY, own]
         await self._send(message)
 
 

@@ -5,7 +5,6 @@ The service and ``kizashi rescore`` both issue here, so a score that anybody was
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -86,7 +85,7 @@ def input_hmac(secret: bytes, features: bytes) -> str:
     >>> input_hmac(b"secret", b"features")[:8]
     '6724081a'
     """
-    return hmac.new(secret, features, hashlib.sha256).hexdigest()[:32]
+    return hmac.digest(secret, features, "sha256").hex()[:32]
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,9 @@ class Issuer:
             made = [one for one, is_moved in zip(made, moved, strict=True) if is_moved]
         rows = [_ledger_row(one, answer, decision) for one, (answer, decision) in zip(issues, made, strict=True)]
         numbers = append_ledger(connection, rows)
-        answers = [{**answer, "ledger_id": seq} for (answer, _), seq in zip(made, numbers, strict=True)]
+        answers = [answer for answer, _ in made]
+        for answer, seq in zip(answers, numbers, strict=True):
+            answer["ledger_id"] = seq
         news = [(one, answer, row) for one, answer, row in zip(issues, answers, rows, strict=True) if one.is_news]
         put_current(connection, [_current_row(one, answer, row) for one, answer, row in news])
         if self.crms and news:
@@ -158,7 +159,8 @@ class Issuer:
             decision = replace(decision, decision="excluded", propensity=0.0)
         elif one.is_with_sales:
             decision = Decision("already_handed_off", 0.0, is_above=False)
-        return {**answer, "decision": decision.decision}, decision
+        answer["decision"] = decision.decision
+        return answer, decision
 
 
 def _previous(before: Row, version: str) -> Decision | None:

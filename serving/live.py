@@ -49,15 +49,14 @@ class Scored:
     unknown: tuple[str, ...] = ()
 
     def answers(self, issued: Sequence[Row]) -> list[Row]:
-        """Return issued answers with their warnings."""
+        """Give issued answers their warnings, and return them."""
         told = self.warnings
         if len(issued) < len(told):  # a lead was erased meanwhile
             by_lead = {one.answer["lead_id"]: said for one, said in zip(self.issues, told, strict=True)}
             told = tuple(by_lead[answer["lead_id"]] for answer in issued)
-        return [
-            {**answer, "warnings": [{"field": one.field, "message": one.message} for one in warnings]}
-            for answer, warnings in zip(issued, told, strict=True)
-        ]
+        for answer, warnings in zip(issued, told, strict=True):
+            answer["warnings"] = [{"field": one.field, "message": one.message} for one in warnings]
+        return list(issued)
 
 
 class _Wanted(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = ["Together"]
 Row = dict[str, Any]
 AT_ONCE = 16
 """Requests in one group at most: the scoring of so many holds others up for a few milliseconds."""
+LINGER_SECONDS = 0.008
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Together:
     runtime: Runtime
     _waiting: deque[_Request] = field(default_factory=deque)
     _working: asyncio.Task[None] | None = None
+    _expected: int = 0
+    _are_here: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def score(self, live: Live, lead_id: str, asked: Asked) -> Row | None:
         """Score one lead and write it down.
@@ -82,6 +86,8 @@ class Together:
         """
         request = _Request(live, lead_id, asked, asyncio.get_running_loop().create_future())
         self._waiting.append(request)
+        if len(self._waiting) >= self._expected:
+            self._are_here.set()
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
         return await request.answer
@@ -91,7 +97,18 @@ class Together:
             group = [self._waiting.popleft()]
             while self._waiting and len(group) < AT_ONCE and self._waiting[0].joins(group):
                 group.append(self._waiting.popleft())
+            expected = min(AT_ONCE, len(group) + len(self._waiting))
             await self._answer(group)
+            if expected > 1:
+                await self._linger(expected)
+
+    async def _linger(self, expected: int) -> None:
+        if len(self._waiting) < expected:
+            self._are_here.clear()
+            self._expected = expected
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LINGER_SECONDS):
+                    await self._are_here.wait()
 
     async def _answer(self, group: list[_Request]) -> None:
         try:

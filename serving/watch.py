@@ -69,6 +69,7 @@ class Watch:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
+        self._counted: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._requests = Counter("kizashi_requests", "Requests answered.", ["route", "status"], registry=registry)
         self._seconds = Histogram(
             "kizashi_request_seconds", "Seconds to an answer.", ["route"], buckets=BUCKETS, registry=registry
@@ -77,8 +78,9 @@ class Watch:
     def answered(self, answer: Answered) -> None:
         """Write one answer down."""
         route = template_of(answer.path)
-        self._requests.labels(route, str(answer.status)).inc()
-        self._seconds.labels(route).observe(answer.seconds)
+        requests, seconds = self._counters_of(route, answer.status)
+        requests.inc()
+        seconds.observe(answer.seconds)
         if route in PROBES:
             return
         verb = answer.method if answer.method in METHODS else "OTHER"
@@ -93,6 +95,14 @@ class Watch:
         }
         text = (verb, route, answer.status, ms, answer.request_id)
         logger.info("%s %s %d %.1f ms %s", *text, extra={_FIELDS: fields})
+
+    def _counters_of(self, route: str, status: int) -> tuple[Counter, Histogram]:
+        """Return the counters of a route and status, kept: to look them up takes longer than to count."""
+        found = self._counted.get((route, status))
+        if found is None:
+            found = self._requests.labels(route, str(status)), self._seconds.labels(route)
+            self._counted[route, status] = found
+        return found
 
     def failed(self, error: BaseException, request_id: str) -> None:
         """Write a failure of ours down."""
