@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from crm.tables import ENDING_STAGES
@@ -56,6 +57,8 @@ class SalesRows:
         as_of_us
             Microseconds since 1970 UTC; what was recorded later is not known.
         """
+        if self._is_untouched:
+            return False
         recycled = [
             row["entered_us"] + 1
             for row in self.stages.get(self.lead_id, ())
@@ -63,6 +66,13 @@ class SalesRows:
         ]
         start = max([self.created[self.lead_id], *recycled])
         return any(start <= at < as_of_us for at in self._ends(as_of_us))
+
+    @cached_property
+    def _is_untouched(self) -> bool:
+        """No row of any moment could say that sales has the lead, as of most leads."""
+        rows = (*self.hand_offs.values(), *self.opportunities.values(), *self.account_deals.values())
+        entered = {row["stage"] for found in self.stages.values() for row in found}
+        return not self.merges and not any(rows) and entered.isdisjoint((*SQL_STAGES, *ENDING_STAGES))
 
     def _ends(self, as_of_us: int) -> Iterator[int]:
         known = [merge for merge in self.merges if merge[2] <= as_of_us]

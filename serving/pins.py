@@ -24,7 +24,6 @@ SERVED = (
     "ibis-framework[duckdb,sqlite]",
     "joserfc",
     "lightgbm",
-    "limits",
     "numpy",
     "orjson",
     "pandas",

@@ -204,7 +204,19 @@ def test_addresses_of_one_network_count_together_and_fill_no_memory() -> None:
     assert [rates.wait_of_address(scope) > 0 for scope in scopes] == [False, True]
     for number in range(20_000):
         rates.wait_of_wrong_key({"path": "/", "client": (f"10.{number % 250}.{number // 250}.1", 1)})
-    assert len(rates._limiter.storage.events) < 4_200  # pyright: ignore
+    assert len(rates._moments) < 4_200  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_limit_holds_for_every_minute_and_idle_counters_are_given_up() -> None:
+    now = [0.0]
+    rates = Rates(2, clock=lambda: now[0])
+    waits: list[int] = []
+    for now[0] in (0.0, 40.0, 59.5, 60.0, 60.5, 99.5, 100.0):
+        waits.append(rates.wait_of_key("one"))
+    assert waits == [0, 0, 1, 0, 40, 1, 0]
+    now[0] = 200.0
+    assert rates.wait_of_key("other") == 0
+    assert list(rates._moments) == [("key", "other")]  # pyright: ignore[reportPrivateUsage]
 
 
 # --- tokens ----------------------------------------------------------------------------------------------------------
