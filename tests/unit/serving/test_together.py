@@ -160,3 +160,30 @@ def test_rows_are_read_from_the_disk_beside_the_loop() -> None:
     live = FakeLive(in_memory=False)
     answer, _ = run(live, FakeWriter(), lambda score: score("a"))
     assert answer["lead_id"] == "a"
+
+
+def test_callers_who_ask_again_and_again_are_answered_together() -> None:
+    live, writer = FakeLive(), FakeWriter()
+
+    async def use(score: Callable[..., Coroutine[Any, Any, Row | None]]) -> None:
+        async def caller(number: int) -> None:
+            await asyncio.sleep(0.002 * number)  # they begin apart
+            for turn in range(6):
+                await score(f"{number}-{turn}")
+
+        await asyncio.gather(*(caller(number) for number in range(6)))
+
+    run(live, writer, use)
+    assert sum(map(len, live.groups)) == 36
+    assert [len(group) for group in live.groups].count(6) >= 4
+
+
+def test_who_is_left_of_a_group_is_not_waited_for_for_long() -> None:
+    live, writer = FakeLive(), FakeWriter()
+
+    async def use(score: Callable[..., Coroutine[Any, Any, Row | None]]) -> list[Row | None]:
+        await asyncio.gather(score("a"), score("b"), score("c"))
+        return [await score("d"), await score("e")]
+
+    answers, _ = run(live, writer, use)
+    assert [answer and answer["lead_id"] for answer in answers] == ["d", "e"]
