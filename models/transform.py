@@ -176,7 +176,7 @@ class LinearParts:
         has_weight = (weights != 0) | (flagged != 0)
         has_weight[bent] = True
         used = np.flatnonzero(has_weight)
-        # Those that are logged come first: the logarithm of a slice takes a fraction of that of picked columns.
+        # Those that are logged come first, so that the logarithm is taken of one slice.
         self.features = used = np.concatenate([used[form.is_log[used]], used[~form.is_log[used]]])
         self._logged = int(form.is_log[used].sum())
         self._low, self._high, self._center = form.low[used], form.high[used], form.center[used]

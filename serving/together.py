@@ -3,8 +3,8 @@
 To score one lead costs nearly as much as to score ten, and to write one row down as much as to write ten. So there is
 one group under way at a time, and whatever comes meanwhile is the next. Callers who ask again as soon as they are
 answered would fall into two groups that wait for each other by turns; so after a group the next one waits a few
-milliseconds for as many as were here. A lone request waits for nobody. How a request is answered does not depend on
-whom it was answered with, and a request that fails fails alone.
+milliseconds for as many as were here. A lone request waits for nobody, unless it comes right after such a group. How a
+request is answered does not depend on whom it was answered with, and a request that fails fails alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ Row = dict[str, Any]
 AT_ONCE = 16
 """Requests in one group at most: the scoring of so many holds others up for a few milliseconds."""
 LINGER_SECONDS = 0.008
-"""For which a group waits for callers who were here a moment ago: about what eight answers take on their way out."""
+"""For which a group waits for callers who were here a moment ago. Eight callers who ask without a pause are answered
+half as often again; of those who ask at their own times, whoever comes right after a group may wait so much longer."""
 
 
 @dataclass(frozen=True)

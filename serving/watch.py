@@ -97,7 +97,7 @@ class Watch:
         logger.info("%s %s %d %.1f ms %s", *text, extra={_FIELDS: fields})
 
     def _counters_of(self, route: str, status: int) -> tuple[Counter, Histogram]:
-        """Return the counters of a route and status, kept: to look them up takes longer than to count."""
+        """Return the counters of a route and status, kept, so that labels are not looked up each time."""
         found = self._counted.get((route, status))
         if found is None:
             found = self._requests.labels(route, str(status)), self._seconds.labels(route)
