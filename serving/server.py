@@ -72,10 +72,7 @@ def run_server(
             backlog=BACKLOG,
         )
         server = uvicorn.Server(config)
-        try:
-            server.run(sockets=[listener])
-        finally:
-            release()
+        server.run(sockets=[listener])
         if not server.started:
             raise StartError(
                 found="a service that did not start",
@@ -121,7 +118,10 @@ class WarmStart:
                 self._when_ready()
             await send(message)
 
-        await self.app(scope, receive, send_when_warm)
+        try:
+            await self.app(scope, receive, send_when_warm)
+        finally:
+            release()
 
     async def _warm_up(self) -> None:
         statuses: list[int] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 from datetime import datetime
@@ -384,6 +385,7 @@ def test_a_crowd_has_an_end_and_goes_by() -> None:
 )
 def test_a_service_is_ready_only_once_it_has_answered_itself(app: ASGIApp, *, is_ready: bool) -> None:
     ready: list[bool] = []
+    collector_before = gc.get_threshold(), list(gc.callbacks)
 
     async def lifespan_of(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -410,6 +412,7 @@ def test_a_service_is_ready_only_once_it_has_answered_itself(app: ASGIApp, *, is
         with pytest.raises(RuntimeError, match="first request"):
             asyncio.run(run())
     assert ready == [True] * is_ready
+    assert (gc.get_threshold(), gc.callbacks) == collector_before
 
 
 def test_an_address_of_another_machine_is_refused() -> None:
