@@ -1,8 +1,8 @@
 """Opening the service's state: SQLite in WAL mode beside the workspace, or PostgreSQL by URL.
 
 What is committed survives the end of the process at any moment. Whether it survives a loss of power as well is a
-setting of SQLite (``[serve] durability``): by default the newest transactions since its last checkpoint may be lost
-then, whole ones and never halves; ``"power"`` waits for the disk at every commit.
+setting of SQLite (``[serve] durability``): by default the transactions since its last checkpoint, a few seconds' worth,
+may be lost then, whole ones and never halves; ``"power"`` waits for the disk at every commit.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from crm.errors import StateError
 __all__ = ["State", "has_state", "hold_alone", "open_state", "state_secret"]
 
 BUSY_MS = 30_000
+CHECKPOINT_TRIES = 20
+CHECKPOINT_PAGES = 1_000
 SECRET_VARIABLE = "KIZASHI_SECRET"  # noqa: S105 - the name of a variable
 
 
@@ -57,10 +59,34 @@ class State:
 
     @contextmanager
     def reading(self) -> Generator[sa.Connection]:
-        """Read a consistent picture; nothing is written."""
+        """Read one picture, whatever is committed meanwhile; nothing is written."""
         with self.engine.connect() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection = connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
             connection.rollback()
+
+    def checkpoint(self) -> bool:
+        """Write SQLite's log into its file, waiting for the disk while others read and commit.
+
+        Returns
+        -------
+        bool
+            Whether nothing is left in the log, so that the next commit begins it anew. Others commit meanwhile; each
+            try leaves less to the next, until one falls between two commits. PostgreSQL sees to its own log.
+        """
+        if not self.is_sqlite:
+            return True
+        with self.engine.connect() as connection:
+            before = None
+            for _ in range(CHECKPOINT_TRIES):
+                busy, pages, written = connection.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
+                if busy == 0 and pages == written and before is not None and pages <= before:
+                    return True
+                before = pages if busy == 0 and pages == written else None
+        return False
 
     def close(self) -> None:
         """Close every connection."""
@@ -82,8 +108,16 @@ def has_state(workspace: Workspace) -> bool:
     return workspace.config.serve.state_url is not None or workspace.state_path.is_file()
 
 
-def open_state(workspace: Workspace) -> State:
+def open_state(workspace: Workspace, *, checkpoints_at_commits: bool = True) -> State:
     """Open a workspace's state, made or brought up to date on the way.
+
+    Parameters
+    ----------
+    workspace
+        Whose state.
+    checkpoints_at_commits
+        Whether a commit that finds SQLite's log long writes it into the file, and waits for the disk. False for who
+        calls :meth:`State.checkpoint` every few seconds instead.
 
     Raises
     ------
@@ -96,7 +130,11 @@ def open_state(workspace: Workspace) -> State:
         if is_sqlite:
             path = workspace.state_path
             path.parent.mkdir(parents=True, exist_ok=True)
-            engine = _sqlite_engine(path, is_durable=workspace.config.serve.durability == "power")
+            engine = _sqlite_engine(
+                path,
+                is_durable=workspace.config.serve.durability == "power",
+                checkpoint_pages=CHECKPOINT_PAGES if checkpoints_at_commits else 0,
+            )
         else:
             engine = sa.create_engine(_driver_url(url), pool_pre_ping=True, pool_size=8, max_overflow=8)
         _migrate(engine)
@@ -121,7 +159,7 @@ def _driver_url(url: str) -> str:
     return url
 
 
-def _sqlite_engine(path: Path, *, is_durable: bool) -> sa.Engine:
+def _sqlite_engine(path: Path, *, is_durable: bool, checkpoint_pages: int) -> sa.Engine:
     engine = sa.create_engine(
         f"sqlite:///{path}",
         connect_args={"timeout": BUSY_MS / 1000, "check_same_thread": False, "cached_statements": 256},
@@ -136,6 +174,7 @@ def _sqlite_engine(path: Path, *, is_durable: bool) -> sa.Engine:
             "journal_mode = WAL",
             f"synchronous = {'FULL' if is_durable else 'NORMAL'}",
             f"busy_timeout = {BUSY_MS}",
+            f"wal_autocheckpoint = {checkpoint_pages}",
             "secure_delete = ON",
             "foreign_keys = ON",
             "trusted_schema = OFF",

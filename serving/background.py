@@ -37,6 +37,9 @@ __all__ = ["Background"]
 logger = logging.getLogger("kizashi.background")
 NIGHT_LEASE_S = 6 * 3600
 NIGHT_MINUTES = 180
+CHECKPOINT_SECONDS = 5.0
+"""Between the times that SQLite's log is written into its file: how long it grows, and what a loss of power may take.
+A commit that did it would wait for the disk, and all answers with it: 100 ms and more where others use the disk."""
 
 
 @dataclass
@@ -63,6 +66,7 @@ class Background:
             Periodic("champion", 2.0, self._watch_champion),
             Periodic("shadow", 0.5, shadow.work),
             Periodic("webhooks", 1.0, self._work_hooks),
+            Periodic("checkpoint", CHECKPOINT_SECONDS, self._checkpoint),
             *(
                 Periodic(f"push-{name}", crm.push_every, _Push(runtime, name, self.holder).work)
                 for name, crm in runtime.crms.items()
@@ -92,6 +96,10 @@ class Background:
         if runtime.champions.has_news:
             runtime.champions.has_news = False
             runtime.look_for_challenger()
+        return False
+
+    def _checkpoint(self) -> bool:
+        self.runtime.state.checkpoint()
         return False
 
     def _note_champion(self) -> None:

@@ -244,7 +244,7 @@ class Runtime:
     @cached_property
     def state(self) -> State:
         """What the service was told and what it answered; ``StateError`` when it cannot be opened."""
-        return open_state(self.settings.workspace)
+        return open_state(self.settings.workspace, checkpoints_at_commits=False)  # Background does it
 
     @cached_property
     def access(self) -> Access:

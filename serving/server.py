@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import uvicorn
 from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from crm.errors import KizashiError
@@ -20,7 +21,7 @@ from serving.runtime import Runtime, Settings
 from serving.scorer import WARM_UP
 from serving.watch import Watch, start_log
 
-__all__ = ["StartError", "WarmStart", "run_server"]
+__all__ = ["StartError", "WarmStart", "run_server", "without_timers"]
 
 BACKLOG = 2048
 
@@ -59,7 +60,7 @@ def run_server(
         start_log(settings.workspace.config.serve.log)
         watch = Watch(CollectorRegistry())
         service = make_service(runtime, watch)
-        app = WarmStart(ErrorGuard(service.to_asgi(), watch), when_ready)
+        app = WarmStart(ErrorGuard(without_timers(service.to_asgi()), watch), when_ready)
         config = uvicorn.Config(
             app,
             http="h11",  # it bounds headers to 64 kB; httptools, which would be taken where it is installed, does not
@@ -79,6 +80,15 @@ def run_server(
                 expected="an answer to the first request, which the service sends to itself",
                 fix="look at the lines above; 'kizashi score' shows whether the model scores",
             )
+
+
+def without_timers(app: ASGIApp) -> ASGIApp:
+    """Take BentoML's timeout, which keeps a timer of every request, out of its application: TimeGuard stands for it."""
+    from bentoml._internal.server.http.traffic import TimeoutMiddleware
+
+    if isinstance(app, Starlette):
+        app.user_middleware = [one for one in app.user_middleware if one.cls is not TimeoutMiddleware]
+    return app
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -29,7 +29,7 @@ from serving.callers import REHEARSAL, caller_of
 from serving.flat import FlatBody
 from serving.garbage import release, settle
 from serving.gauges import watch_state
-from serving.guards import BodyGuard, ErrorGuard, request_id_of
+from serving.guards import BodyGuard, ErrorGuard, TimeGuard, request_id_of
 from serving.key_guard import KeyGuard
 from serving.languages import language_for
 from serving.posted import HandOffsBody, LeadsBody, OpportunitiesBody, StagesBody, TouchesBody
@@ -98,7 +98,9 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noq
         name="kizashi",
         workers=1,
         threads=THREADS,
-        traffic={"timeout": TIMEOUT_SECONDS},  # how many at once: Crowd, which does not count bodies on their way
+        # TimeGuard is earlier, and ``kizashi serve`` goes without this one. How many at once is Crowd's, which does not
+        # count bodies on their way.
+        traffic={"timeout": 2 * TIMEOUT_SECONDS},
         # BentoML counts and logs raw paths before any key is asked for: anyone could fill memory and log.
         metrics={"enabled": False},
         logging={"access": {"enabled": False}},
@@ -158,6 +160,7 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noq
     ScoringService.mount_asgi_app(side_routes(runtime, answering, watch))
     add_guard: Callable[..., None] = ScoringService.add_asgi_middleware  # BentoML's type asks for a nested callable
     add_guard(ErrorGuard, watch=watch)  # the first added is outermost
+    add_guard(TimeGuard, seconds=TIMEOUT_SECONDS)
     add_guard(KeyGuard, runtime=runtime)
     add_guard(RateLimit, runtime=runtime)
     add_guard(BodyGuard, runtime=runtime)

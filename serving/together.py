@@ -101,8 +101,8 @@ class Together:
             group = [self._waiting.popleft()]
             while self._waiting and len(group) < AT_ONCE and self._waiting[0].joins(group):
                 group.append(self._waiting.popleft())
-            expected = min(AT_ONCE, len(group) + len(self._waiting))
             await self._answer(group)
+            expected = min(AT_ONCE, len(group) + len(self._waiting))
             if expected > 1:
                 await self._linger(expected)
 

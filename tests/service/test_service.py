@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,6 +24,7 @@ from serving.keys import key_digest
 from serving.problems import PROBLEM_TYPE
 from serving.rates import Rates
 from serving.runtime import Runtime
+from serving.server import without_timers
 from serving.watch import Watch
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -65,7 +67,7 @@ def app_around(score: Callable[..., Any]) -> ASGIApp:
         patch.setattr(service, "Answering", lambda _: SimpleNamespace(score=answered))
         patch.setattr(service, "Background", NoBackground)
         made = service.make_service(cast(Runtime, runtime), watch)
-    return ErrorGuard(made.to_asgi(), watch)
+    return ErrorGuard(without_timers(made.to_asgi()), watch)
 
 
 def with_client(app: ASGIApp, use: Callable[[httpx.AsyncClient], Awaitable[Any]]) -> Any:
@@ -136,6 +138,17 @@ def test_a_scorer_that_hangs_is_given_up(gate: threading.Event, monkeypatch: pyt
     answer = with_client(app_around(lambda *_: gate.wait(20)), use)
     assert (answer.status_code, answer.headers["content-type"]) == (504, PROBLEM_TYPE)
     assert answer.headers["cache-control"] == "no-store"
+
+
+def test_an_answered_request_leaves_no_timer_behind() -> None:
+    async def use(client: httpx.AsyncClient) -> list[float]:
+        for _ in range(20):
+            assert (await ask(client)).status_code == 200
+        now = asyncio.get_running_loop().time()
+        timers = [one for one in gc.get_objects() if isinstance(one, asyncio.TimerHandle) and not one.cancelled()]
+        return [timer.when() - now for timer in timers if timer.when() > now]
+
+    assert with_client(app_around(lambda *_: {}), use) == []
 
 
 def test_too_many_at_once_are_sent_away_for_a_moment(gate: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:

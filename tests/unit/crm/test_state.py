@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -58,6 +60,17 @@ def test_a_transaction_is_kept_whole_or_not_at_all(state: State) -> None:
         connection.execute(sa.insert(TOLD["leads"]), [ROW])
     with state.reading() as connection:
         assert len(connection.execute(sa.select(TOLD["leads"])).all()) == 1
+
+
+def test_a_reader_sees_one_picture(state: State) -> None:
+    count = sa.select(sa.func.count()).select_from(TOLD["leads"])
+    with state.reading() as connection:
+        assert connection.execute(count).scalar_one() == 0
+        with state.writing() as other:
+            other.execute(sa.insert(TOLD["leads"]), [ROW])
+        assert connection.execute(count).scalar_one() == 0
+    with state.reading() as connection:
+        assert connection.execute(count).scalar_one() == 1
 
 
 def test_a_state_that_is_open_is_opened_once_more(state: State, tmp_path: Path) -> None:
@@ -132,3 +145,59 @@ def test_a_reader_beside_a_writer_does_not_wait(tmp_path: Path) -> None:
         with sqlite3.connect(workspace.state_path, timeout=0) as reader:
             assert reader.execute("SELECT count(*) FROM leads").fetchone() == (0,)
     state.close()
+
+
+@pytest.mark.parametrize("checkpoints_at_commits", [True, False])
+def test_the_log_is_begun_anew_by_the_commit_after_a_checkpoint(
+    tmp_path: Path, *, checkpoints_at_commits: bool
+) -> None:
+    workspace = workspace_at(tmp_path)
+    log = workspace.state_path.with_name("state.db-wal")
+    with closing(open_state(workspace, checkpoints_at_commits=checkpoints_at_commits)) as state:
+
+        def write_much() -> int:
+            for _ in range(30):
+                with state.writing() as connection:
+                    row = {**ROW, "lead_id": uuid4().hex, "source": "x" * 400_000}
+                    connection.execute(sa.insert(TOLD["leads"]), [row])
+            return log.stat().st_size
+
+        first = write_much()
+        assert (first < 5_000_000) == checkpoints_at_commits
+        if not checkpoints_at_commits:
+            with state.reading() as reader:
+                reader.execute(sa.select(TOLD["leads"].c.lead_id)).first()
+                assert state.checkpoint()
+                assert write_much() > 1.5 * first, "what is being read stays in the log"
+            before = log.stat().st_size
+            assert state.checkpoint()
+            assert write_much() == before
+
+
+def test_a_checkpoint_beside_a_writer_waits_for_nobody_and_keeps_the_log_short(tmp_path: Path) -> None:
+    workspace = workspace_at(tmp_path)
+    log, is_done, written = workspace.state_path.with_name("state.db-wal"), threading.Event(), 0
+    with closing(open_state(workspace, checkpoints_at_commits=False)) as state:
+
+        def write() -> None:
+            nonlocal written
+            while not is_done.is_set():
+                with state.writing() as connection:
+                    row = {**ROW, "lead_id": uuid4().hex, "source": "x" * 100_000}
+                    connection.execute(sa.insert(TOLD["leads"]), [row])
+                written += 1
+                is_done.wait(0.004)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        results = []
+        while written < 400:
+            is_done.wait(0.05)
+            results.append(state.checkpoint())
+        is_done.set()
+        writer.join()
+        with state.reading() as connection:
+            assert connection.execute(sa.select(sa.func.count()).select_from(TOLD["leads"])).scalar_one() == written
+    assert any(results)
+    assert log.exists() is False, "the last to leave writes all of it"
+    assert written * 100_000 > 40_000_000

@@ -162,16 +162,18 @@ def test_rows_are_read_from_the_disk_beside_the_loop() -> None:
     assert answer["lead_id"] == "a"
 
 
-def test_callers_who_ask_again_and_again_are_answered_together() -> None:
+@pytest.mark.parametrize("starts_ms", [(0, 2, 4, 6, 8, 10), (0, 0, 0, 5, 5, 5)])
+def test_callers_who_ask_again_and_again_are_answered_together(starts_ms: Sequence[int]) -> None:
+    """However they begin: two halves, of which one comes while the other is written, must not stay halves."""
     live, writer = FakeLive(), FakeWriter()
 
     async def use(score: Callable[..., Coroutine[Any, Any, Row | None]]) -> None:
-        async def caller(number: int) -> None:
-            await asyncio.sleep(0.002 * number)  # they begin apart
+        async def caller(number: int, start_ms: int) -> None:
+            await asyncio.sleep(start_ms / 1000)
             for turn in range(12):
                 await score(f"{number}-{turn}")
 
-        await asyncio.gather(*(caller(number) for number in range(6)))
+        await asyncio.gather(*(caller(number, start_ms) for number, start_ms in enumerate(starts_ms)))
 
     run(live, writer, use)
     assert sum(map(len, live.groups)) == 72
