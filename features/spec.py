@@ -154,6 +154,22 @@ class FeatureSet:
         """Tell which values have words, shape of ``matrix``, (n, n_features)."""
         return np.where(self._is_flag, matrix == 1.0, self._is_never_silent | ~np.isnan(matrix))
 
+    def as_said(self, values: NDArray[np.float64], numbers: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Round what words round: ages from a day on to whole days, so that their words are made once and kept.
+
+        Parameters
+        ----------
+        values
+            Values of features, any shape.
+        numbers
+            Of which feature each is, same shape.
+        """
+        return np.where(self._is_days[numbers] & (values >= 1), np.rint(values), values)
+
+    @cached_property
+    def _is_days(self) -> NDArray[np.bool_]:
+        return np.array([feature.shape == "days" for feature in self.features], dtype=bool)
+
     @cached_property
     def _is_flag(self) -> NDArray[np.bool_]:
         return np.array([feature.silent == "off" for feature in self.features], dtype=bool)

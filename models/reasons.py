@@ -63,7 +63,7 @@ def describe_signals(
         Of the words.
     """
     speakers, is_said = _speakers(features, matrix, parts, points)
-    values = np.take_along_axis(matrix, speakers, axis=1)
+    values = features.as_said(np.take_along_axis(matrix, speakers, axis=1), speakers)
     is_fit = features.is_fit[speakers]
     say = features.phrases[language].say_each
     plain = [signal_words(signal, language) for signal in features.signals]

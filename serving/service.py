@@ -112,6 +112,8 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noq
             start_log(runtime.settings.workspace.config.serve.log)
             runtime.start()
             background.start()
+            for name in ScoringService.apis:  # or BentoML makes each anew, signature and all, for every request
+                self.__dict__[name] = getattr(self, name)
             settle()
 
         @bentoml.on_shutdown

@@ -220,6 +220,9 @@ def start_log(form: Literal["text", "json"] = "text") -> None:
     """
     root = logging.getLogger("kizashi")
     root.setLevel(logging.INFO)
+    # What no line shows is not looked up for each of them: "Optimization" in Python's own how-to on logging.
+    logging._srcfile = None  # type: ignore[attr-defined]
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     if form == "json":
         _write_json()
     elif not logging.getLogger().handlers and not root.handlers:

@@ -176,6 +176,17 @@ class TestWords:
                     assert said == feature.words(value, language)
                     assert phrases.say(number, value) is said
 
+    def test_words_of_an_age_are_those_of_its_whole_days(self) -> None:
+        features = FeatureSet(ONE_OF_EACH)
+        ages = np.array([0.0, 0.4, 0.5, 0.7, 1.0, 1.4, 1.5, 1.6, 2.5, 3.5, 364.6, np.nan])
+        for number, feature in enumerate(features.features):
+            said = features.as_said(ages, np.full(len(ages), number))
+            assert len(set(said.tolist())) < len(ages) or feature.shape != "days"
+            for language in ("en", "ja"):
+                assert [feature.words(age, language) for age in said.tolist()] == [
+                    feature.words(age, language) for age in ages.tolist()
+                ]
+
     def test_not_every_phrase_is_kept_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("features.phrases.MOST_KEPT", 2)
         phrases = Phrases((LeadAge(),), "en")
