@@ -10,6 +10,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from io import StringIO
@@ -34,6 +35,8 @@ _TEXT_COLUMNS = ("key", "content")
 _NO_LEADS = ("seen",)
 """Folders of keyed hashes alone."""
 MAX_TEXT_BYTES = 200_000_000
+EMPTYING_TRIES = 20
+EMPTYING_SECONDS = 0.1
 SHORTEST = 4
 """Shorter ids are in every file by chance: their pages are not looked for."""
 
@@ -236,7 +239,11 @@ def clean_pages(state: State, path: Path, ids: Sequence[str]) -> str | None:
 
 
 def _is_emptied(connection: sa.Connection) -> bool:
-    return int(connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]) == 0
+    for _ in range(EMPTYING_TRIES):
+        if int(connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]) == 0:
+            return True
+        time.sleep(EMPTYING_SECONDS)  # SQLite waits for readers and writers, not for another who does the same
+    return False
 
 
 # Run by a process of its own, on a path and on ids that come in hex.

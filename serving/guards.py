@@ -132,9 +132,9 @@ class _Answer:
 class TimeGuard:
     """Gives up on an answer that takes too long.
 
-    BentoML's own timeout never takes back the timer of a request that was answered: each stays, and holds what it can
-    reach, until its time is over. At hundreds of requests a second that is half a gigabyte, and the garbage collector
-    walks it while answers wait.
+    BentoML's own timeout never takes back the timer of a request that was answered: each stays until its time is over,
+    and so many that stay keep the event loop from clearing away others, with all that they hold. At hundreds of
+    requests a second the garbage collector walked that for 20 to 90 ms at a time, while answers waited.
     """
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:

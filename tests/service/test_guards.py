@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from crm.config import ServeConfig, SourceConfig, Workspace, WorkspaceConfig
 from crm.errors import RegistryError
 from serving.access import Access
-from serving.guards import DRAINED_BYTES, BodyGuard, ErrorGuard
+from serving.guards import DRAINED_BYTES, BodyGuard, ErrorGuard, TimeGuard
 from serving.key_guard import KeyGuard
 from serving.keys import KeyMissingError, check_someone_may_ask, key_digest
 from serving.problems import PROBLEM_TYPE
@@ -355,6 +355,39 @@ def test_the_request_of_a_caller_who_leaves_comes_to_an_end() -> None:
         return sent
 
     assert [message.get("status") for message in asyncio.run(run())] == [408, None]
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_an_answer_that_takes_too_long_is_given_up_and_one_that_was_begun_is_cut_off(*, is_begun: bool) -> None:
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        if is_begun:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(20)
+
+    async def run() -> list[Message]:
+        sent: list[Message] = []
+
+        async def never() -> Message:
+            return pytest.fail("the body was read")
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        guard = ErrorGuard(TimeGuard(slow, 0.05), Watch(CollectorRegistry()))
+        await guard({"type": "http", "method": "GET", "path": "/v1/line", "headers": []}, never, send)
+        return sent
+
+    assert [message.get("status") for message in asyncio.run(run())] == ([200] if is_begun else [504, None])
+
+
+def test_a_time_limit_of_something_inside_is_not_taken_for_the_request_s() -> None:
+    async def gives_up(scope: Scope, receive: Receive, send: Send) -> None:
+        async with asyncio.timeout(0.01):
+            await asyncio.sleep(20)
+
+    answer = ask(ErrorGuard(TimeGuard(gives_up, 20), Watch(CollectorRegistry())))
+    assert answer.status_code == 500
 
 
 def test_a_crowd_has_an_end_and_goes_by() -> None:

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from crm.audit import note_promotion
 from crm.config import Workspace
 from crm.config_retention import RetentionConfig
 from crm.erasure import Asker, erase_lead, note_objection, plan_erasure
+from crm.erasure_files import clean_pages
 from crm.errors import ErasureError
 from crm.intake import take_in
 from crm.known import to_micros
@@ -237,6 +239,28 @@ def test_old_copies_in_moved_pages_are_gone_too(state: State, workspace: Workspa
     for lead in leads[20:4_000:800]:
         erase_lead(state, workspace, lead, now=NOW)
         assert files_naming(workspace.folder, lead) == []
+
+
+def test_a_checkpoint_of_the_service_is_waited_for(state: State, workspace: Workspace) -> None:
+    is_done = threading.Event()
+
+    def write_and_checkpoint() -> None:
+        number = 0
+        while not is_done.is_set():
+            with state.writing() as connection:
+                connection.execute(sa.insert(CURRENT_SCORES), [filled(CURRENT_SCORES, lead_id=f"other-{number}")])
+            state.checkpoint()
+            number += 1
+            is_done.wait(0.001)
+
+    service = threading.Thread(target=write_and_checkpoint)
+    service.start()
+    try:
+        for number in range(30):
+            assert clean_pages(state, workspace.state_path, [f"lead-{number}"]) is None
+    finally:
+        is_done.set()
+        service.join()
 
 
 def test_merges_that_only_the_source_knows_can_be_given(state: State, workspace: Workspace) -> None:
