@@ -5,35 +5,43 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from crm.erasure import Asker, Receipt, erase_lead, note_objection
-from crm.errors import ErasureError
+from crm.errors import ErasureError, StateError
 from serving.callers import caller_of
 from serving.guards import request_id_of
-from serving.problems import Problem, problem_response
+from serving.problems import Problem, problem_of_status, problem_response
 from serving.runtime import Runtime
+from serving.watch import Watch
 
 __all__ = ["erasure_routes"]
 
 
-def erasure_routes(runtime: Runtime) -> list[Route]:
+def erasure_routes(runtime: Runtime, watch: Watch) -> list[Route]:
     """Return ``DELETE /v1/leads/{lead_id}`` and ``POST /v1/leads/{lead_id}/objection``."""
 
     def answering(act: Callable[..., Receipt]) -> Callable[[Request], Response]:
         def answer(request: Request) -> Response:
             request_id = request_id_of(request.scope)
             asker = Asker(caller_of(request.scope).key_id, request_id)
-            lead_id = str(request.path_params["lead_id"])
+            try:
+                return JSONResponse(acted(str(request.path_params["lead_id"]), asker).to_json())
+            except ErasureError as error:
+                return problem_response(_problem(error), request_id)
+            except (StateError, SQLAlchemyError) as error:
+                watch.failed(error, request_id)
+                return problem_response(problem_of_status(503), request_id)
+
+        def acted(lead_id: str, asker: Asker) -> Receipt:
             leads: tuple[str, ...] = (lead_id,)
             try:
                 receipt = act(runtime.state, runtime.settings.workspace, lead_id, now=datetime.now(UTC), asker=asker)
                 leads = receipt.leads
-                return JSONResponse(receipt.to_json())
-            except ErasureError as error:
-                return problem_response(_problem(error), request_id)
+                return receipt
             finally:  # also of an erasure that could not go through every file: the state is erased by then
                 runtime.rows.refresh()
                 runtime.rows.forget_merges()

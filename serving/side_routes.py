@@ -80,7 +80,7 @@ def side_routes(runtime: Runtime, answering: Answering, watch: Watch) -> Starlet
             Route("/metrics", metrics),
             salesforce_route(runtime),
             Route("/v1/line", line),
-            *erasure_routes(runtime),
+            *erasure_routes(runtime, watch),
             *hook_routes(lambda: _desk(runtime, answering), watch),
         ]
     )
