@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,16 +19,19 @@ from crm.known import to_micros
 from crm.state import State, open_state
 from crm.state_tables import AUDIT
 from tests.histories import NOW, config_of
+from tests.postgres import own_postgres
 
 HOUR = timedelta(hours=1)
 WEEK = timedelta(days=7)
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
-    opened = open_state(Workspace(folder=tmp_path, config=config_of()))
-    yield opened
-    opened.close()
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[State]:
+    with ExitStack() as stack:
+        serve = {"state_url": stack.enter_context(own_postgres())} if request.param == "postgresql" else {}
+        opened = open_state(Workspace(folder=tmp_path, config=config_of(serve=serve)))
+        stack.callback(opened.close)
+        yield opened
 
 
 def test_a_key_is_kept_as_its_digest_alone(state: State, tmp_path: Path) -> None:

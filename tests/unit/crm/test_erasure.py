@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,17 @@ from crm.state_tables import (
 )
 from crm.told import Teller
 from tests.histories import NOW, START, MemorySource, arrow_of, config_of
+from tests.postgres import own_postgres
 
 GONE, TWIN, KEPT = "lead-4711", "lead-4712", "lead-47110"
 NAMES = (GONE, TWIN)
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(folder=tmp_path, config=config_of())
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def workspace(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Workspace]:
+    with ExitStack() as stack:
+        serve = {"state_url": stack.enter_context(own_postgres())} if request.param == "postgresql" else {}
+        yield Workspace(folder=tmp_path, config=config_of(serve=serve))
 
 
 @pytest.fixture
@@ -150,7 +154,7 @@ def count(state: State, table: sa.Table, lead: str) -> int:
 def test_after_erasure_no_file_holds_the_lead_or_its_twin(state: State, workspace: Workspace) -> None:
     fill(state)
     fill_files(workspace)
-    assert len(files_naming(workspace.folder, GONE)) >= 6
+    assert len(files_naming(workspace.folder, GONE)) >= 5 + state.is_sqlite
     receipt = erase_lead(state, workspace, GONE, now=NOW, asker=Asker("key-1", "request-1"))
     assert receipt.leads == NAMES
     assert [files_naming(workspace.folder, lead) for lead in NAMES] == [[], []]
@@ -228,6 +232,7 @@ def test_an_erasure_can_be_asked_again_and_is_audited_by_hashes(state: State, wo
     ] * 2
 
 
+@pytest.mark.parametrize("workspace", ["sqlite"], indirect=True)
 def test_old_copies_in_moved_pages_are_gone_too(state: State, workspace: Workspace) -> None:
     """Rows that were moved between pages leave copies in free space, which secure_delete does not reach."""
     leads = [f"lead-{number * 7919 % 20_011:07d}" for number in range(6_000)]
@@ -241,6 +246,7 @@ def test_old_copies_in_moved_pages_are_gone_too(state: State, workspace: Workspa
         assert files_naming(workspace.folder, lead) == []
 
 
+@pytest.mark.parametrize("workspace", ["sqlite"], indirect=True)
 def test_a_checkpoint_of_the_service_is_waited_for(state: State, workspace: Workspace) -> None:
     is_done = threading.Event()
 
@@ -311,6 +317,7 @@ def test_with_hashed_ids_both_forms_are_erased(tmp_path: Path, monkeypatch: pyte
     assert erased([hash_id(GONE, "k"), KEPT]) == {hash_id(GONE, "k")}
 
 
+@pytest.mark.parametrize("workspace", ["sqlite"], indirect=True)
 def test_the_locks_of_a_running_service_outlive_an_erasure(state: State, workspace: Workspace) -> None:
     """A process that opens the state's file itself gives its locks up, and whoever comes next deletes the log."""
     asked = (
