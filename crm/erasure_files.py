@@ -35,10 +35,10 @@ _TEXT_COLUMNS = ("key", "content")
 _NO_LEADS = ("seen",)
 """Folders of keyed hashes alone."""
 MAX_TEXT_BYTES = 200_000_000
-EMPTYING_TRIES = 20
-EMPTYING_SECONDS = 0.1
+EMPTYING_SECONDS, EMPTYING_PAUSE = 2.0, 0.05
 SHORTEST = 4
 """Shorter ids are in every file by chance: their pages are not looked for."""
+_IN_USE = "the state's log was in use; run the command again to see its old pages emptied"
 
 
 def erase_files(workspace: Workspace, ids: Sequence[str], *, dry_run: bool) -> dict[str, int]:
@@ -227,23 +227,26 @@ def clean_pages(state: State, path: Path, ids: Sequence[str]) -> str | None:
     try:
         with state.engine.connect() as connection:
             if not _is_emptied(connection):
-                return "the state's log was in use; it is emptied at its next checkpoint"
+                return _IN_USE
+            is_clean = True
             if _holds(path, ids):
                 connection.exec_driver_sql("PRAGMA temp_store = FILE")
                 connection.exec_driver_sql("VACUUM")
-                _is_emptied(connection)
-            connection.invalidate()  # of the setting
+                is_clean = _is_emptied(connection)
+                connection.invalidate()  # of the setting
+            return None if is_clean else _IN_USE
     except SQLAlchemyError:
         return "the state's file was in use and was not built anew; run the command again when the service rests"
-    return None
 
 
 def _is_emptied(connection: sa.Connection) -> bool:
-    for _ in range(EMPTYING_TRIES):
-        if int(connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]) == 0:
-            return True
-        time.sleep(EMPTYING_SECONDS)  # SQLite waits for readers and writers, not for another who does the same
-    return False
+    """Empty the log. SQLite waits for readers and writers by itself, but not for another who writes the log back."""
+    until = time.monotonic() + EMPTYING_SECONDS
+    while int(connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]) != 0:
+        if time.monotonic() > until:
+            return False
+        time.sleep(EMPTYING_PAUSE)
+    return True
 
 
 # Run by a process of its own, on a path and on ids that come in hex.

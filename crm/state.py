@@ -1,8 +1,9 @@
 """Opening the service's state: SQLite in WAL mode beside the workspace, or PostgreSQL by URL.
 
 What is committed survives the end of the process at any moment. Whether it survives a loss of power as well is a
-setting of SQLite (``[serve] durability``): by default the transactions since its last checkpoint, a few seconds' worth,
-may be lost then, whole ones and never halves; ``"power"`` waits for the disk at every commit.
+setting of SQLite (``[serve] durability``): by default the transactions since its last checkpoint may be lost then,
+those of a few seconds or since the longest read began, whole ones and never halves; ``"power"`` waits for the disk at
+every commit.
 """
 
 from __future__ import annotations
@@ -74,8 +75,9 @@ class State:
         Returns
         -------
         bool
-            Whether nothing is left in the log, so that the next commit begins it anew. Others commit meanwhile; each
-            try leaves less to the next, until one falls between two commits. PostgreSQL sees to its own log.
+            Whether nothing is left in the log, so that the next commit begins it anew unless somebody reads from it.
+            Others commit meanwhile; each try leaves less to the next, until one falls between two commits. PostgreSQL
+            sees to its own log.
         """
         if not self.is_sqlite:
             return True

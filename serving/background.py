@@ -39,7 +39,8 @@ NIGHT_LEASE_S = 6 * 3600
 NIGHT_MINUTES = 180
 CHECKPOINT_SECONDS = 5.0
 """Between the times that SQLite's log is written into its file: how long it grows, and what a loss of power may take.
-A commit that did it would wait for the disk, and all answers with it: 100 ms and more where others use the disk."""
+A commit that did it would wait for the disk, and all answers with it: 100 ms and more where others use the disk. Only
+the commit that begins the log anew still waits, for one page."""
 
 
 @dataclass

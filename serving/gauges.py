@@ -43,6 +43,7 @@ def watch_state(runtime: Runtime, watch: Watch) -> None:
         "kizashi_registry_away": ("1 while MLflow's store cannot be read.", _is_away),
         "kizashi_quarantined_rows": ("Posted or pulled rows that cannot be used.", _quarantined),
         "kizashi_rescore_queue_entries": ("Leads and accounts to score again.", _queued),
+        "kizashi_state_log_bytes": ("SQLite's log; it grows while somebody reads for long.", _log_size),
         "kizashi_webhooks_waiting": ("Webhooks still to be worked on.", _webhooks),
     }
     for name, (words, number) in numbers.items():
@@ -82,6 +83,12 @@ def _quarantined(runtime: Runtime) -> float:
 
 def _queued(runtime: Runtime) -> float:
     return _rows(runtime, RESCORE_QUEUE)
+
+
+def _log_size(runtime: Runtime) -> float:
+    path = runtime.settings.workspace.state_path
+    log = path.with_name(f"{path.name}-wal")
+    return float(log.stat().st_size) if runtime.state.is_sqlite and log.exists() else 0.0
 
 
 def _rows(runtime: Runtime, table: sa.Table) -> float:

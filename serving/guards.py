@@ -197,8 +197,8 @@ class BodyGuard:
             await refuse(problem_of_status(408), scope, send)
             return
         if body is None:
-            # Nobody reads this, but BentoML's timeout takes the end of a request for nothing else: without an answer
-            # each caller who leaves in the middle of a body would be waited for, 30 seconds long.
+            # Nobody reads this, but BentoML's timeout, where it is there, takes the end of a request for nothing else:
+            # without an answer each caller who leaves in the middle of a body would be waited for until it is over.
             await refuse(problem_of_status(408), scope, send)
             return
         if len(body) > limit:

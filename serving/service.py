@@ -100,7 +100,7 @@ def make_service(runtime: Runtime, watch: Watch) -> bentoml.Service[Any]:  # noq
         threads=THREADS,
         # TimeGuard is earlier, and ``kizashi serve`` goes without this one. How many at once is Crowd's, which does not
         # count bodies on their way.
-        traffic={"timeout": 2 * TIMEOUT_SECONDS},
+        traffic={"timeout": TIMEOUT_SECONDS + 1},
         # BentoML counts and logs raw paths before any key is asked for: anyone could fill memory and log.
         metrics={"enabled": False},
         logging={"access": {"enabled": False}},

@@ -3,8 +3,8 @@
 To score one lead costs nearly as much as to score ten, and to write one row down as much as to write ten. So there is
 one group under way at a time, and whatever comes meanwhile is the next. Callers who ask again as soon as they are
 answered would fall into two groups that wait for each other by turns; so after a group the next one waits a few
-milliseconds for as many as were here. A lone request waits for nobody, unless it comes right after such a group. How a
-request is answered does not depend on whom it was answered with, and a request that fails fails alone.
+milliseconds for as many as were here. A lone request waits for nobody, unless it comes during or right after another.
+How a request is answered does not depend on whom it was answered with, and a request that fails fails alone.
 """
 
 from __future__ import annotations

@@ -174,7 +174,7 @@ def test_the_log_is_begun_anew_by_the_commit_after_a_checkpoint(
             assert write_much() == before
 
 
-def test_a_checkpoint_beside_a_writer_waits_for_nobody_and_keeps_the_log_short(tmp_path: Path) -> None:
+def test_checkpoints_beside_a_writer_keep_the_log_short(tmp_path: Path) -> None:
     workspace = workspace_at(tmp_path)
     log, is_done, written = workspace.state_path.with_name("state.db-wal"), threading.Event(), 0
     with closing(open_state(workspace, checkpoints_at_commits=False)) as state:
@@ -190,14 +190,14 @@ def test_a_checkpoint_beside_a_writer_waits_for_nobody_and_keeps_the_log_short(t
 
         writer = threading.Thread(target=write)
         writer.start()
-        results = []
+        results, sizes = [], []
         while written < 400:
             is_done.wait(0.05)
             results.append(state.checkpoint())
+            sizes.append(log.stat().st_size)
         is_done.set()
         writer.join()
         with state.reading() as connection:
             assert connection.execute(sa.select(sa.func.count()).select_from(TOLD["leads"])).scalar_one() == written
     assert any(results)
-    assert log.exists() is False, "the last to leave writes all of it"
-    assert written * 100_000 > 40_000_000
+    assert max(sizes) < written * 100_000 / 2
