@@ -181,3 +181,16 @@ def test_metrics_tell_of_scores_the_model_and_what_waits(client: httpx.Client, l
     for name in ("scores_total", "model_age_seconds", "registry_away", "quarantined_rows", "leads", "webhooks_waiting"):
         assert f"kizashi_{name}" in text
     assert lead_id not in text
+
+
+def test_metrics_show_the_state_the_model_and_what_was_issued(client: httpx.Client, lead_id: str) -> None:
+    """A gauge that cannot be read is left out of the answer: each has to be there."""
+    score(client, lead_id)
+    lines = [line.rpartition(" ") for line in client.get("/metrics").text.splitlines() if not line.startswith("#")]
+    shown = {name.partition("{")[0]: float(number) for name, _, number in lines}
+    assert shown["kizashi_state_log_bytes"] > 0
+    assert shown["kizashi_model_age_seconds"] > 0
+    assert shown["kizashi_scores_total"] >= 1
+    assert shown["kizashi_leads"] >= 1
+    assert shown["kizashi_registry_away"] == 0
+    assert {"kizashi_quarantined_rows", "kizashi_rescore_queue_entries", "kizashi_webhooks_waiting"} <= shown.keys()
