@@ -17,6 +17,7 @@ from crm.progress import Progress
 from serving.callers import REHEARSAL, notes_of
 from serving.garbage import release, settle
 from serving.guards import ErrorGuard
+from serving.header_clock import HeaderClock
 from serving.runtime import Runtime, Settings
 from serving.scorer import WARM_UP
 from serving.watch import Watch, start_log
@@ -63,7 +64,7 @@ def run_server(
         app = WarmStart(ErrorGuard(without_timers(service.to_asgi()), watch), when_ready)
         config = uvicorn.Config(
             app,
-            http="h11",  # it bounds headers to 64 kB; httptools, which would be taken where it is installed, does not
+            http=HeaderClock,  # upon h11, which bounds headers to 64 kB; httptools does not
             lifespan="on",
             ws="none",
             log_config=None,
