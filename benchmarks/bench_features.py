@@ -40,9 +40,10 @@ from crm.outcomes import leads_at_risk, observation
 from crm.progress import Silent
 from features.history import known_leads
 from features.known import KnownLead
+from models.answers import answers
 from models.boosted import ShallowMember
 from models.registry import load_model
-from models.scoring import LoadedModel, Scores, answers, score_matrix
+from models.scoring import LoadedModel, Scores, score_matrix
 from training.train import open_tables, train
 
 SIZES = ((1, 400), (1_000, 12))

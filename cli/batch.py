@@ -25,8 +25,9 @@ from crm.scores import append_scores
 from crm.store import Tables
 from features.build import build_features
 from models.accounts import AccountRow, best_of_accounts
+from models.answers import answers
 from models.decisions import decided
-from models.scoring import HORIZONS_DAYS, LoadedModel, answers, score_matrix
+from models.scoring import HORIZONS_DAYS, LoadedModel, score_matrix
 from pages.safe_csv import write_csv
 
 __all__ = ["COLUMNS", "BatchScores", "score_leads", "write_scores"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from crm.config_sections import BotsConfig
+from crm.config_serve import BotsConfig
 from crm.state_tables import TOLD
 
 __all__ = ["mark_bots"]

@@ -17,22 +17,20 @@ from typing import Any
 from pydantic import Field, ValidationError, model_validator
 
 from crm.config_crm import CRM_SECRETS, CrmConfig, CrmName
+from crm.config_old_rule import OldRuleConfig
 from crm.config_problems import describe_problems
 from crm.config_retention import RetentionConfig
 from crm.config_sections import (
-    SERVE_SECRETS,
     ColumnsConfig,
     LineConfig,
-    OldRuleConfig,
     OutcomeConfig,
-    Section,
-    ServeConfig,
     SnapshotsConfig,
     SourceConfig,
     ValueConfig,
     WorkspaceSection,
 )
-from crm.config_values import Predicate, RuleName, in_zone
+from crm.config_serve import SERVE_SECRETS, ServeConfig
+from crm.config_values import Predicate, RuleName, Section, in_zone
 from crm.errors import ConfigError, WorkspaceError
 from crm.expressions import ExpressionError, columns_of
 

@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from crm.config_pull import PULL_FIELDS, PULL_STAGES, check_pull_fields
-from crm.config_sections import Section
-from crm.config_values import Flag, Real, Whole
+from crm.config_values import Flag, Real, Section, Whole
 
 __all__ = ["CRM_SECRETS", "FIELDS", "CrmConfig", "CrmName", "ScoreField"]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from crm.config_sections import Section
-from crm.config_values import Days
+from crm.config_values import Days, Section
 
 __all__ = ["RetentionConfig"]
 

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from crm.expressions import parse_expression
 from crm.tables import TABLES
@@ -25,12 +25,19 @@ __all__ = [
     "Predicate",
     "Real",
     "RuleName",
+    "Section",
     "Select",
     "TableName",
     "Whole",
     "Zone",
     "in_zone",
 ]
+
+
+class Section(BaseModel):
+    """A table of the file: frozen, and without any key that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def _check_zone(name: str) -> str:

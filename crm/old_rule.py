@@ -20,7 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crm.config import WorkspaceConfig
-from crm.config_sections import OldRuleConfig
+from crm.config_old_rule import OldRuleConfig
 from crm.expressions import Expression
 from crm.known import merge_paths, to_micros
 from crm.lead_columns import column_problems, lead_columns, rows_known

@@ -18,7 +18,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from crm.config import Workspace, load_workspace
-from crm.config_sections import STATE_URL, ServeConfig
+from crm.config_sections import STATE_URL
+from crm.config_serve import ServeConfig
 from crm.errors import ConfigError, WorkspaceError
 
 __all__ = [

@@ -7,99 +7,38 @@ is recorded when it arrives: before that nothing here knew of it.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from crm.attribute_text import attribute_text
 from crm.bots import mark_bots
 from crm.config import WorkspaceConfig
 from crm.personal import hash_id
-from crm.state_tables import TOLD, TOLD_QUARANTINE, micros_name
+from crm.state_tables import TOLD
 from crm.tables import TABLES, TableSchema
-from crm.told_rows import (
-    ID_COLUMNS,
-    OWN,
-    PERSONAL_ID,
-    held_name,
-    made_touch_id,
-    reason_against,
-    typed_row,
-    without_personal,
+from crm.told_rows import ID_COLUMNS, made_touch_id, reason_against, typed_row, without_personal
+from crm.told_storing import (
+    Row,
+    Tally,
+    Told,
+    as_changes,
+    held_names,
+    insert_new,
+    parts,
+    quarantine,
+    store,
+    store_changes,
+    update_lead,
 )
-from crm.upserts import insert_into
 
-__all__ = ["Teller", "Told", "insert_new"]
-
-Row = dict[str, Any]
-LOOKED_UP = 400
-"""Keys in one query; SQLite takes a bounded number of values."""
-
-
-@dataclass(frozen=True)
-class Told:
-    """What became of rows that were told.
-
-    Parameters
-    ----------
-    stored, repeated
-        Rows that are new, and rows that were there already.
-    conflicting
-        Positions of rows whose key was there with other content, which stays.
-    quarantined
-        Positions of rows that cannot be used, with the reason.
-    erased
-        Positions of rows of leads that were erased; nothing of them was kept.
-    lead_ids
-        Leads of which something new is known, as they are held here.
-    named
-        Leads of every row that is here now, new or not.
-    personal
-        Names of attributes that are personal data, which were not kept.
-    """
-
-    stored: int = 0
-    repeated: int = 0
-    conflicting: tuple[int, ...] = ()
-    quarantined: tuple[tuple[int, str], ...] = ()
-    erased: tuple[int, ...] = ()
-    lead_ids: frozenset[str] = frozenset()
-    named: frozenset[str] = frozenset()
-    personal: frozenset[str] = frozenset()
+__all__ = ["Teller"]
 
 
 def _nobody(connection: sa.Connection, lead_ids: Collection[str]) -> Collection[str]:
     del connection, lead_ids
     return ()
-
-
-@dataclass
-class _Tally:
-    """What is found about rows while they are taken in."""
-
-    stored: int = 0
-    repeated: int = 0
-    conflicting: list[int] = field(default_factory=list)
-    quarantined: list[tuple[int, str]] = field(default_factory=list)
-    erased: list[int] = field(default_factory=list)
-    lead_ids: set[str] = field(default_factory=set)
-    named: set[str] = field(default_factory=set)
-    personal: set[str] = field(default_factory=set)
-
-    def told(self) -> Told:
-        return Told(
-            self.stored,
-            self.repeated,
-            tuple(self.conflicting),
-            tuple(self.quarantined),
-            tuple(self.erased),
-            frozenset(self.lead_ids),
-            frozenset(self.named),
-            frozenset(self.personal),
-        )
 
 
 @dataclass(frozen=True)
@@ -142,7 +81,7 @@ class Teller:
         now_us
             The clock, microseconds since 1970 UTC.
         """
-        schema, tally = TABLES[table], _Tally()
+        schema, tally = TABLES[table], Tally()
         clean: list[tuple[int, Row]] = []
         typed = [(number, self._typed(schema, raw, now_us, tally)) for number, raw in enumerate(rows)]
         if table == "touches":
@@ -152,13 +91,13 @@ class Teller:
             reason = reason_against(schema, row, now_us, takes_any_id=self.config.workspace.hash_ids)
             if reason:
                 tally.quarantined.append((number, reason))
-                _quarantine(connection, schema, row, reason, (origin, now_us))
+                quarantine(connection, schema, row, reason, (origin, now_us))
             else:
                 clean.append((number, row))
         if table == "leads":
             self._tell_leads(connection, clean, tally, (origin, now_us))
         else:
-            _store(connection, schema, clean, tally, (origin, now_us))
+            store(connection, schema, clean, tally, (origin, now_us))
         return tally.told()
 
     def held_id(self, lead_id: str) -> str:
@@ -166,7 +105,7 @@ class Teller:
         is_hashed = self.config.workspace.hash_ids and not self.ids_are_held
         return hash_id(lead_id, self.id_key or "") if is_hashed else lead_id
 
-    def _typed(self, schema: TableSchema, raw: Mapping[str, Any], now_us: int, tally: _Tally) -> Row:
+    def _typed(self, schema: TableSchema, raw: Mapping[str, Any], now_us: int, tally: Tally) -> Row:
         row = typed_row(schema, raw, now_us)
         for name in ID_COLUMNS:
             if row.get(name) is not None:
@@ -180,7 +119,7 @@ class Teller:
         return row
 
     def _without_erased(
-        self, connection: sa.Connection, rows: list[tuple[int, Row]], tally: _Tally
+        self, connection: sa.Connection, rows: list[tuple[int, Row]], tally: Tally
     ) -> list[tuple[int, Row]]:
         names = ("lead_id", "from_lead_id", "into_lead_id")
         gone = set(self.erased(connection, {str(row[name]) for _, row in rows for name in names if row.get(name)}))
@@ -195,13 +134,13 @@ class Teller:
         return kept
 
     def _tell_leads(
-        self, connection: sa.Connection, rows: list[tuple[int, Row]], tally: _Tally, way: tuple[str, int]
+        self, connection: sa.Connection, rows: list[tuple[int, Row]], tally: Tally, way: tuple[str, int]
     ) -> None:
         """Store leads, and what is new of their attributes as changes."""
         leads = TOLD["leads"]
         known = {
             str(row["lead_id"]): dict(row)
-            for part in _parts([row["lead_id"] for _, row in rows])
+            for part in parts([row["lead_id"] for _, row in rows])
             for row in connection.execute(sa.select(leads).where(leads.c.lead_id.in_(part))).mappings()
         }
         new: dict[str, Row] = {}
@@ -214,164 +153,16 @@ class Teller:
                 tally.conflicting.append(number)
                 tally.named.add(lead_id)
                 continue
-            changes += _as_changes(row)
+            changes += as_changes(row)
             if before is None:
-                new[lead_id] = {name: row[name] for name in _held_names(leads)}
+                new[lead_id] = {name: row[name] for name in held_names(leads)}
                 tally.stored += 1
             else:
-                again.append((lead_id, _update_lead(connection, before, row, new)))
+                again.append((lead_id, update_lead(connection, before, row, new)))
             tally.named.add(lead_id)
         insert_new(connection, leads, [{**row, "origin": way[0], "arrived_us": way[1]} for row in new.values()])
-        changed = _store_changes(connection, changes, way)
+        changed = store_changes(connection, changes, way)
         tally.lead_ids.update(new, changed, (lead_id for lead_id, is_new in again if is_new))
         news = sum(is_new or lead_id in changed for lead_id, is_new in again)
         tally.stored += news
         tally.repeated += len(again) - news
-
-
-def _update_lead(connection: sa.Connection, before: Row, row: Row, new: dict[str, Row]) -> bool:
-    """Take over an account or a source that is told later: a CRM learns the company after the person. Tell if so."""
-    later = {"account_id": row["account_id"]} if row["account_id"] not in (None, before["account_id"]) else {}
-    if before["source"] is None and row["source"] is not None:
-        later["source"] = row["source"]
-    if not later:
-        return False
-    if row["lead_id"] in new:
-        new[row["lead_id"]].update(later)
-    else:
-        leads = TOLD["leads"]
-        connection.execute(sa.update(leads).where(leads.c.lead_id == row["lead_id"]).values(**later))
-    return True
-
-
-def _as_changes(row: Row) -> list[Row]:
-    return [
-        {
-            "lead_id": row["lead_id"],
-            "field": name,
-            "value": attribute_text(value),
-            "recorded_us": row["recorded_us"],
-            "changed_by_team": None,
-        }
-        for name, value in row["attributes"].items()
-    ]
-
-
-def _store_changes(connection: sa.Connection, changes: list[Row], way: tuple[str, int]) -> set[str]:
-    """Store the changes that change something, and name their leads; before each is the newest recorded by then."""
-    table = TOLD["lead_changes"]
-    history: dict[tuple[str, str], list[tuple[int, str | None]]] = {}
-    for part in _parts(list({change["lead_id"] for change in changes})):
-        columns = (table.c.lead_id, table.c.field, table.c.recorded_us, table.c.value)
-        for lead_id, name, at, value in connection.execute(sa.select(*columns).where(table.c.lead_id.in_(part))):
-            history.setdefault((lead_id, name), []).append((at, value))
-    new: list[Row] = []
-    for change in changes:
-        past = history.setdefault((change["lead_id"], change["field"]), [])
-        before = max((one for one in past if one[0] <= change["recorded_us"]), default=(0, None))
-        if change["value"] != before[1] and before[0] != change["recorded_us"]:
-            past.append((change["recorded_us"], change["value"]))
-            new.append({**change, "origin": way[0], "arrived_us": way[1]})
-    insert_new(connection, table, new)
-    return {change["lead_id"] for change in new}
-
-
-def _store(
-    connection: sa.Connection,
-    schema: TableSchema,
-    rows: list[tuple[int, Row]],
-    tally: _Tally,
-    way: tuple[str, int],
-) -> None:
-    table = TOLD[schema.name]
-    names = _held_names(table)
-    keys = [column.name for column in table.primary_key]
-    if schema.versions:
-        _recorded_as_before(connection, table, keys[0], rows)
-    there = _there(connection, table, keys, names, [row for _, row in rows])
-    new: dict[tuple[Any, ...], Row] = {}
-    for number, row in rows:
-        tally.named.update(_leads_of(row))
-        content = {name: row[name] for name in names}
-        key = tuple(row[name] for name in keys)
-        before = new.get(key) or there.get(key)
-        if before is None:
-            new[key] = content
-            tally.stored += 1
-            tally.lead_ids.update(_leads_of(row))
-        elif _is_same(before, content, is_recorded_given=row["is_recorded_given"]):
-            tally.repeated += 1
-        else:
-            tally.conflicting.append(number)
-    insert_new(connection, table, [{**row, "origin": way[0], "arrived_us": way[1]} for row in new.values()])
-
-
-def _leads_of(row: Row) -> set[str]:
-    return {str(row[name]) for name in ("lead_id", "from_lead_id", "into_lead_id") if row.get(name)}
-
-
-def _is_same(before: Row, content: Row, *, is_recorded_given: bool) -> bool:
-    """Compare two rows of one key; of a row that does not say when it was recorded, the first arrival counts."""
-    ignored = () if is_recorded_given else ("recorded_us",)
-    return all(before[name] == value for name, value in content.items() if name not in ignored)
-
-
-def _recorded_as_before(connection: sa.Connection, table: sa.Table, key: str, rows: list[tuple[int, Row]]) -> None:
-    """Give a version that is told again, without saying when it was recorded, the moment of its first arrival."""
-    undated = [row for _, row in rows if not row["is_recorded_given"]]
-    newest: dict[str, Row] = {}
-    for part in _parts([row[key] for row in undated]):
-        found = connection.execute(sa.select(table).where(table.c[key].in_(part)).order_by(table.c.recorded_us))
-        newest |= {one[key]: dict(one) for one in found.mappings()}
-    for row in undated:
-        before = newest.get(row[key])
-        if before is not None and _is_same(
-            before, {n: row[n] for n in before if n not in OWN}, is_recorded_given=False
-        ):
-            row["recorded_us"] = before["recorded_us"]
-
-
-def _there(
-    connection: sa.Connection, table: sa.Table, keys: Sequence[str], names: Sequence[str], rows: Iterable[Row]
-) -> dict[tuple[Any, ...], Row]:
-    found: dict[tuple[Any, ...], Row] = {}
-    columns = [table.c[name] for name in names]
-    for part in _parts(list({row[keys[0]] for row in rows})):
-        # By the first column of the key, which every table has an index on.
-        for one in connection.execute(sa.select(*columns).where(table.c[keys[0]].in_(part))).mappings():
-            found[tuple(one[name] for name in keys)] = dict(one)
-    return found
-
-
-def insert_new(connection: sa.Connection, table: sa.Table, rows: Sequence[Row]) -> None:
-    """Append rows; one whose key another process has just written is left out."""
-    if not rows:
-        return
-    connection.execute(insert_into(connection, table).on_conflict_do_nothing(), list(rows))
-
-
-def _quarantine(connection: sa.Connection, schema: TableSchema, row: Row, reason: str, way: tuple[str, int]) -> None:
-    is_plain = reason != PERSONAL_ID
-    content = {name: row.get(name) for name in map(held_name, schema.columns)}
-    keys = [micros_name(name) if name.endswith("_at") else name for name in schema.key]
-    connection.execute(
-        sa.insert(TOLD_QUARANTINE),
-        {
-            "table": schema.name,
-            "key": "|".join(str(row.get(name) or "") for name in keys) if is_plain else None,
-            "reason": reason,
-            "content": json.dumps(content, ensure_ascii=False, default=str) if is_plain else None,
-            "origin": way[0],
-            "arrived_us": way[1],
-        },
-    )
-
-
-def _held_names(table: sa.Table) -> list[str]:
-    return [column.name for column in table.columns if column.name not in OWN]
-
-
-def _parts(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    distinct = list(dict.fromkeys(values))
-    for start in range(0, len(distinct), LOOKED_UP):
-        yield distinct[start : start + LOOKED_UP]

@@ -12,7 +12,8 @@ from typing import Any
 from features.feature import Feature
 from features.lead_features import LeadAge
 from features.touch_features import CountIn, TouchFeature
-from models.scorecard import LevelEntry, RangeEntry, Scorecard
+from models.scorecard import Scorecard
+from models.scorecard_entries import LevelEntry, RangeEntry
 
 __all__ = ["scorecard_sql"]
 

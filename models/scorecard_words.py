@@ -8,7 +8,7 @@ from features.feature import Feature, Language
 from features.lead_features import LeadAge
 from features.touch_features import CountIn, TouchFeature
 from features.words import kind_words
-from models.scorecard import CardRow
+from models.scorecard_entries import CardRow
 
 __all__ = ["row_words"]
 

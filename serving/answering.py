@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from crm.known import to_micros
 from crm.rescore_queue import queue_rescoring
-from crm.told import Told
+from crm.told_storing import Told
 from serving.asked import Asked
 from serving.bodies import BodyError, HeldBatchBody, HeldBody, ScoreBody
 from serving.flat import flat, read_flat

@@ -23,7 +23,7 @@ from crm.known import to_micros
 from crm.leases import holder_name, take_lease
 from crm.rescore_queue import queue_rescoring
 from crm.retention import apply_retention
-from crm.told import Told
+from crm.told_storing import Told
 from serving.garbage import sweep
 from serving.hooks.formats import work_of
 from serving.hooks.work import HookHandlers, work_hooks

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from crm.known import to_micros
 from features.feature import Language
-from models.scoring import answers, score_matrix
+from models.answers import answers
+from models.scoring import score_matrix
 from serving.asked import Asked
 from serving.bodies import ScoreBody
 from serving.held_leads import HeldLead, HeldLeads

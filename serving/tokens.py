@@ -25,7 +25,7 @@ from joserfc.jws import JWSRegistry
 from joserfc.util import urlsafe_b64decode
 
 from crm.api_keys import SCOPES
-from crm.config_sections import JwtConfig
+from crm.config_serve import JwtConfig
 from serving.callers import Caller
 from serving.watch import describe_failure
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from crm.store import Tables
 from features.build import build_features
 from features.feature import Language
+from models.answers import answers
 from models.gain import Comparison, Picks
 from models.reasons import signal_words
-from models.scoring import LoadedModel, Scores, answers, score_matrix
+from models.scoring import LoadedModel, Scores, score_matrix
 from training.gain import UnseenWeeks
 
 __all__ = [

@@ -18,7 +18,8 @@ from crm.config import Workspace
 from crm.rules import excluded_at
 from crm.store import Tables
 from features.build import build_features
-from models.scoring import LoadedModel, Scores, answers, score_matrix
+from models.answers import answers
+from models.scoring import LoadedModel, Scores, score_matrix
 from pages.safe_csv import Value, write_csv
 from training.prepare import settle_observation
 from training.snapshots import moments_at_end

@@ -9,7 +9,7 @@ from pathlib import Path
 from crm.errors import WorkspaceError
 from features.feature import Language
 from models.intervals import Interval
-from models.scorecard import CardRow
+from models.scorecard_entries import CardRow
 from models.scorecard_sql import scorecard_sql
 from models.scorecard_words import row_words
 from pages.safe_csv import Value, write_csv

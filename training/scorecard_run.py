@@ -22,9 +22,10 @@ from models.registry import load_model
 from models.scorecard import Scorecard, TableFacts
 from models.scoring import LoadedModel, probabilities
 from training.prepare import TrainingData, prepare
-from training.scorecard import MIN_OUTCOMES_FOR_INTEGERS, CardFit, card_rows, fit_scorecard
+from training.scorecard import MIN_OUTCOMES_FOR_INTEGERS, CardFit, fit_scorecard
 from training.scorecard_agreement import Agreement, compare, served_out_of_fold
 from training.scorecard_line import LeadsAtRisk, set_cutoffs
+from training.scorecard_rows import card_rows
 
 __all__ = ["MadeScorecard", "make_scorecard", "table_facts"]
 

@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from crm.api_keys import create_key, revoke_keys
 from crm.config import ServeConfig, SourceConfig, Workspace, WorkspaceConfig
-from crm.config_sections import JwtConfig
+from crm.config_serve import JwtConfig
 from crm.state_tables import AUDIT
 from serving import access as access_module
 from serving.access import Access, AccessDownError

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from features.feature import Language
+from models.answers import answers
 from models.reasons import signal_words
-from models.scoring import LoadedModel, answers, score_matrix
+from models.scoring import LoadedModel, score_matrix
 from pages.report_data import SignalRow
 from training.report.parts import ReportParts
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from crm.config import SnapshotsConfig, Workspace, load_workspace, mask_secrets
-from crm.config_sections import OldRuleConfig, ServeConfig
+from crm.config_old_rule import OldRuleConfig
+from crm.config_serve import ServeConfig
 from crm.errors import ConfigError, KizashiError, WorkspaceError
 from crm.expression_reader import ALLOWED
 

@@ -19,7 +19,8 @@ from crm.known import to_micros
 from crm.progress import Silent
 from crm.state import State, open_state
 from crm.state_tables import TOLD, TOLD_QUARANTINE
-from crm.told import Teller, Told
+from crm.told import Teller
+from crm.told_storing import Told
 from crm.workspace_tables import open_tables
 from features.history import TableRows, known_leads, leads_of_rows
 from tests.histories import config_of

@@ -13,7 +13,8 @@ from crm.errors import BundleError
 from features.lead_features import AttributeNumber, LeadAge
 from features.touch_features import CountIn
 from features.touch_times import Recency
-from models.scorecard import CardRow, Entry, LevelEntry, LevelGroup, RangeEntry, Scorecard, TableFacts
+from models.scorecard import Scorecard, TableFacts
+from models.scorecard_entries import CardRow, Entry, LevelEntry, LevelGroup, RangeEntry
 from models.scorecard_words import row_words
 
 NAN = float("nan")

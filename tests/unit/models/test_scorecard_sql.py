@@ -19,7 +19,8 @@ from features.lead_features import AttributeIs, AttributeNumber, LeadAge
 from features.learn import learn_features
 from features.touch_features import CountIn
 from features.touch_times import Recency
-from models.scorecard import Entry, LevelEntry, LevelGroup, RangeEntry, Scorecard
+from models.scorecard import Scorecard
+from models.scorecard_entries import Entry, LevelEntry, LevelGroup, RangeEntry
 from models.scorecard_sql import scorecard_sql
 from tests.histories import COLUMNS, History, moments_of, raw_tables_of, several, tables_of, together
 from training.scorecard_run import table_facts

@@ -16,6 +16,7 @@ from features.spec import FeatureSet
 from features.touch_features import CountIn
 from features.touch_times import Recency
 from models.amount import AmountModel
+from models.answers import answers
 from models.blend import Endpoint
 from models.boosted import BoosterPlan, ShallowMember, booster_parameters, stumps_from_booster
 from models.bundle import Bundle
@@ -23,7 +24,7 @@ from models.calibration import Calibrator
 from models.follow_up import Arm, FollowUp
 from models.line import Line
 from models.logistic import fit_logistic
-from models.scoring import LoadedModel, Scores, answers, score_matrix
+from models.scoring import LoadedModel, Scores, score_matrix
 from models.timing import Timing
 from tests.unit.models.members import ROWS, SHAPES, Matrix, rows
 

@@ -21,8 +21,10 @@ from features.touch_features import CountIn
 from features.touch_times import DecayedSum, Recency, Velocity
 from models.boosted import stumps_from_booster
 from models.metrics import Judgement
-from models.scorecard import LevelEntry, RangeEntry, TableFacts
-from training.scorecard import CardFit, CardRows, fit_scorecard
+from models.scorecard import TableFacts
+from models.scorecard_entries import LevelEntry, RangeEntry
+from training.scorecard import CardFit, fit_scorecard
+from training.scorecard_rows import CardRows
 from training.scorecard_trees import PARAMETERS, SignedLogistic
 from training.splits import time_forward_folds
 
