@@ -24,7 +24,7 @@ from crm.state_tables import (
 __all__ = ["erase_rows", "linked_leads", "stop_scoring"]
 
 _OF_LEADS = (LEDGER, SHADOW_SCORES, CURRENT_SCORES, RESCORE_QUEUE, OUTBOX, DEAD_LETTERS, PUSHED)
-_OF_SCORING = (CURRENT_SCORES, RESCORE_QUEUE, OUTBOX)
+_OF_SCORING = (CURRENT_SCORES, RESCORE_QUEUE, OUTBOX, DEAD_LETTERS)
 _LEAD_COLUMNS = ("lead_id", "from_lead_id", "into_lead_id")
 
 

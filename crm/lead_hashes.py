@@ -24,6 +24,7 @@ __all__ = [
     "ID_KEY_VARIABLE",
     "lead_hash",
     "left_out_leads",
+    "not_scored",
     "note_seen",
     "objected",
     "stored_ids",
@@ -82,6 +83,27 @@ def objected(connection: sa.Connection, secret: bytes, ids: Collection[str]) -> 
     return _listed(connection, OBJECTIONS, secret, ids)
 
 
+def not_scored(connection: sa.Connection, secret: bytes, ids: Collection[str]) -> set[str]:
+    """Return those of some leads that were erased or objected: no score of them is issued, whoever asks.
+
+    Parameters
+    ----------
+    connection
+        Of the state; the transaction that would write the scores, so that a wish at the same time is not missed.
+    secret
+        Of the workspace.
+    ids
+        Of leads, as they are held.
+    """
+    if not ids:
+        return set()
+    if len(ids) > FEW:
+        return tombstoned(connection, secret, ids) | objected(connection, secret, ids)
+    hashes = {lead_hash(secret, lead): lead for lead in ids}
+    found = connection.execute(_not_scored_of(), {"wanted": list(hashes)}).scalars()
+    return {hashes[one] for one in found}
+
+
 def _listed(connection: sa.Connection, table: sa.Table, secret: bytes, ids: Collection[str]) -> set[str]:
     if not ids:
         return set()
@@ -97,6 +119,11 @@ def _listed(connection: sa.Connection, table: sa.Table, secret: bytes, ids: Coll
 def _those_of(table: sa.Table) -> sa.Select[tuple[str]]:
     """Return the query for some hashes, made once: every score runs it."""
     return sa.select(table.c.lead_hash).where(table.c.lead_hash.in_(sa.bindparam("wanted", expanding=True)))
+
+
+@cache
+def _not_scored_of() -> sa.CompoundSelect[tuple[str]]:
+    return sa.union(_those_of(TOMBSTONES), _those_of(OBJECTIONS))
 
 
 def left_out_leads(workspace: Workspace, *, with_objections: bool) -> Callable[[Sequence[str]], set[str]] | None:

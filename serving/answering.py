@@ -162,6 +162,8 @@ class Answering:
         if self.runtime.settings.workspace.config.workspace.hash_ids:
             scored = _hashed(scored, self.runtime)
         answers = await self._issue(live, scored, is_rehearsal=asked.is_rehearsal)
+        if len(answers) < len(bodies):  # one was erased, or objected, meanwhile
+            raise ProblemError(_left_out())
         return [{**answer, "lead_id": body.lead.lead_id} for answer, body in zip(answers, bodies, strict=True)]
 
     async def _issue(self, live: Live, scored: Scored, *, is_rehearsal: bool = False) -> list[Row]:

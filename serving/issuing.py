@@ -15,7 +15,7 @@ import orjson
 import sqlalchemy as sa
 
 from crm.config_crm import CrmConfig
-from crm.lead_hashes import tombstoned
+from crm.lead_hashes import not_scored
 from crm.ledger import append_ledger, current_scores, put_current
 from crm.outbox import queue_scores
 from models.decisions import Decision, DecisionName, decide, decided, draw_of
@@ -109,7 +109,7 @@ class Issuer:
     def issue(self, connection: sa.Connection, issues: Sequence[Issue], *, only_moved: bool = False) -> list[Row]:
         """Write scores down, and return the answers with their decisions and ``ledger_id``.
 
-        Leads that are held here and were erased meanwhile have no answer.
+        Leads that were erased or objected meanwhile have no answer.
 
         Parameters
         ----------
@@ -121,10 +121,10 @@ class Issuer:
             Leave out scores that say what the lead's newest one says already: nobody asked for them.
         """
         version = self._line_version
-        held = {one.answer["lead_id"] for one in issues if one.is_stored}
-        gone = tombstoned(connection, self.secret, held)
-        if gone:  # erased after it was scored and before this: nothing of it may be written down again
+        gone = not_scored(connection, self.secret, {one.answer["lead_id"] for one in issues})
+        if gone:  # after it was scored and before this: nothing of it may be written down, or told, again
             issues = [one for one in issues if one.answer["lead_id"] not in gone]
+        held = {one.answer["lead_id"] for one in issues if one.is_stored}
         before = current_scores(connection, held)
         made = [self._decided(one, before.get(one.answer["lead_id"]), version) for one in issues]
         if only_moved:

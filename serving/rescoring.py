@@ -41,7 +41,8 @@ def rescore_queued(runtime: Runtime, now: datetime) -> bool:
     runtime.forget(leads)  # who queued them may be another process, that of a pull
     if accounts:
         runtime.forget(live.held.others_of(accounts, ()))
-    wanted = sorted({*leads, *(live.held.others_of(accounts, ()) if accounts else ())})
+    found = {*leads, *(live.held.others_of(accounts, ()) if accounts else ())}
+    wanted = sorted(found - runtime.left_out(found))
     language = runtime.settings.workspace.config.workspace.language
     for start in range(0, len(wanted), LEADS_AT_ONCE):
         asked = Asked(now, language, request_id="rescore", started=perf_counter())

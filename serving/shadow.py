@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from crm.lead_hashes import not_scored
 from crm.state_tables import SHADOW_SCORES
 from serving.asked import Asked
 from serving.runtime import Runtime
@@ -58,12 +59,15 @@ class Shadow:
                 names = ("lead_id", "score_unclipped", "p_sql", "p_won", "expected_value", "is_mql", "model_version")
                 rows.append({"seq": seq, **{name: answer[name] for name in names}})
         if rows:
-            self.runtime.writer.submit(partial(_keep, rows)).result()
+            self.runtime.writer.submit(partial(_keep, rows, self.runtime.secret)).result()
         return len(self._waiting) > 0
 
     def _taken(self) -> list[tuple[int, str, str]]:
         return [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
 
 
-def _keep(rows: list[dict[str, Any]], connection: sa.Connection) -> None:
-    connection.execute(sa.insert(SHADOW_SCORES), rows)
+def _keep(rows: list[dict[str, Any]], secret: bytes, connection: sa.Connection) -> None:
+    gone = not_scored(connection, secret, {row["lead_id"] for row in rows})
+    kept = [row for row in rows if row["lead_id"] not in gone]
+    if kept:
+        connection.execute(sa.insert(SHADOW_SCORES), kept)

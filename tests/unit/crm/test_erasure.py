@@ -344,7 +344,8 @@ def test_the_locks_of_a_running_service_outlive_an_erasure(state: State, workspa
 def test_a_lead_that_objects_is_not_scored_and_keeps_its_data(state: State, workspace: Workspace) -> None:
     fill(state)
     receipt = note_objection(state, workspace, GONE, now=NOW)
-    assert receipt.removed == {"state/current_scores": 2, "state/rescore_queue": 2, "state/outbox": 2}
+    waiting = ("current_scores", "rescore_queue", "outbox", "dead_letters")
+    assert receipt.removed == {f"state/{name}": 2 for name in waiting}
     assert (count(state, LEDGER, GONE), count(state, TOLD["touches"], GONE)) == (1, 1)
     with state.reading() as connection:
         assert objected(connection, state_secret(workspace), [*NAMES, KEPT]) == set(NAMES)

@@ -10,8 +10,9 @@ import pytest
 import sqlalchemy as sa
 
 from crm.config_crm import CrmConfig
+from crm.lead_hashes import lead_hash
 from crm.ledger import current_scores, ledger_of_lead
-from crm.state_tables import LEDGER, METADATA, OUTBOX
+from crm.state_tables import CURRENT_SCORES, LEDGER, METADATA, OBJECTIONS, OUTBOX, TOMBSTONES
 from models.line import Band, Line
 from serving.issuing import Issue, Issuer
 
@@ -142,6 +143,22 @@ def test_a_score_that_a_crm_is_to_be_told_waits_in_the_outbox(connection: sa.Con
     maker.issue(connection, [issue(10.0), issue(20.0, "b", is_stored=False)])
     waiting = connection.execute(sa.select(OUTBOX.c.crm, OUTBOX.c.lead_id, OUTBOX.c.seq)).all()
     assert [tuple(row) for row in waiting] == [("hub", "a", 1)]
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+@pytest.mark.parametrize(("table", "moment"), [(OBJECTIONS, "objected_us"), (TOMBSTONES, "erased_us")])
+@pytest.mark.parametrize("others", [0, 1_000])
+def test_a_lead_that_objects_or_is_erased_after_it_was_scored_is_not_issued(
+    connection: sa.Connection, table: sa.Table, moment: str, is_stored: bool, others: int
+) -> None:
+    connection.execute(sa.insert(table).values({"lead_hash": lead_hash(b"secret", "a"), moment: NOW_US}))
+    many = [issue(90.0, f"other-{number}") for number in range(others)]
+    issued = issuer(crms=True).issue(
+        connection, [issue(120.0, is_stored=is_stored), issue(90.0, "b", is_stored=is_stored), *many]
+    )
+    assert [answer["lead_id"] for answer in issued][:2] == ["b", *(one.answer["lead_id"] for one in many[:1])]
+    for kept in (LEDGER, CURRENT_SCORES, OUTBOX):
+        assert "a" not in set(connection.execute(sa.select(kept.c.lead_id)).scalars())
 
 
 @pytest.mark.parametrize("count", [1, 2, 700])
