@@ -20,10 +20,12 @@ from crm.erasure_files import clean_pages, erase_files, erase_mirror, mirror_mer
 from crm.erasure_rows import erase_rows, linked_leads, stop_scoring
 from crm.errors import ErasureError
 from crm.known import to_micros
+from crm.lead_files import files_alone, remove_unfinished
 from crm.lead_hashes import lead_hash, stored_ids, versions_that_saw
 from crm.parsing import BLANKS, is_plain
 from crm.state import State, state_secret
 from crm.state_tables import OBJECTIONS, TOMBSTONES
+from crm.upserts import insert_into
 
 __all__ = ["Asker", "Receipt", "erase_lead", "note_objection", "plan_erasure"]
 
@@ -112,15 +114,17 @@ def erase_lead(
     names = _names(workspace, lead_id)
     secret = state_secret(workspace)
     known = [*merges, *mirror_merges(workspace)]
-    with state.writing() as connection:
+    with state.writing(alone=True) as connection:
         leads = linked_leads(connection, names, known)
         hashes = [lead_hash(secret, lead) for lead in leads]
         removed = erase_rows(connection, leads, dry_run=False)
         _list_hashes(connection, TOMBSTONES, hashes, now)
         _audit(connection, "erasure", hashes, now, asker or Asker())
     try:
-        removed |= erase_mirror(workspace, leads, dry_run=False) | erase_files(workspace, leads, dry_run=False)
-        in_the_way = clean_pages(state, workspace.state_path, leads)
+        with files_alone(workspace):
+            remove_unfinished(workspace.folder / ".kizashi")
+            removed |= erase_mirror(workspace, leads, dry_run=False) | erase_files(workspace, leads, dry_run=False)
+            in_the_way = clean_pages(state, workspace.state_path, leads)
     except (OSError, ValueError, SqliteError) as error:
         raise ErasureError(
             found=f"a file that cannot be rewritten ({type(error).__name__}); the state is erased already",
@@ -168,7 +172,7 @@ def note_objection(
     """
     names = _names(workspace, lead_id)
     secret = state_secret(workspace)
-    with state.writing() as connection:
+    with state.writing(alone=True) as connection:
         leads = linked_leads(connection, names, mirror_merges(workspace))
         hashes = [lead_hash(secret, lead) for lead in leads]
         removed = stop_scoring(connection, leads)
@@ -189,11 +193,9 @@ def _names(workspace: Workspace, lead_id: str) -> tuple[str, ...]:
 
 
 def _list_hashes(connection: sa.Connection, table: sa.Table, hashes: Sequence[str], now: datetime) -> None:
-    listed = set(connection.execute(sa.select(table.c.lead_hash).where(table.c.lead_hash.in_(hashes))).scalars())
     moment = "erased_us" if table is TOMBSTONES else "objected_us"
-    for one in hashes:
-        if one not in listed:
-            connection.execute(sa.insert(table).values({"lead_hash": one, moment: to_micros(now)}))
+    rows = [{"lead_hash": one, moment: to_micros(now)} for one in hashes]
+    connection.execute(insert_into(connection, table).on_conflict_do_nothing(), rows)
 
 
 def _audit(connection: sa.Connection, action: Action, hashes: Sequence[str], now: datetime, asker: Asker) -> None:

@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import csv
-import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -23,15 +21,16 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from crm.config import Workspace
+from crm.lead_files import unfinished_of
 from crm.mirror import mirror_path
-from crm.naming import Naming
-from crm.parsing import quote
+from crm.mirror_leads import counts_of, delete_leads, lead_tables
+from crm.naming import LEAD_COLUMNS, Naming, leads_of_row
 from crm.state import State
 
 __all__ = ["clean_pages", "erase_files", "erase_mirror", "mirror_merges", "still_naming"]
 
-_LEAD_COLUMNS = ("lead_id", "from_lead_id", "into_lead_id")
-_TEXT_COLUMNS = ("key", "content")
+_CONTENT = "content"
+"""Column of the quarantine with a row of the contract as JSON."""
 _NO_LEADS = ("seen",)
 """Folders of keyed hashes alone."""
 MAX_TEXT_BYTES = 200_000_000
@@ -56,13 +55,13 @@ def erase_files(workspace: Workspace, ids: Sequence[str], *, dry_run: bool) -> d
     dry_run
         Count and change nothing.
     """
-    root, naming = workspace.folder / ".kizashi", Naming(ids)
+    root = workspace.folder / ".kizashi"
     counts: dict[str, int] = {}
     for path in _files(root):
         if path.suffix == ".parquet":
-            count = _erase_parquet(path, ids, naming, dry_run=dry_run)
+            count = _erase_parquet(path, ids, dry_run=dry_run)
         elif path.suffix == ".csv":
-            count = _erase_csv(path, naming, dry_run=dry_run)
+            count = _erase_csv(path, ids, dry_run=dry_run)
         else:
             continue
         if count:
@@ -86,12 +85,12 @@ def _files(root: Path) -> Iterator[Path]:
             yield path
 
 
-def _erase_parquet(path: Path, ids: Sequence[str], naming: Naming, *, dry_run: bool) -> int:
+def _erase_parquet(path: Path, ids: Sequence[str], *, dry_run: bool) -> int:
     names = pq.read_schema(path).names
-    if not set(names) & {*_LEAD_COLUMNS, *_TEXT_COLUMNS}:
+    if not set(names) & {*LEAD_COLUMNS, _CONTENT}:
         return 0
     table = pq.read_table(path)
-    gone = _rows_of(table, ids, naming)
+    gone = _rows_of(table, ids)
     count = int(pc.sum(gone).as_py() or 0)
     if not count or dry_run:
         return count
@@ -100,42 +99,43 @@ def _erase_parquet(path: Path, ids: Sequence[str], naming: Naming, *, dry_run: b
         table = table.set_column(table.schema.get_field_index("lead_id"), table.schema.field("lead_id"), kept)
     else:
         table = table.filter(pc.invert(gone))
-    unfinished = path.with_suffix(".part")
+    unfinished = unfinished_of(path)
     pq.write_table(table, unfinished)
     unfinished.replace(path)
     return count
 
 
-def _rows_of(table: pa.Table, ids: Sequence[str], naming: Naming) -> pa.ChunkedArray:
+def _rows_of(table: pa.Table, ids: Sequence[str]) -> pa.ChunkedArray:
     """Return which rows belong to the leads, shape (n,), without nulls."""
     gone = pa.chunked_array([pa.repeat(False, table.num_rows)])
-    for name in _LEAD_COLUMNS:
+    for name in LEAD_COLUMNS:
         if name in table.column_names:
             gone = pc.or_(gone, pc.is_in(table.column(name).cast(pa.string()), pa.array(ids, pa.string())))
-    for name in _TEXT_COLUMNS:
-        if name in table.column_names:
-            told = pa.array(
-                [naming.is_in(text) for text in table.column(name).cast(pa.string()).to_pylist()], pa.bool_()
-            )
-            gone = pc.or_(gone, pa.chunked_array([told]))
+    if _CONTENT in table.column_names:
+        wanted = set(ids)
+        kept_as = table.column(_CONTENT).cast(pa.string()).to_pylist()
+        told = pa.array([bool(leads_of_row(content) & wanted) for content in kept_as], pa.bool_())
+        gone = pc.or_(gone, pa.chunked_array([told]))
     return gone
 
 
-def _erase_csv(path: Path, naming: Naming, *, dry_run: bool) -> int:
+def _erase_csv(path: Path, ids: Sequence[str], *, dry_run: bool) -> int:
     content = path.read_bytes()
-    if not naming.is_in_bytes(content):
-        return 0
     text = content.decode("utf-8-sig")
-    rows = list(csv.reader(StringIO(text, newline="")))
-    kept = [row for row in rows if not any(naming.is_in(cell) for cell in row)]
+    header, *rows = list(csv.reader(StringIO(text, newline=""))) or [[]]
+    columns = [number for number, name in enumerate(header) if name in LEAD_COLUMNS]
+    wanted = {*ids, *(f"'{lead}" for lead in ids)}  # an id that a spreadsheet would run has an apostrophe in front
+    kept = [header, *(row for row in rows if not any(row[at] in wanted for at in columns if at < len(row)))]
+    if len(kept) == 1 + len(rows):
+        return 0
     if not dry_run:
         made = StringIO(newline="")
         csv.writer(made).writerows(kept)
-        unfinished = path.with_suffix(".part")
+        unfinished = unfinished_of(path)
         marked = content.startswith(b"\xef\xbb\xbf")
         unfinished.write_bytes((b"\xef\xbb\xbf" if marked else b"") + made.getvalue().encode())
         unfinished.replace(path)
-    return len(rows) - len(kept)
+    return 1 + len(rows) - len(kept)
 
 
 def mirror_merges(workspace: Workspace) -> list[tuple[str, str]]:
@@ -144,7 +144,7 @@ def mirror_merges(workspace: Workspace) -> list[tuple[str, str]]:
     if not path.is_file():
         return []
     with closing(sqlite3.connect(path, timeout=30)) as connection:
-        if "lead_merges" not in _lead_tables(connection):
+        if "lead_merges" not in lead_tables(connection):
             return []
         rows = connection.execute("SELECT DISTINCT from_lead_id, into_lead_id FROM lead_merges").fetchall()
     return [(str(one), str(other)) for one, other in rows]
@@ -159,52 +159,24 @@ def erase_mirror(workspace: Workspace, ids: Sequence[str], *, dry_run: bool) -> 
     if not path.is_file():
         return {}
     with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
-        counts = {table: _count(connection, table, where, ids) for table, where in _conditions(connection)}
-        found = {f"mirror/{name}": count for name, count in counts.items() if count}
+        found = {f"mirror/{name}": count for name, count in counts_of(connection, ids).items() if count}
         if found and not dry_run:
             _replace_mirror(connection, path, ids)
     return found
 
 
 def _replace_mirror(connection: sqlite3.Connection, path: Path, ids: Sequence[str]) -> None:
-    unfinished = path.with_suffix(f".{os.getpid()}")
+    unfinished = unfinished_of(path)
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600)
     try:
-        with closing(sqlite3.connect(unfinished, isolation_level=None)) as copy:
+        with closing(sqlite3.connect(unfinished)) as copy:
             connection.backup(copy)
             copy.execute("PRAGMA journal_mode = OFF")
-            for table, where in _conditions(copy):
-                copy.execute(f"DELETE FROM {quote(table)} WHERE {where}", {"ids": json.dumps(list(ids))})
-            copy.execute("VACUUM")  # what was deleted is in no page of the new file
+            delete_leads(copy, ids)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
-
-
-def _conditions(connection: sqlite3.Connection) -> list[tuple[str, str]]:
-    """Return the tables that have columns of leads, each with the SQL that is true for the rows of some."""
-    chosen = "(SELECT value FROM json_each(:ids))"
-    return [
-        (table, " OR ".join(f"{quote(column)} IN {chosen}" for column in columns))
-        for table, columns in _lead_tables(connection).items()
-    ]
-
-
-def _count(connection: sqlite3.Connection, table: str, where: str, ids: Sequence[str]) -> int:
-    counted = connection.execute(f"SELECT count(*) FROM {quote(table)} WHERE {where}", {"ids": json.dumps(list(ids))})
-    return int(counted.fetchone()[0])
-
-
-def _lead_tables(connection: sqlite3.Connection) -> dict[str, list[str]]:
-    """Return the tables that have columns of leads, each with these columns."""
-    names = [str(row[0]) for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    found: dict[str, list[str]] = {}
-    for name in names:
-        columns = [str(row[1]) for row in connection.execute(f"PRAGMA table_info({quote(name)})")]
-        if present := [column for column in _LEAD_COLUMNS if column in columns]:
-            found[name] = present
-    return found
 
 
 def clean_pages(state: State, path: Path, ids: Sequence[str]) -> str | None:

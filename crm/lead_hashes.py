@@ -100,8 +100,8 @@ def not_scored(connection: sa.Connection, secret: bytes, ids: Collection[str]) -
     if len(ids) > FEW:
         return tombstoned(connection, secret, ids) | objected(connection, secret, ids)
     hashes = {lead_hash(secret, lead): lead for lead in ids}
-    found = connection.execute(_not_scored_of(), {"wanted": list(hashes)}).scalars()
-    return {hashes[one] for one in found}
+    found = connection.execute(_not_scored_of(), {"wanted": list(hashes)})
+    return {hashes[str(row[0])] for row in found}
 
 
 def _listed(connection: sa.Connection, table: sa.Table, secret: bytes, ids: Collection[str]) -> set[str]:

@@ -9,7 +9,6 @@ It can be made anew at any time, so it is replaced as a whole: a reader sees the
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from crm.config import Workspace
 from crm.expressions import columns_of
+from crm.lead_files import placing_leads, unfinished_of
+from crm.mirror_leads import delete_leads, leads_in
 from crm.parsing import quote
 from crm.progress import Progress
 from crm.state_tables import contract_table
@@ -46,20 +47,25 @@ def mirror_path(workspace: Workspace) -> Path:
 def write_mirror(workspace: Workspace, tables: Tables, progress: Progress) -> None:
     """Replace the copy by the rows of ``tables`` that come from the source.
 
-    Of touches only those by leads are kept: nothing that is scored reads the others.
+    Of touches only those by leads are kept: nothing that is scored reads the others. Leads that were erased since
+    ``tables`` were taken in are left out.
     """
     path = mirror_path(workspace)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(f".{os.getpid()}")
+    unfinished = unfinished_of(path)
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600)
     with progress.step("Copying history") as step:
         connection = sqlite3.connect(unfinished)
         try:
             count = _fill(connection, tables)
+            with placing_leads(workspace) as erased:
+                if gone := erased(leads_in(connection)):
+                    delete_leads(connection, gone)
+                unfinished.replace(path)
         finally:
             connection.close()
-        unfinished.replace(path)
+            unfinished.unlink(missing_ok=True)
         step.note(f"{count:,} rows")
 
 

@@ -7,11 +7,17 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
-__all__ = ["Naming"]
+__all__ = ["LEAD_COLUMNS", "Naming", "leads_of_row"]
+
+LEAD_COLUMNS = ("lead_id", "from_lead_id", "into_lead_id")
+"""Columns of the contract that hold ids of leads."""
 
 
 class Naming:
-    r"""Finds the ids of some leads in texts and bytes, as words of their own: L1 is not found in L10.
+    r"""Finds the ids of some leads in texts and bytes, as words of their own: L1 is not found in L10, nor 7 in 61.7.
+
+    A number may still mean something else, so a row goes by its columns (:func:`leads_of_row`), and only what may be
+    emptied without harm goes by this.
 
     Parameters
     ----------
@@ -27,7 +33,8 @@ class Naming:
 
     def __init__(self, ids: Iterable[str]) -> None:
         self.forms = tuple(sorted({form for lead in ids for form in _forms(lead)}))
-        pattern = rf"(?<![\w-])(?:{'|'.join(re.escape(form) for form in self.forms)})(?![\w-])"
+        forms = "|".join(re.escape(form) for form in self.forms)
+        pattern = rf"(?<![\w-])(?<!\d\.)(?:{forms})(?![\w-])(?!\.\d)"
         self._text = re.compile(pattern)
         self._bytes = re.compile(pattern.encode())
 
@@ -38,6 +45,18 @@ class Naming:
     def is_in_bytes(self, content: bytes) -> bool:
         """Tell whether the content of a file names one of them."""
         return self._bytes.search(content) is not None
+
+
+def leads_of_row(content: str | None) -> set[str]:
+    """Return the ids of the leads that a row of the contract, kept as JSON, is about.
+
+    Examples
+    --------
+    >>> leads_of_row('{"lead_id": "7", "value": 8}'), leads_of_row(None)
+    ({'7'}, set())
+    """
+    row = json.loads(content) if content is not None else {}
+    return {str(row[name]) for name in LEAD_COLUMNS if row.get(name) is not None}
 
 
 def _forms(lead: str) -> tuple[str, ...]:

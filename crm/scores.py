@@ -5,7 +5,7 @@ model gave to rows it had learned from.
 """
 
 # pyarrow publishes no types.
-# pyright: reportUnknownParameterType=false
+# pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from crm.config import Workspace
+from crm.lead_files import placing_leads, unfinished_of
 
 __all__ = ["SCORES_SCHEMA", "append_scores", "read_scores"]
 
@@ -44,7 +46,7 @@ SCORES_SCHEMA = pa.schema(
 def append_scores(
     workspace: Workspace, rows: pa.Table, origin: Literal["batch", "out_of_fold"], issued_at: datetime
 ) -> Path:
-    """Append rows, as one more file of the table.
+    """Append rows, as one more file of the table; those of leads that were erased meanwhile are left out.
 
     Parameters
     ----------
@@ -75,10 +77,14 @@ def append_scores(
     folder = workspace.tables_folder / "scores"
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{issued_at:%Y%m%dT%H%M%S%f}-{origin}"
-    path = next(path for path in _free_names(folder, stem) if not path.exists())
-    unfinished = path.with_suffix(".part")
-    pq.write_table(pa.table(columns, schema=SCORES_SCHEMA), unfinished)
-    unfinished.replace(path)  # a reader sees the whole file or none
+    table = pa.table(columns, schema=SCORES_SCHEMA)
+    with placing_leads(workspace) as erased:
+        if gone := erased(table.column("lead_id").unique().to_pylist()):
+            table = table.filter(pc.invert(pc.is_in(table.column("lead_id"), pa.array(sorted(gone), pa.string()))))
+        path = next(path for path in _free_names(folder, stem) if not path.exists())
+        unfinished = unfinished_of(path)
+        pq.write_table(table, unfinished)
+        unfinished.replace(path)  # a reader sees the whole file or none
     return path
 
 

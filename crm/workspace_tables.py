@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 from crm.config import Workspace
 from crm.config_sections import STATE_URL
 from crm.intake import take_in
+from crm.lead_files import placing_leads, unfinished_of
 from crm.lead_hashes import ID_KEY_VARIABLE, left_out_leads
+from crm.naming import leads_of_row
 from crm.progress import Progress
 from crm.sources import open_source
 from crm.state import has_state, open_state
@@ -51,8 +53,19 @@ def open_tables(workspace: Workspace, now: datetime, progress: Progress) -> Tabl
             told=told,
         )
     workspace.tables_folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(tables.quarantine(), workspace.tables_folder / "quarantine.parquet")
+    _place_quarantine(workspace, tables.quarantine())
     return tables
+
+
+def _place_quarantine(workspace: Workspace, rows: pa.Table) -> None:
+    path = workspace.tables_folder / "quarantine.parquet"
+    with placing_leads(workspace) as erased:
+        named = [leads_of_row(content) for content in rows.column("content").to_pylist()]
+        gone = erased(sorted(set().union(*named)))
+        kept = rows.filter(pa.array([not (leads & gone) for leads in named], pa.bool_())) if gone else rows
+        unfinished = unfinished_of(path)
+        pq.write_table(kept, unfinished)
+        unfinished.replace(path)
 
 
 def _told(workspace: Workspace) -> Mapping[str, pa.Table]:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from crm.config import Workspace
+from crm.lead_files import placing_leads
 from crm.rules import excluded_at
 from crm.store import Tables
 from features.build import build_features
@@ -230,16 +231,18 @@ def write_migration(workspace: Workspace, found: Migration) -> Path:
     folder = workspace.folder / ".kizashi" / "migrations"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"version-{found.champion}-to-{found.challenger}.csv"
-    rows: list[tuple[Value, ...]] = [
-        (
-            move.lead_id,
-            move.direction,
-            *move.grades,
-            *(round(value, 2) for value in (*move.values, *move.scores)),
-            " | ".join(move.segments),
-            *(" | ".join(reasons) for reasons in move.reasons),
-        )
-        for move in found.moved
-    ]
-    write_csv(path, HEADER, rows)
+    with placing_leads(workspace) as erased:
+        gone = erased([move.lead_id for move in found.moved])
+        write_csv(path, HEADER, [_row(move) for move in found.moved if move.lead_id not in gone])
     return path
+
+
+def _row(move: Moved) -> tuple[Value, ...]:
+    return (
+        move.lead_id,
+        move.direction,
+        *move.grades,
+        *(round(value, 2) for value in (*move.values, *move.scores)),
+        " | ".join(move.segments),
+        *(" | ".join(reasons) for reasons in move.reasons),
+    )

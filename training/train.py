@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from crm.config import Workspace
+from crm.lead_files import placing_leads
 from crm.lead_hashes import note_seen
 from crm.progress import Progress
 from crm.scores import append_scores
@@ -179,7 +180,10 @@ def _register(parts: ReportParts, progress: Progress) -> TrainResult:
     note_seen(parts.workspace, registered.version, parts.data.snapshots.moments.column("lead_id").to_pylist())
     if parts.rules is not None:
         unseen = parts.rules.unseen
-        write_gain_moments(unseen.lead_ids, unseen.as_of_us, parts.workspace.gain_path(registered.version))
+        with placing_leads(parts.workspace) as erased:
+            gone = erased(list(dict.fromkeys(unseen.lead_ids)))
+            kept = ["" if lead in gone else lead for lead in unseen.lead_ids]
+            write_gain_moments(kept, unseen.as_of_us, parts.workspace.gain_path(registered.version))
     line = line.model_copy(update={"model_version": registered.version})  # as it is loaded with the version
     model = LoadedModel(registered.version, parts.bundle, line)
     append_scores(parts.workspace, _out_of_fold_rows(parts, model), "out_of_fold", parts.now)

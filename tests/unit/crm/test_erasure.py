@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,9 @@ from crm.erasure_files import clean_pages
 from crm.errors import ErasureError
 from crm.intake import take_in
 from crm.known import to_micros
+from crm.lead_files import unfinished_of
 from crm.lead_hashes import lead_hash, left_out_leads, note_seen, objected, tombstoned
-from crm.mirror import mirror_path, open_mirror
+from crm.mirror import mirror_path, open_mirror, write_mirror
 from crm.personal import hash_id
 from crm.progress import Silent
 from crm.retention import apply_retention
@@ -48,6 +50,7 @@ from crm.state_tables import (
     TOMBSTONES,
 )
 from crm.told import Teller
+from crm.workspace_teller import workspace_teller
 from tests.histories import NOW, START, MemorySource, arrow_of, config_of
 from tests.postgres import own_postgres
 
@@ -121,7 +124,7 @@ def fill_files(workspace: Workspace) -> None:
     moments = pa.table({"lead_id": leads, "as_of_us": pa.array([1, 2, 3], pa.int64())})
     pq.write_table(moments, workspace.gain_path("7"))
     (root / "migrations").mkdir()
-    (root / "migrations" / "a.csv").write_text(f"lead,why\n{GONE},up\n{KEPT},down\n", encoding="utf-8-sig")
+    (root / "migrations" / "a.csv").write_text(f"lead_id,why\n{GONE},up\n{KEPT},down\n", encoding="utf-8-sig")
     with sqlite3.connect(mirror_path(workspace)) as mirror:
         mirror.execute("CREATE TABLE touches (touch_id TEXT, lead_id TEXT)")
         mirror.executemany("INSERT INTO touches VALUES (?, ?)", [(f"t-{one}", one) for one in leads])
@@ -336,6 +339,69 @@ def test_the_locks_of_a_running_service_outlive_an_erasure(state: State, workspa
             with state.writing() as connection:
                 connection.execute(sa.insert(leads).values(filled(leads, lead_id=f"new-{number}")))
             assert seen_by_others() == number + 1
+
+
+# --- beside other work -----------------------------------------------------------------------------------------------
+
+
+def test_erasures_at_the_same_time_do_not_undo_one_another(state: State, workspace: Workspace) -> None:
+    fill(state)
+    fill_files(workspace)
+    ids = [f"lead-9{number}" for number in range(6)]
+    rows = {"lead_id": ids, "as_of": [START] * 6, "model_version": ["1"] * 6, "line_version": ["1"] * 6}
+    append_scores(workspace, pa.table(rows), "batch", NOW)
+    with sqlite3.connect(mirror_path(workspace)) as mirror:
+        mirror.executemany("INSERT INTO touches VALUES ('t', ?)", [(one,) for one in ids])
+    mirror.close()
+    with ThreadPoolExecutor(6) as pool:
+        done = [pool.submit(erase_lead, state, workspace, one, now=NOW) for one in (*ids, *ids)]
+    assert all(one.result().lead_id in ids for one in done)
+    assert [one for one in ids if files_naming(workspace.folder, one)] == []
+    with state.reading() as connection:
+        assert len(tombstoned(connection, state_secret(workspace), ids)) == 6
+
+
+def test_what_was_begun_before_an_erasure_waits_or_is_undone(state: State, workspace: Workspace) -> None:
+    teller = workspace_teller(workspace)
+    row = {"lead_id": GONE, "created_at": START, "recorded_at": START}
+    with ThreadPoolExecutor(1) as pool:
+        with state.writing() as connection:
+            teller.tell(connection, "leads", [row], "posted", to_micros(NOW))
+            erasing = pool.submit(erase_lead, state, workspace, GONE, now=NOW)
+            with pytest.raises(TimeoutError):
+                erasing.result(timeout=0.5)
+            teller.tell(connection, "lead_changes", [row | {"field": "a", "value": "b"}], "posted", to_micros(NOW))
+        erasing.result()
+    assert [name for name, table in TOLD.items() if "lead_id" in table.c and count(state, table, GONE)] == []
+
+
+def test_a_command_that_was_begun_before_an_erasure_writes_nothing_of_the_lead(
+    state: State, workspace: Workspace
+) -> None:
+    rows = [{"lead_id": one, "created_at": START, "recorded_at": START} for one in (GONE, KEPT)]
+    source = MemorySource({"leads": arrow_of("leads", rows)})
+    with take_in(source, workspace.config, now=NOW, progress=Silent()) as taken:
+        erase_lead(state, workspace, GONE, now=NOW)
+        write_mirror(workspace, taken, Silent())
+    scores = {"as_of": [START] * 2, "model_version": ["1"] * 2, "line_version": ["1"] * 2}
+    append_scores(workspace, pa.table({"lead_id": [GONE, KEPT], **scores}), "batch", NOW)
+    assert files_naming(workspace.folder, GONE) == []
+    assert read_scores(workspace).column("lead_id").to_pylist() == [KEPT]
+    with closing(sqlite3.connect(mirror_path(workspace))) as mirror:
+        assert mirror.execute("SELECT lead_id FROM leads").fetchall() == [(KEPT,)]
+
+
+def test_what_a_process_left_half_written_is_deleted(state: State, workspace: Workspace) -> None:
+    folder = workspace.tables_folder / "scores"
+    folder.mkdir(parents=True)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = folder / f"a.parquet.{ended.pid}.unfinished"
+    left.write_text(GONE)
+    ours = unfinished_of(folder / "b.parquet")
+    ours.write_text("being written")
+    erase_lead(state, workspace, GONE, now=NOW)
+    assert (left.exists(), ours.exists()) == (False, True)
 
 
 # --- objections ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,71 @@
+"""Putting files that name leads beside a workspace, so that no erasure is undone by one that was begun before it.
+
+A command that runs for minutes has read its leads before an erasure and writes them down after it. So whoever puts such
+a file in its place holds a lock meanwhile and asks once more who was erased; an erasure first writes its tombstones and
+then, under the same lock, goes through the files. One of the two sees the other.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from crm.config import Workspace
+from crm.lead_hashes import left_out_leads
+
+__all__ = ["Erased", "files_alone", "placing_leads", "remove_unfinished", "unfinished_of"]
+
+Erased = Callable[[Sequence[str]], set[str]]
+"""Returns those of some leads that were erased."""
+_ENDING = ".unfinished"
+
+
+@contextmanager
+def files_alone(workspace: Workspace) -> Generator[None]:
+    """Hold the files of leads of a workspace, as its only process and thread; another waits."""
+    path = workspace.folder / ".kizashi" / "files.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # given up when the file is closed
+        yield
+
+
+@contextmanager
+def placing_leads(workspace: Workspace) -> Generator[Erased]:
+    """Hold the files of leads, and be told which of some leads were erased until now: the file may not name them."""
+    with files_alone(workspace):
+        yield left_out_leads(workspace, with_objections=False) or _nobody
+
+
+def _nobody(ids: Sequence[str]) -> set[str]:
+    del ids
+    return set()
+
+
+def unfinished_of(path: Path) -> Path:
+    """Return where a file is written before it is put in its place: beside it, under a name of this process' own."""
+    return path.with_name(f"{path.name}.{os.getpid()}{_ENDING}")
+
+
+def remove_unfinished(root: Path) -> None:
+    """Delete what processes have left behind that died while they wrote: nobody would look for leads there.
+
+    Call it under :func:`files_alone`.
+    """
+    for path in root.rglob(f"*{_ENDING}"):
+        pid = path.name.removesuffix(_ENDING).rpartition(".")[2]
+        if pid.isdecimal() and not _runs(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True
