@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from crm.audit import Action, AuditRow, write_audit
 from crm.config import Workspace
 from crm.erasure_files import clean_pages, erase_files, erase_mirror, mirror_merges, still_naming
+from crm.erasure_hooks import erase_hooks
 from crm.erasure_rows import erase_rows, linked_leads, stop_scoring
 from crm.errors import ErasureError
 from crm.known import to_micros
@@ -117,7 +118,7 @@ def erase_lead(
     with state.writing(alone=True) as connection:
         leads = linked_leads(connection, names, known)
         hashes = [lead_hash(secret, lead) for lead in leads]
-        removed = erase_rows(connection, leads, dry_run=False)
+        removed = _from_state(connection, workspace, leads, hashes, dry_run=False)
         _list_hashes(connection, TOMBSTONES, hashes, now)
         _audit(connection, "erasure", hashes, now, asker or Asker())
     try:
@@ -151,9 +152,11 @@ def plan_erasure(
         When the id is none.
     """
     names = _names(workspace, lead_id)
+    secret = state_secret(workspace)
     with state.reading() as connection:
         leads = linked_leads(connection, names, [*merges, *mirror_merges(workspace)])
-        removed = erase_rows(connection, leads, dry_run=True)
+        hashes = [lead_hash(secret, lead) for lead in leads]
+        removed = _from_state(connection, workspace, leads, hashes, dry_run=True)
     removed |= erase_mirror(workspace, leads, dry_run=True) | erase_files(workspace, leads, dry_run=True)
     return replace(_receipt(workspace, names[0], leads, removed, now), dry_run=True)
 
@@ -190,6 +193,14 @@ def _names(workspace: Workspace, lead_id: str) -> tuple[str, ...]:
             fix="give the id as the CRM has it",
         )
     return stored_ids(workspace, plain)
+
+
+def _from_state(
+    connection: sa.Connection, workspace: Workspace, leads: Sequence[str], hashes: Sequence[str], *, dry_run: bool
+) -> dict[str, int]:
+    removed = erase_rows(connection, leads, dry_run=dry_run)
+    hooks = erase_hooks(connection, workspace, state_secret(workspace), hashes, dry_run=dry_run)
+    return removed | ({"state/hook_events": hooks} if hooks else {})
 
 
 def _list_hashes(connection: sa.Connection, table: sa.Table, hashes: Sequence[str], now: datetime) -> None:

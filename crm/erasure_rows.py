@@ -7,7 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from crm.naming import Naming
+from crm.naming import Naming, leads_of_row
+from crm.pull_places import forget_places
 from crm.state_tables import (
     CURRENT_SCORES,
     DEAD_LETTERS,
@@ -76,12 +77,19 @@ def erase_rows(connection: sa.Connection, ids: Sequence[str], *, dry_run: bool) 
         if not dry_run and counts[table.name]:
             connection.execute(sa.delete(table).where(condition))
     naming = Naming(ids)
-    for table, columns, emptied in _TEXTS:
-        found = _rows_naming(connection, table, columns, naming)
+    unusable = _unusable_rows(connection, set(ids), naming)
+    counts[TOLD_QUARANTINE.name] = len(unusable)
+    if not dry_run:
+        for seq in unusable:
+            connection.execute(sa.delete(TOLD_QUARANTINE).where(TOLD_QUARANTINE.c.seq == seq))
+        forget_places(connection, naming)
+    for table, column, emptied in _MESSAGES:
+        found = _rows_naming(connection, table, column, naming)
         counts[table.name] = counts.get(table.name, 0) + len(found)
         if not dry_run:
             for row in found:
-                _empty(connection, table, row, emptied, naming)
+                here = sa.and_(*(key == row[key.name] for key in table.primary_key))
+                connection.execute(sa.update(table).where(here).values({column: emptied}))
     return {f"state/{name}": count for name, count in counts.items() if count}
 
 
@@ -95,14 +103,12 @@ def stop_scoring(connection: sa.Connection, ids: Sequence[str]) -> dict[str, int
     return {f"state/{name}": count for name, count in counts.items() if count}
 
 
-# Tables whose texts may name a lead; what each text becomes, or None where the whole row goes.
-_TEXTS: tuple[tuple[sa.Table, tuple[str, ...], Mapping[str, Any] | None], ...] = (
-    (TOLD_QUARANTINE, ("key", "content", "reason"), None),
-    (HOOK_EVENTS, ("body", "answer", "last_error"), {"body": None, "answer": "{}", "last_error": None}),
-    # What is told to a CRM holds no ids (crm.outbox.PAYLOAD), only numbers that look like one: emptied for
-    # the lead '1', it would stop everything that is told after it.
-    (OUTBOX, ("last_error",), {"last_error": None}),
-    (DEAD_LETTERS, ("message",), {"message": ""}),
+# Words of a CRM or of ours that may name a lead, and what each becomes. Payloads of the outbox hold no ids
+# (crm.outbox.PAYLOAD), only numbers that look like one.
+_MESSAGES: tuple[tuple[sa.Table, str, str | None], ...] = (
+    (HOOK_EVENTS, "last_error", None),
+    (OUTBOX, "last_error", None),
+    (DEAD_LETTERS, "message", ""),
 )
 
 
@@ -115,27 +121,18 @@ def _count(connection: sa.Connection, table: sa.Table, condition: sa.ColumnEleme
     return int(connection.execute(sa.select(sa.func.count()).select_from(table).where(condition)).scalar_one())
 
 
-def _rows_naming(
-    connection: sa.Connection, table: sa.Table, columns: Sequence[str], naming: Naming
-) -> list[Mapping[str, Any]]:
-    """Return the rows of which a text names a lead: the database looks for the letters, we for the word."""
-    roughly = sa.or_(*(table.c[name].contains(form, autoescape=True) for name in columns for form in naming.forms))
-    rows = connection.execute(sa.select(table).where(roughly)).mappings()
-    return [dict(row) for row in rows if any(naming.is_in(row[name]) for name in columns)]
+def _unusable_rows(connection: sa.Connection, ids: Collection[str], naming: Naming) -> list[int]:
+    """Return the numbers of the rows in quarantine that are about some leads."""
+    content = TOLD_QUARANTINE.c.content
+    rows = connection.execute(sa.select(TOLD_QUARANTINE.c.seq, content).where(_roughly(content, naming)))
+    return [row.seq for row in rows if leads_of_row(row.content) & set(ids)]
 
 
-def _empty(
-    connection: sa.Connection,
-    table: sa.Table,
-    row: Mapping[str, Any],
-    emptied: Mapping[str, Any] | None,
-    naming: Naming,
-) -> None:
-    here = sa.and_(*(column == row[column.name] for column in table.primary_key))
-    if emptied is None:
-        connection.execute(sa.delete(table).where(here))
-        return
-    values = {name: value for name, value in emptied.items() if naming.is_in(row[name])}
-    if "body" in values:
-        values["next_try_us"] = None  # a webhook that is emptied is not worked on any more
-    connection.execute(sa.update(table).where(here).values(values))
+def _rows_naming(connection: sa.Connection, table: sa.Table, column: str, naming: Naming) -> list[Mapping[str, Any]]:
+    """Return the rows whose text names a lead: the database looks for the letters, we for the word."""
+    rows = connection.execute(sa.select(table).where(_roughly(table.c[column], naming))).mappings()
+    return [dict(row) for row in rows if naming.is_in(row[column])]
+
+
+def _roughly(column: sa.ColumnElement[str], naming: Naming) -> sa.ColumnElement[bool]:
+    return sa.or_(*(column.contains(form, autoescape=True) for form in naming.forms))

@@ -17,6 +17,7 @@ from crm.state_tables import HOOK_EVENTS
 
 __all__ = [
     "MAX_TRIES",
+    "Arrived",
     "HookAnswer",
     "HookEvent",
     "HookHint",
@@ -50,6 +51,28 @@ class HookAnswer:
 
     status: int
     text: str
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """An event as it arrived.
+
+    Parameters
+    ----------
+    source
+        Who sent it.
+    event_id
+        What makes it one event among those of its source.
+    body
+        Kept until it was worked on; None for an event that leaves nothing to do.
+    leads
+        Hashes of the leads that body or answer speak of, parted by blanks: an erasure finds them by these.
+    """
+
+    source: str
+    event_id: str
+    body: str | None
+    leads: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,17 +112,18 @@ class HookHint:
         Kept until it was worked on.
     wait_us
         How long to wait before the record is read, in microseconds: some senders speak before they commit.
+    leads
+        Hash of the lead that the record is.
     """
 
     source: str
     record_id: str
     body: str
     wait_us: int
+    leads: str
 
 
-def take(
-    connection: sa.Connection, source: str, event_id: str, body: str | None, answer: HookAnswer, now_us: int
-) -> HookAnswer | None:
+def take(connection: sa.Connection, arrived: Arrived, answer: HookAnswer, now_us: int) -> HookAnswer | None:
     """Take an event once.
 
     Call it inside a transaction that writes; of two at the same time the second waits for the first.
@@ -108,12 +132,8 @@ def take(
     ----------
     connection
         Of :meth:`crm.state.State.writing`.
-    source
-        Who sent it.
-    event_id
-        What makes it one event among those of its source.
-    body
-        Kept until it was worked on; None for an event that leaves nothing to do.
+    arrived
+        The event.
     answer
         What a new event is answered.
     now_us
@@ -125,20 +145,21 @@ def take(
         None for a new event; the first answer for one that was taken before.
     """
     row = {
-        "source": source,
-        "event_id": event_id,
+        "source": arrived.source,
+        "event_id": arrived.event_id,
         "received_us": now_us,
-        "body": body,
+        "body": arrived.body,
         "status": answer.status,
         "answer": answer.text,
         "tries": 0,
-        "next_try_us": None if body is None else now_us,
+        "next_try_us": None if arrived.body is None else now_us,
+        "leads": arrived.leads,
     }
     # Drivers disagree on the number of rows of an insert; what it returns is there only when it did something.
     made = connection.execute(_insert(connection).values(row).returning(HOOK_EVENTS.c.event_id))
     if made.one_or_none() is not None:
         return None
-    return first_answer(connection, source, event_id)
+    return first_answer(connection, arrived.source, arrived.event_id)
 
 
 def take_hint(connection: sa.Connection, hint: HookHint, answer: HookAnswer, now_us: int) -> None:
@@ -153,6 +174,7 @@ def take_hint(connection: sa.Connection, hint: HookHint, answer: HookAnswer, now
         "answer": answer.text,
         "tries": 0,
         "next_try_us": now_us + hint.wait_us,
+        "leads": hint.leads,
     }
     key = {"source": hint.source, "event_id": hint.record_id}
     made = _dialect_insert(connection).values({**key, **row})

@@ -11,10 +11,11 @@ import orjson
 import sqlalchemy as sa
 
 from crm.known import from_micros, to_micros
+from crm.naming import Naming
 from crm.state_tables import PULLS
 from crm.upserts import insert_into
 
-__all__ = ["OVERLAP", "Place", "ended", "first_place", "note_place", "pull_mark"]
+__all__ = ["OVERLAP", "Place", "ended", "first_place", "forget_places", "note_place", "pull_mark"]
 
 OVERLAP = timedelta(minutes=10)
 """A change that was begun before the last pull may have been committed, or indexed, after it; and clocks differ."""
@@ -80,6 +81,16 @@ def note_place(connection: sa.Connection, crm: str, place: Place, *, is_news: bo
     since_us = None if place.since is None else to_micros(place.since)
     held = {"began_us": to_micros(place.began), "since_us": since_us, "stream": place.stream, "at": place.at}
     _write(connection, crm, {"place": orjson.dumps(held).decode()}, news=int(is_news))
+
+
+def forget_places(connection: sa.Connection, naming: Naming) -> int:
+    """Let pulls that were cut off at some leads begin their stream anew; return how many."""
+    cut_off = connection.execute(sa.select(PULLS.c.crm, PULLS.c.place).where(PULLS.c.place.is_not(None))).all()
+    found = [(crm, held) for crm, place in cut_off if naming.is_in((held := orjson.loads(place))["at"])]
+    for crm, held in found:
+        place = orjson.dumps({**held, "at": None}).decode()
+        connection.execute(sa.update(PULLS).where(PULLS.c.crm == crm).values(place=place))
+    return len(found)
 
 
 def ended(connection: sa.Connection, crm: str, place: Place) -> None:

@@ -263,6 +263,7 @@ HOOK_EVENTS = Table(
     Column("tries", Integer, nullable=False),
     Column("next_try_us", BigInteger),  # null once it was worked on
     Column("last_error", Text),
+    Column("leads", Text, nullable=False),  # hashes of those that body or answer speak of, parted by blanks
 )
 """Webhooks that were taken, worked on after the answer."""
 

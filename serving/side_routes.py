@@ -96,7 +96,8 @@ def _desk(runtime: Runtime, answering: Answering) -> HookDesk:
             raise ProblemError(invalid_request(error.errors)) from None
         return await answering.score_lead(body, asked)
 
-    return HookDesk(runtime.state, runtime.writer, runtime.settings.workspace.config, score_held)
+    config, held_id = runtime.settings.workspace.config, runtime.teller.held_id
+    return HookDesk(runtime.state, runtime.writer, config, score_held, held_id, runtime.secret)
 
 
 def _answered(watch: Watch, request: Request, read: Callable[[], Mapping[str, Any]]) -> Response:

@@ -14,12 +14,13 @@ import sqlalchemy as sa
 
 from crm.config import WorkspaceConfig
 from crm.config_crm import CrmConfig
-from crm.hook_events import HookAnswer, HookHint, first_answer, take, take_hint
+from crm.hook_events import Arrived, HookAnswer, HookHint, first_answer, take, take_hint
 from crm.known import to_micros
+from crm.lead_hashes import lead_hash, not_scored
 from crm.state import State
 from serving.asked import Asked
 from serving.fields import is_id
-from serving.hooks.formats import GENERIC, crm_source, pack, pack_rows, read_generic, read_odoo
+from serving.hooks.formats import GENERIC, crm_source, leads_named, pack, pack_rows, read_generic, read_odoo
 from serving.hooks.hubspot import action_answer, action_failed, asked_lead, check_workflow, event_key, read_events
 from serving.hooks.signatures import (
     SignatureError,
@@ -61,12 +62,18 @@ class HookDesk:
         The workspace file, with the secrets.
     score_held
         Scores a lead by its id.
+    held_id
+        Tells under which id a lead is held.
+    secret
+        Key of the hashes by which an erasure finds what is kept of its lead.
     """
 
     state: State
     writer: Writer
     config: WorkspaceConfig
     score_held: ScoreHeld
+    held_id: Callable[[str], str]
+    secret: bytes
 
     async def hubspot(self, request: SignedRequest, token: str, asked: Asked) -> HookAnswer:
         """Answer what HubSpot sends: a list of events, a call of our action, or a workflow's webhook.
@@ -90,7 +97,9 @@ class HookDesk:
         if "callbackId" in content:
             return await self._act(sender.name, content, asked)
         check_workflow(content)
-        return await self._take(crm_source(sender.name), sender.event_ids, pack("workflow", content), asked.now)
+        body, leads = pack("workflow", content), self._hashes("workflow", content)
+        arrived = [Arrived(crm_source(sender.name), one, body, leads) for one in sender.event_ids]
+        return await self._take(arrived, asked.now)
 
     async def odoo(self, request: SignedRequest, token: str, asked: Asked) -> HookAnswer:
         """Note that a lead has changed in the CRM whose token the address ends with.
@@ -102,7 +111,8 @@ class HookDesk:
         """
         name = self._token_holder(token)
         record = read_odoo(parse_json(request.body))
-        hint = HookHint(crm_source(name), f"record:{record}", pack("record", record), ODOO_WAIT_US)
+        leads = self._hashes("record", record)
+        hint = HookHint(crm_source(name), f"record:{leads}", pack("record", record), ODOO_WAIT_US, leads)
         await self.writer.write(partial(take_hint, hint=hint, answer=ACCEPTED, now_us=to_micros(asked.now)))
         return ACCEPTED
 
@@ -126,7 +136,11 @@ class HookDesk:
             return before
         content = parse_json(request.body)
         table, rows = read_generic(content, self.config)
-        return await self._take(GENERIC, [message_id], pack_rows(table, rows), asked.now)
+        leads = self._hashes("rows", {"rows": rows})
+        return await self._take([Arrived(GENERIC, message_id, pack_rows(table, rows), leads)], asked.now)
+
+    def _hashes(self, kind: str, content: object) -> str:
+        return " ".join(sorted(lead_hash(self.secret, self.held_id(one)) for one in leads_named(kind, content)))
 
     def _hubspot_sender(self, request: SignedRequest, now: datetime) -> _Sender:
         url = self.config.serve.public_url or ""
@@ -157,8 +171,9 @@ class HookDesk:
 
         def take_all(connection: sa.Connection) -> None:
             for event in events:
-                body = pack("event", event)
-                take(connection, crm_source(name), event_key(event), body, ACCEPTED, to_micros(now))
+                body, leads = pack("event", event), self._hashes("event", event)
+                arrived = Arrived(crm_source(name), event_key(event), body, leads)
+                take(connection, arrived, ACCEPTED, to_micros(now))
 
         await self.writer.write(take_all)
         return ACCEPTED
@@ -181,8 +196,15 @@ class HookDesk:
             if error.problem.status not in _FAILED:
                 raise
             return action_failed(_FAILED[error.problem.status])  # not kept: it may be known when HubSpot asks again
-        now_us = to_micros(asked.now)
-        return await self.writer.write(lambda to: take(to, source, event_id, None, answer, now_us)) or answer
+        held_id = self.held_id(lead_id)
+
+        def take_answer(connection: sa.Connection) -> HookAnswer | None:
+            if not_scored(connection, self.secret, [held_id]):  # erased, or objected, after it was scored
+                return action_failed("LEAD_UNKNOWN")
+            leads = lead_hash(self.secret, held_id)
+            return take(connection, Arrived(source, event_id, None, leads), answer, to_micros(asked.now))
+
+        return await self.writer.write(take_answer) or answer
 
     async def _answered(self, source: str, event_id: str) -> HookAnswer | None:
         def read() -> HookAnswer | None:
@@ -191,13 +213,13 @@ class HookDesk:
 
         return await asyncio.to_thread(read)
 
-    async def _take(self, source: str, event_ids: Sequence[str], body: str, now: datetime) -> HookAnswer:
-        """Take an event under its first id; the others mark it as taken, should it come again under one of them."""
+    async def _take(self, arrived: Sequence[Arrived], now: datetime) -> HookAnswer:
+        """Take an event under the first of its ids; the others mark it as taken, should it come again under those."""
 
         def take_all(connection: sa.Connection) -> HookAnswer | None:
-            before = take(connection, source, event_ids[0], body, ACCEPTED, to_micros(now))
-            for event_id in event_ids[1:]:
-                take(connection, source, event_id, None, ACCEPTED, to_micros(now))
+            before = take(connection, arrived[0], ACCEPTED, to_micros(now))
+            for other in arrived[1:]:
+                take(connection, Arrived(other.source, other.event_id, None), ACCEPTED, to_micros(now))
             return before
 
         return await self.writer.write(take_all) or ACCEPTED

@@ -11,16 +11,17 @@ from crm.config import WorkspaceConfig
 from crm.config_crm import CrmConfig
 from crm.hook_events import HookEvent
 from crm.known import from_micros, to_micros
+from crm.naming import LEAD_COLUMNS
 from crm.personal import personal_name_reason
 from crm.state_tables import micros_name
 from crm.tables import TABLES
 from serving.bodies import BodyError
-from serving.hooks.hubspot import work_of_event, work_of_workflow
+from serving.hooks.hubspot import leads_of_event, leads_of_workflow, work_of_event, work_of_workflow
 from serving.hooks.work import Row, Work
 from serving.posted import POSTED, read_posted
 from serving.problems import FieldError, ProblemError, invalid_request, json_pointer
 
-__all__ = ["GENERIC", "crm_source", "pack", "pack_rows", "read_generic", "read_odoo", "work_of"]
+__all__ = ["GENERIC", "crm_source", "leads_named", "pack", "pack_rows", "read_generic", "read_odoo", "work_of"]
 
 GENERIC = "generic"
 """The source of Standard Webhooks; those of CRMs are ``crm.NAME``."""
@@ -48,6 +49,21 @@ def pack_rows(table: str, rows: Sequence[Row]) -> str:
         for row in rows
     ]
     return pack("rows", {"table": table, "rows": packed})
+
+
+def leads_named(kind: str, content: Any) -> set[str]:
+    """Return the leads that a kept webhook speaks of, under the ids that it was sent with.
+
+    Examples
+    --------
+    >>> sorted(leads_named("event", {"objectId": 7, "mergedObjectIds": [8], "eventId": 9}))
+    ['7', '8']
+    """
+    if kind == "rows":
+        return {str(row[name]) for row in content["rows"] for name in LEAD_COLUMNS if row.get(name) is not None}
+    if kind == "record":
+        return {str(content)}
+    return leads_of_event(content) if kind == "event" else leads_of_workflow(content)
 
 
 def _packed(value: Any) -> Any:

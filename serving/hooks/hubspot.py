@@ -24,6 +24,8 @@ __all__ = [
     "asked_lead",
     "check_workflow",
     "event_key",
+    "leads_of_event",
+    "leads_of_workflow",
     "read_events",
     "work_of_event",
     "work_of_workflow",
@@ -104,6 +106,19 @@ def work_of_event(event: Mapping[str, Any], crm: CrmConfig) -> Work:
     if what == "creation":
         rows["leads"] = [{"lead_id": lead_id, "created_at": moment}]
     return Work(rows=rows, reread=(lead_id,) if what in _REREAD else ())
+
+
+def leads_of_event(event: Mapping[str, Any]) -> set[str]:
+    """Return the ids of every record that an event speaks of."""
+    merged = event.get("mergedObjectIds")
+    named = [event.get(name) for name in ("objectId", "newObjectId", "primaryObjectId")]
+    return {str(one) for one in (*named, *(merged if isinstance(merged, list) else ())) if _is_id(one)}
+
+
+def leads_of_workflow(content: Mapping[str, Any]) -> set[str]:
+    """Return the id of the record that the body of a workflow's webhook is about."""
+    lead_id = _contact_id(content)
+    return set() if lead_id is None else {lead_id}
 
 
 def check_workflow(content: Mapping[str, Any]) -> None:

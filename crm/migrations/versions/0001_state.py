@@ -93,6 +93,7 @@ def upgrade() -> None:
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("next_try_us", sa.BigInteger(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("leads", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("source", "event_id"),
     )
     op.create_index(op.f("ix_hook_events_received_us"), "hook_events", ["received_us"], unique=False)

@@ -32,6 +32,7 @@ from crm.lead_hashes import lead_hash, left_out_leads, note_seen, objected, tomb
 from crm.mirror import mirror_path, open_mirror, write_mirror
 from crm.personal import hash_id
 from crm.progress import Silent
+from crm.pull_places import Place, first_place, note_place
 from crm.retention import apply_retention
 from crm.scores import append_scores, read_scores
 from crm.state import State, open_state, state_secret
@@ -86,8 +87,9 @@ def filled(table: sa.Table, **values: Any) -> dict[str, Any]:
     return row
 
 
-def fill(state: State) -> None:
+def fill(state: State, workspace: Workspace) -> None:
     """Put each lead into every table that can hold one, and name the erased one in others' texts."""
+    secret = state_secret(workspace)
     with state.writing() as connection:
         for table in METADATA.sorted_tables:
             if "lead_id" in table.c:
@@ -98,11 +100,11 @@ def fill(state: State) -> None:
         merges = TOLD["lead_merges"]
         connection.execute(sa.insert(merges).values(filled(merges, from_lead_id=TWIN, into_lead_id=GONE)))
         for one in (GONE, KEPT):
-            connection.execute(
-                sa.insert(HOOK_EVENTS).values(
-                    filled(HOOK_EVENTS, event_id=f"e-{len(one)}", body=json.dumps([{"id": one}]), next_try_us=5)
-                )
-            )
+            hook = {"leads": lead_hash(secret, one), "next_try_us": 5}
+            body = json.dumps({"kind": "event", "content": {"objectId": one}})
+            answer = {"status": 200, "answer": json.dumps({"score": 7, "lead": one}), "event_id": f"c-{len(one)}"}
+            for values in ({"event_id": f"e-{len(one)}", "body": body}, answer):
+                connection.execute(sa.insert(HOOK_EVENTS).values(filled(HOOK_EVENTS, **hook, **values)))
             content = json.dumps({"lead_id": one, "kind": None})
             connection.execute(
                 sa.insert(TOLD_QUARANTINE).values(filled(TOLD_QUARANTINE, key=f"{one}|x", content=content))
@@ -155,7 +157,7 @@ def count(state: State, table: sa.Table, lead: str) -> int:
 
 
 def test_after_erasure_no_file_holds_the_lead_or_its_twin(state: State, workspace: Workspace) -> None:
-    fill(state)
+    fill(state, workspace)
     fill_files(workspace)
     assert len(files_naming(workspace.folder, GONE)) >= 5 + state.is_sqlite
     receipt = erase_lead(state, workspace, GONE, now=NOW, asker=Asker("key-1", "request-1"))
@@ -177,7 +179,7 @@ def test_after_erasure_no_file_holds_the_lead_or_its_twin(state: State, workspac
 
 
 def test_others_keep_what_is_theirs(state: State, workspace: Workspace) -> None:
-    fill(state)
+    fill(state, workspace)
     fill_files(workspace)
     erase_lead(state, workspace, GONE, now=NOW)
     assert read_scores(workspace).column("lead_id").to_pylist() == [KEPT]
@@ -188,6 +190,7 @@ def test_others_keep_what_is_theirs(state: State, workspace: Workspace) -> None:
         letter = connection.execute(sa.select(DEAD_LETTERS)).one()
         box = connection.execute(sa.select(OUTBOX)).one()
         quarantined = connection.execute(sa.select(TOLD_QUARANTINE.c.key)).scalars().all()
+    assert set(hooks) == {f"e-{len(GONE)}", f"e-{len(KEPT)}", f"c-{len(KEPT)}"}
     assert hooks[f"e-{len(GONE)}"].body is None
     assert hooks[f"e-{len(GONE)}"].next_try_us is None
     assert KEPT in hooks[f"e-{len(KEPT)}"].body
@@ -196,7 +199,7 @@ def test_others_keep_what_is_theirs(state: State, workspace: Workspace) -> None:
 
 
 def test_what_waits_to_be_told_outlives_an_erasure_whose_id_is_a_number(state: State, workspace: Workspace) -> None:
-    fill(state)
+    fill(state, workspace)
     payload = json.dumps({"score": 1.0, "model_version": "1", "grade": "A"})
     with state.writing() as connection:
         connection.execute(sa.update(OUTBOX).where(OUTBOX.c.lead_id == KEPT).values(payload=payload))
@@ -207,7 +210,7 @@ def test_what_waits_to_be_told_outlives_an_erasure_whose_id_is_a_number(state: S
 
 
 def test_a_plan_changes_nothing_and_counts_the_same(state: State, workspace: Workspace) -> None:
-    fill(state)
+    fill(state, workspace)
     fill_files(workspace)
     before = {path: path.read_bytes() for path in workspace.folder.rglob("*.parquet")}
     plan = plan_erasure(state, workspace, GONE, now=NOW)
@@ -341,11 +344,45 @@ def test_the_locks_of_a_running_service_outlive_an_erasure(state: State, workspa
             assert seen_by_others() == number + 1
 
 
+def test_an_id_that_is_a_number_takes_nothing_of_others_along(state: State, workspace: Workspace) -> None:
+    secret = state_secret(workspace)
+    both = [{"lead_id": "7", "value": 8}, {"lead_id": "8", "value": 7, "kind": "7"}]
+    body = json.dumps({"kind": "rows", "content": {"table": "touches", "rows": both}})
+    leads = " ".join(lead_hash(secret, one) for one in ("7", "8"))
+    with state.writing() as connection:
+        hook = filled(HOOK_EVENTS, event_id="e", body=body, leads=leads, next_try_us=5)
+        connection.execute(sa.insert(HOOK_EVENTS).values(hook))
+        place = Place(NOW, None, "touches", "2026-01-01 7")
+        note_place(connection, "odoo", place)
+        for one in both:
+            content = json.dumps({**one, "share": 61.7})
+            connection.execute(sa.insert(TOLD_QUARANTINE).values(filled(TOLD_QUARANTINE, key="7", content=content)))
+    folder = workspace.folder / ".kizashi" / "migrations"
+    folder.mkdir(parents=True)
+    (folder / "a.csv").write_text("lead_id,score\n7,61.7\n8,7\n", encoding="utf-8")
+    workspace.tables_folder.mkdir()
+    pq.write_table(
+        pa.table({"key": ["7", "8"], "content": [json.dumps(one) for one in both]}),
+        workspace.tables_folder / "quarantine.parquet",
+    )
+    erase_lead(state, workspace, "7", now=NOW)
+    with state.reading() as connection:
+        (kept,) = connection.execute(sa.select(HOOK_EVENTS)).all()
+        (row,) = connection.execute(sa.select(TOLD_QUARANTINE)).all()
+        again = first_place(connection, "odoo", NOW)
+    assert json.loads(kept.body)["content"]["rows"] == both[1:]
+    assert (kept.leads, kept.next_try_us) == (lead_hash(secret, "8"), 5)
+    assert json.loads(row.content)["lead_id"] == "8"
+    assert (folder / "a.csv").read_text(encoding="utf-8").split() == ["lead_id,score", "8,7"]
+    assert pq.read_table(workspace.tables_folder / "quarantine.parquet").column("key").to_pylist() == ["8"]
+    assert again == Place(NOW, None, "touches", None, is_resumed=True)
+
+
 # --- beside other work -----------------------------------------------------------------------------------------------
 
 
 def test_erasures_at_the_same_time_do_not_undo_one_another(state: State, workspace: Workspace) -> None:
-    fill(state)
+    fill(state, workspace)
     fill_files(workspace)
     ids = [f"lead-9{number}" for number in range(6)]
     rows = {"lead_id": ids, "as_of": [START] * 6, "model_version": ["1"] * 6, "line_version": ["1"] * 6}
@@ -408,7 +445,7 @@ def test_what_a_process_left_half_written_is_deleted(state: State, workspace: Wo
 
 
 def test_a_lead_that_objects_is_not_scored_and_keeps_its_data(state: State, workspace: Workspace) -> None:
-    fill(state)
+    fill(state, workspace)
     receipt = note_objection(state, workspace, GONE, now=NOW)
     waiting = ("current_scores", "rescore_queue", "outbox", "dead_letters")
     assert receipt.removed == {f"state/{name}": 2 for name in waiting}

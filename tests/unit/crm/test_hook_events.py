@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from crm.config import load_workspace
 from crm.hook_events import (
     MAX_TRIES,
+    Arrived,
     HookAnswer,
     HookHint,
     done,
@@ -52,7 +53,7 @@ def state(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[State]:
 
 def taken(state: State, event_id: str = "e1", answer: HookAnswer = ANSWER, body: str | None = "{}", at: int = NOW):
     with state.writing() as connection:
-        return take(connection, "crm.hubspot", event_id, body, answer, at)
+        return take(connection, Arrived("crm.hubspot", event_id, body), answer, at)
 
 
 def waiting(state: State, at: int = NOW) -> list[str]:
@@ -77,7 +78,7 @@ def test_a_new_event_is_taken_and_a_repeat_gets_the_first_answer(state: State) -
 def test_the_same_id_of_another_source_is_another_event(state: State) -> None:
     assert taken(state) is None
     with state.writing() as connection:
-        assert take(connection, "generic", "e1", "{}", ANSWER, NOW) is None
+        assert take(connection, Arrived("generic", "e1", "{}"), ANSWER, NOW) is None
 
 
 def test_of_many_at_the_same_time_one_is_taken_and_all_get_its_answer(state: State) -> None:
@@ -156,7 +157,7 @@ def test_old_events_are_forgotten_and_waiting_ones_are_not(state: State) -> None
 
 # --- hints -----------------------------------------------------------------------------------------------------------
 
-HINT = HookHint("crm.odoo", "record:7", "{}", 5)
+HINT = HookHint("crm.odoo", "record:7", "{}", 5, "hash-of-7")
 
 
 def test_hints_at_one_record_are_one_until_it_was_read(state: State) -> None:

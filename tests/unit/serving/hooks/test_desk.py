@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import pytest
 import sqlalchemy as sa
 
 from crm.config import Workspace, load_workspace
+from crm.erasure import erase_lead
 from crm.errors import StateError
 from crm.hook_events import HookAnswer
-from crm.state import State, open_state
+from crm.state import State, open_state, state_secret
 from crm.state_tables import HOOK_EVENTS
 from serving.asked import Asked
 from serving.hooks.desk import HookDesk
@@ -69,7 +71,7 @@ def scorer() -> Scorer:
 @pytest.fixture
 def desk(workspace: Workspace, state: State, scorer: Scorer) -> Iterator[HookDesk]:
     writer = Writer(state)
-    yield HookDesk(state, writer, workspace.config, scorer.score)
+    yield HookDesk(state, writer, workspace.config, scorer.score, str, b"secret")
     writer.close()
 
 
@@ -121,6 +123,24 @@ def test_a_call_that_comes_again_gets_the_first_score(desk: HookDesk, scorer: Sc
     assert outputs(later)["score"] == 72.0
 
 
+def test_an_erasure_finds_the_answers_and_what_waits(desk: HookDesk, state: State, workspace: Workspace) -> None:
+    desk = replace(desk, secret=state_secret(workspace))
+    ask(desk, call(), hubspot_v3(call()))
+    told = as_bytes([event(objectId=123, eventId=7), event(objectId=124, eventId=8)])
+    ask(desk, told, hubspot_v3(told))
+    assert len(events(state)) == 3
+    erase_lead(state, workspace, "123", now=datetime.now(UTC))
+    with state.reading() as connection:
+        rows = connection.execute(sa.select(HOOK_EVENTS).order_by(HOOK_EVENTS.c.event_id)).all()
+    assert [(row.event_id[:8], row.body is None, bool(row.leads)) for row in rows] == [
+        ("event:7:", True, False),
+        ("event:8:", False, True),
+    ]
+    (answer,) = ask(desk, call("ap-later"), hubspot_v3(call("ap-later")))  # it was scored before, and is erased now
+    assert outputs(answer)["errorCode"] == "LEAD_UNKNOWN"
+    assert len(events(state)) == 2
+
+
 def test_calls_at_the_same_time_get_one_score(desk: HookDesk, state: State) -> None:
     assert len(set(ask(desk, call(), *[hubspot_v2(call())] * 12))) == 1
     assert events(state) == ["callback:ap-1-2-3"]
@@ -159,7 +179,7 @@ def test_of_two_apps_each_has_its_own_secret(workspace: Workspace, state: State,
     config = workspace.config.model_copy(update={"crm": {**workspace.config.crm, "other": other}})
     writer = Writer(state)
     content = as_bytes([event()])
-    two = HookDesk(state, writer, config, scorer.score)
+    two = HookDesk(state, writer, config, scorer.score, str, b"secret")
     ask(two, content, hubspot_v3(content), hubspot_v3(content, secret="z" * 36))
     with pytest.raises(SignatureError):
         ask(two, content, hubspot_v3(content, secret="x" * 36))

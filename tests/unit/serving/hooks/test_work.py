@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from crm.config import Workspace, load_workspace
-from crm.hook_events import MAX_TRIES, HookAnswer, HookHint, take, take_hint
+from crm.hook_events import MAX_TRIES, Arrived, HookAnswer, HookHint, take, take_hint
 from crm.known import to_micros
 from crm.state import State, open_state
 from crm.state_tables import HOOK_EVENTS, TOLD
@@ -84,7 +84,7 @@ def handlers(workspace: Workspace, calls: Calls) -> HookHandlers:
 
 def keep(state: State, body: str, source: str = "crm.hubspot", event_id: str = "e1") -> None:
     with state.writing() as connection:
-        assert take(connection, source, event_id, body, ANSWER, NOW_US) is None
+        assert take(connection, Arrived(source, event_id, body), ANSWER, NOW_US) is None
 
 
 def told(state: State, table: str) -> list[dict[str, Any]]:
@@ -140,7 +140,8 @@ def test_every_table_that_can_be_posted_is_told(state: State, handlers: HookHand
 
 def test_a_hint_is_read_by_the_crms_own_api(state: State, handlers: HookHandlers, calls: Calls) -> None:
     with state.writing() as connection:
-        take_hint(connection, HookHint("crm.odoo", "record:7", pack("record", "7"), 5_000_000), ANSWER, NOW_US)
+        hint = HookHint("crm.odoo", "record:7", pack("record", "7"), 5_000_000, "hash-of-7")
+        take_hint(connection, hint, ANSWER, NOW_US)
     assert work_hooks(state, handlers, NOW) == Worked()
     assert work_hooks(state, handlers, NOW + timedelta(seconds=5)) == Worked(done=1)
     assert calls.reread == [("odoo", ("7",))]
