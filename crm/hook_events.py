@@ -28,6 +28,7 @@ __all__ = [
     "retry_later",
     "take",
     "take_hint",
+    "wait_until",
     "wait_us",
 ]
 
@@ -237,6 +238,11 @@ def retry_later(
         values["body"] = event.body
     _change(connection, event, values)
     return is_left
+
+
+def wait_until(connection: sa.Connection, event: HookEvent, until_us: int) -> None:
+    """Put an event off that was not tried, as what it needs is known to be away."""
+    _change(connection, event, {"next_try_us": until_us})
 
 
 def forget(connection: sa.Connection, before_us: int) -> int:

@@ -10,6 +10,7 @@ import os
 import secrets
 import socket
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -34,20 +35,23 @@ def take_lease(connection: sa.Connection, name: str, holder: str, *, now_us: int
         Now, and when the lease ends by itself, in microseconds since 1970.
     """
     statement = insert_into(connection, LEASES).values(name=name, holder=holder, until_us=until_us)
-    taken = connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=[LEASES.c.name],
-            set_={"holder": holder, "until_us": until_us},
-            where=sa.or_(LEASES.c.holder == holder, LEASES.c.until_us <= now_us),
-        )
+    taken = statement.on_conflict_do_update(
+        index_elements=[LEASES.c.name],
+        set_={"holder": holder, "until_us": until_us},
+        where=sa.or_(LEASES.c.holder == holder, LEASES.c.until_us <= now_us),
     )
-    if taken.rowcount == 1:
+    if _is_written(connection, taken):
         return True
     other = connection.execute(sa.select(LEASES.c.holder).where(LEASES.c.name == name)).scalar_one_or_none()
     if other is None or not _is_gone(other):
         return False
     release_lease(connection, name, other)
-    return connection.execute(statement.on_conflict_do_nothing()).rowcount == 1
+    return _is_written(connection, statement.on_conflict_do_nothing())
+
+
+def _is_written(connection: sa.Connection, insert: Any) -> bool:
+    """Run an insert and tell by what it returns: psycopg's driver does not count the rows of one."""
+    return connection.execute(insert.returning(LEASES.c.name)).one_or_none() is not None
 
 
 def holder_name() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,7 +26,8 @@ from crm.retention import apply_retention
 from crm.told_storing import Told
 from serving.garbage import sweep
 from serving.hooks.formats import work_of
-from serving.hooks.work import HookHandlers, work_hooks
+from serving.hooks.work import Away, HookHandlers, work_hooks
+from serving.leased import Leased
 from serving.periodic import Periodic
 from serving.rescoring import rescore_queued
 from serving.runtime import Runtime
@@ -56,6 +57,8 @@ class Background:
     runtime: Runtime
     holder: str = field(default_factory=holder_name)
     pieces: list[Periodic] = field(default_factory=list)
+    leased: list[Leased] = field(default_factory=list)
+    _away: Away = field(default_factory=Away)
 
     def start(self) -> None:
         """Begin every piece that the workspace file asks for."""
@@ -63,10 +66,10 @@ class Background:
         shadow = Shadow(runtime)
         runtime.on_issued.append(shadow.note)
         self.pieces = [
-            Periodic("rescoring", 0.5, lambda: rescore_queued(runtime, datetime.now(UTC))),
+            self._leased("rescoring", 0.5, self._rescore),
             Periodic("champion", 2.0, self._watch_champion),
             Periodic("shadow", 0.5, shadow.work),
-            Periodic("webhooks", 1.0, self._work_hooks),
+            self._leased("webhooks", 1.0, self._work_hooks),
             Periodic("checkpoint", CHECKPOINT_SECONDS, self._checkpoint),
             *(
                 Periodic(f"push-{name}", crm.push_every, _Push(runtime, name, self.holder).work)
@@ -80,10 +83,20 @@ class Background:
         for piece in self.pieces:
             piece.start()
 
+    def _leased(self, name: str, every_s: float, work: Callable[[], bool]) -> Periodic:
+        leased = Leased(self.runtime.state, name, self.holder, work)
+        self.leased.append(leased)
+        return Periodic(name, every_s, leased.turn)
+
+    def _rescore(self) -> bool:
+        return rescore_queued(self.runtime, datetime.now(UTC))
+
     def stop(self) -> None:
         """End every piece, each after the turn that is under way."""
         for piece in self.pieces:
             piece.stop()
+        for leased in self.leased:
+            leased.release()
 
     def _watch_champion(self) -> bool:
         runtime = self.runtime
@@ -130,7 +143,7 @@ class Background:
 
         handlers = HookHandlers(runtime.crms, tell, runtime.reread, erase, work_of)
         try:
-            done = work_hooks(runtime.state, handlers, datetime.now(UTC))
+            done = work_hooks(runtime.state, handlers, datetime.now(UTC), self._away)
         finally:
             if told:
                 runtime.rows.forget_merges()

@@ -5,20 +5,25 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from crm.config import Workspace
 from crm.leases import holder_name, release_lease, take_lease
-from crm.state import State
-from tests.fakes.made_scores import made_state
+from crm.state import State, open_state
+from tests.histories import config_of
+from tests.postgres import own_postgres
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> Generator[State]:
-    opened = made_state(tmp_path)
-    yield opened
-    opened.close()
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[State]:
+    with ExitStack() as stack:
+        serve = {"state_url": stack.enter_context(own_postgres())} if request.param == "postgresql" else {}
+        opened = open_state(Workspace(folder=tmp_path, config=config_of(serve=serve)))
+        yield opened
+        opened.close()
 
 
 def test_one_holder_at_a_time(state: State) -> None:

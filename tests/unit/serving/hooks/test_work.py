@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ import pytest
 import sqlalchemy as sa
 
 from crm.config import Workspace, load_workspace
+from crm.errors import CrmAccessError, CrmUnavailableError
 from crm.hook_events import MAX_TRIES, Arrived, HookAnswer, HookHint, take, take_hint
 from crm.known import to_micros
 from crm.state import State, open_state
 from crm.state_tables import HOOK_EVENTS, TOLD
 from crm.told import Teller
 from serving.hooks.formats import GENERIC, pack, pack_rows, read_generic, work_of
-from serving.hooks.work import HookHandlers, Worked, work_hooks
+from serving.hooks.work import Away, HookHandlers, Worked, work_hooks
 
 NOW = datetime(2026, 11, 5, 9, 30, tzinfo=UTC)
 NOW_US = to_micros(NOW)
@@ -87,6 +89,10 @@ def keep(state: State, body: str, source: str = "crm.hubspot", event_id: str = "
         assert take(connection, Arrived(source, event_id, body), ANSWER, NOW_US) is None
 
 
+def created(number: int) -> str:
+    return pack("event", EVENT | {"subscriptionType": "contact.creation", "objectId": number})
+
+
 def told(state: State, table: str) -> list[dict[str, Any]]:
     with state.reading() as connection:
         return [dict(row) for row in connection.execute(sa.select(TOLD[table])).mappings()]
@@ -144,7 +150,7 @@ def test_a_hint_is_read_by_the_crms_own_api(state: State, handlers: HookHandlers
         take_hint(connection, hint, ANSWER, NOW_US)
     assert work_hooks(state, handlers, NOW) == Worked()
     assert work_hooks(state, handlers, NOW + timedelta(seconds=5)) == Worked(done=1)
-    assert calls.reread == [("odoo", ("7",))]
+    assert calls.reread == [("odoo", ["7"])]
 
 
 def test_a_privacy_deletion_erases(state: State, handlers: HookHandlers, calls: Calls) -> None:
@@ -181,8 +187,59 @@ def test_one_that_fails_is_tried_again_and_holds_up_nobody(
     calls.fails = False
     assert work_hooks(state, handlers, NOW + timedelta(seconds=29)) == Worked()
     assert work_hooks(state, handlers, NOW + timedelta(seconds=31)) == Worked(done=1, put_off=1)
-    assert calls.reread == [("hubspot", ("123",))]
+    assert calls.reread == [("hubspot", ["123"])]
     assert len(told(state, "leads")) == 1
+
+
+def test_a_crm_that_is_away_is_asked_once_and_holds_up_nothing(
+    state: State, handlers: HookHandlers, calls: Calls
+) -> None:
+    asked: list[Sequence[str]] = []
+
+    def read(name: str, ids: Sequence[str]) -> None:
+        asked.append(ids)
+        raise CrmUnavailableError(found="no answer", expected="one", fix="wait", retry_after_s=90.0)
+
+    for number in range(5):
+        keep(state, created(number), event_id=f"{number}")
+    keep(state, pack("event", EVENT | {"subscriptionType": "contact.privacyDeletion"}), event_id="erase")
+    keep(state, pack("event", EVENT), event_id="plain")
+    slow, away = replace(handlers, reread=read), Away()
+    assert work_hooks(state, slow, NOW, away) == Worked(done=2, put_off=5)
+    assert asked == [["0", "1", "2", "3", "4"]]
+    assert calls.erased == [("hubspot", ("123",))]
+    keep(state, created(9), event_id="later")
+    assert work_hooks(state, slow, NOW + timedelta(seconds=60), away).put_off == 6
+    assert len(asked) == 1
+    assert work_hooks(state, handlers, NOW + timedelta(seconds=91), away) == Worked(done=6)
+    assert [(name, set(ids)) for name, ids in calls.reread] == [("hubspot", {"0", "1", "2", "3", "4", "9"})]
+
+
+def test_a_record_that_a_crm_cannot_bear_holds_up_no_other(state: State, handlers: HookHandlers, calls: Calls) -> None:
+    def read(name: str, ids: Sequence[str]) -> None:
+        if "2" in ids:
+            raise CrmUnavailableError(found="500", expected="an answer", fix="wait", may_be_a_row=True)
+        calls.read(name, ids)
+
+    for number in range(4):
+        keep(state, created(number), event_id=f"{number}")
+    away = Away()
+    assert work_hooks(state, replace(handlers, reread=read), NOW, away) == Worked(done=3, put_off=1)
+    assert [ids for _, ids in calls.reread] == [["0"], ["1"], ["3"]]
+    assert away.until_us == {}
+
+
+def test_a_key_that_is_refused_is_shown_once_a_turn(state: State, handlers: HookHandlers) -> None:
+    asked: list[Sequence[str]] = []
+
+    def read(name: str, ids: Sequence[str]) -> None:
+        asked.append(ids)
+        raise CrmAccessError(found="401", expected="a key", fix="renew it")
+
+    for number in range(4):
+        keep(state, created(number), event_id=f"{number}")
+    assert work_hooks(state, replace(handlers, reread=read), NOW, Away()) == Worked(put_off=4)
+    assert len(asked) == 1
 
 
 def test_one_that_always_fails_is_given_up(
