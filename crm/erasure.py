@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from crm.audit import Action, AuditRow, write_audit
 from crm.config import Workspace
-from crm.erasure_files import clean_pages, erase_files, erase_mirror, mirror_merges, still_naming
+from crm.erasure_files import clean_pages, erase_files, erase_mirror, leads_in_files, mirror_merges, still_naming
 from crm.erasure_hooks import erase_hooks
 from crm.erasure_rows import erase_rows, linked_leads, stop_scoring
 from crm.errors import ErasureError
@@ -28,7 +28,7 @@ from crm.state import State, state_secret
 from crm.state_tables import OBJECTIONS, TOMBSTONES
 from crm.upserts import insert_into
 
-__all__ = ["Asker", "Receipt", "erase_lead", "note_objection", "plan_erasure"]
+__all__ = ["Asker", "Receipt", "erase_lead", "erase_listed", "note_objection", "plan_erasure"]
 
 MAX_ID = 200
 
@@ -134,6 +134,30 @@ def erase_lead(
         ) from error
     receipt = _receipt(workspace, names[0], leads, removed, now)
     return receipt if in_the_way is None else replace(receipt, notes=(*receipt.notes, in_the_way))
+
+
+def erase_listed(workspace: Workspace, erased: Collection[str]) -> int:
+    """Take leads out of this machine's files that a process on another one has erased from the common state.
+
+    Parameters
+    ----------
+    workspace
+        Whose files.
+    erased
+        Hashes of the tombstones.
+
+    Returns
+    -------
+    int
+        Leads that were still in a file here.
+    """
+    secret = state_secret(workspace)
+    with files_alone(workspace):
+        gone = [lead for lead in sorted(leads_in_files(workspace)) if lead_hash(secret, lead) in erased]
+        if gone:
+            erase_mirror(workspace, gone, dry_run=False)
+            erase_files(workspace, gone, dry_run=False)
+    return len(gone)
 
 
 def plan_erasure(

@@ -23,11 +23,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from crm.config import Workspace
 from crm.lead_files import unfinished_of
 from crm.mirror import mirror_path
-from crm.mirror_leads import counts_of, delete_leads, lead_tables
+from crm.mirror_leads import counts_of, delete_leads, lead_tables, leads_in
 from crm.naming import LEAD_COLUMNS, Naming, leads_of_row
 from crm.state import State
 
-__all__ = ["clean_pages", "erase_files", "erase_mirror", "mirror_merges", "still_naming"]
+__all__ = ["clean_pages", "erase_files", "erase_mirror", "leads_in_files", "mirror_merges", "still_naming"]
 
 _CONTENT = "content"
 """Column of the quarantine with a row of the contract as JSON."""
@@ -69,6 +69,23 @@ def erase_files(workspace: Workspace, ids: Sequence[str], *, dry_run: bool) -> d
             place = "/".join(name[:2]) if len(name) > 2 else "/".join(name)
             counts[place] = counts.get(place, 0) + count
     return counts
+
+
+def leads_in_files(workspace: Workspace) -> set[str]:
+    """Return the ids of all leads in the copy of the source and in Parquet files that kizashi wrote."""
+    found: set[str] = set()
+    path = mirror_path(workspace)
+    if path.is_file():
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30)) as connection:
+            found.update(leads_in(connection))
+    for path in _files(workspace.folder / ".kizashi"):
+        if path.suffix == ".parquet":
+            names = pq.read_schema(path).names
+            table = pq.read_table(path, columns=[name for name in (*LEAD_COLUMNS, _CONTENT) if name in names])
+            for name in table.column_names:
+                values = table.column(name).cast(pa.string()).unique().to_pylist()
+                found.update(*map(leads_of_row, values)) if name == _CONTENT else found.update(filter(None, values))
+    return found
 
 
 def still_naming(workspace: Workspace, ids: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ from crm.clients.waiting import Waiting
 from crm.config import Workspace, load_workspace
 from crm.config_crm import CrmConfig
 from crm.config_sections import STATE_URL
+from crm.erasure import erase_listed
 from crm.errors import KizashiError
 from crm.held import HeldRows
 from crm.known import to_micros
@@ -191,10 +192,12 @@ class Runtime:
 
     def refresh_left_out(self) -> None:
         """Read anew who is not scored."""
-        query = sa.union(sa.select(OBJECTIONS.c.lead_hash), sa.select(TOMBSTONES.c.lead_hash))
         with self.state.reading() as connection:
-            found = frozenset(connection.execute(query).scalars())
+            erased = frozenset(connection.execute(sa.select(TOMBSTONES.c.lead_hash)).scalars())
+            found = erased | set(connection.execute(sa.select(OBJECTIONS.c.lead_hash)).scalars())
         if found != self._left_out:
+            if not self.state.is_sqlite and erased - self._left_out:  # another machine may have erased them
+                erase_listed(self.settings.workspace, erased)
             self._left_out = found
             self._forget_all()  # another process may have erased a lead whose touches other leads are known by
 

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from crm.audit import note_promotion
 from crm.config import Workspace
 from crm.config_retention import RetentionConfig
-from crm.erasure import Asker, erase_lead, note_objection, plan_erasure
+from crm.erasure import Asker, erase_lead, erase_listed, note_objection, plan_erasure
 from crm.erasure_files import clean_pages
 from crm.errors import ErasureError
 from crm.intake import take_in
@@ -426,6 +426,16 @@ def test_a_command_that_was_begun_before_an_erasure_writes_nothing_of_the_lead(
     assert read_scores(workspace).column("lead_id").to_pylist() == [KEPT]
     with closing(sqlite3.connect(mirror_path(workspace))) as mirror:
         assert mirror.execute("SELECT lead_id FROM leads").fetchall() == [(KEPT,)]
+
+
+def test_what_another_machine_erased_is_taken_out_of_the_files_here(state: State, workspace: Workspace) -> None:
+    fill(state, workspace)
+    fill_files(workspace)
+    secret = state_secret(workspace)
+    assert erase_listed(workspace, {lead_hash(secret, "somebody-else")}) == 0
+    assert erase_listed(workspace, {lead_hash(secret, one) for one in NAMES}) == 2
+    assert [one for one in files_naming(workspace.folder, GONE) if "state.db" not in one] == []
+    assert read_scores(workspace).column("lead_id").to_pylist() == [KEPT]
 
 
 def test_what_a_process_left_half_written_is_deleted(state: State, workspace: Workspace) -> None:
