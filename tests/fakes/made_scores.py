@@ -43,8 +43,9 @@ def made_score(lead: str, seq: int, score: float = 50.0, **more: Any) -> dict[st
     return made | more
 
 
-def made_state(folder: Path) -> State:
-    (folder / "kizashi.toml").write_text('[source]\nurl = "demo://"\n', encoding="utf-8")
+def made_state(folder: Path, state_url: str = "") -> State:
+    serve = f'[serve]\nstate_url = "{state_url}"\n' if state_url else ""
+    (folder / "kizashi.toml").write_text(f'[source]\nurl = "demo://"\n{serve}', encoding="utf-8")
     return open_state(load_workspace(folder, environ={}))
 
 

@@ -7,12 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from crm.clients.waiting import Waiting
 from crm.config_crm import CrmConfig
 from crm.dead_letters import dead_letters, requeue_dead_letters
 from crm.errors import CrmAccessError, CrmSetupError
 from crm.state import State
+from crm.state_tables import METADATA
 from tests.fakes.hubspot import TOKEN, FakeHubSpot
 from tests.fakes.made_scores import (
     NOW,
@@ -27,11 +29,21 @@ from tests.fakes.made_scores import (
     waiting_leads,
 )
 from tests.fakes.serving import Answer, serving
+from tests.postgres import own_postgres
 
 
-@pytest.fixture
-def state(tmp_path: Path) -> Generator[State]:
-    opened = made_state(tmp_path)
+@pytest.fixture(scope="module")
+def postgres() -> Generator[str]:
+    with own_postgres() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def state(request: pytest.FixtureRequest, tmp_path: Path) -> Generator[State]:
+    opened = made_state(tmp_path, request.getfixturevalue("postgres") if request.param == "postgresql" else "")
+    with opened.writing() as connection:  # the server is that of all tests here
+        for table in METADATA.sorted_tables:
+            connection.execute(sa.delete(table))
     yield opened
     opened.close()
 
