@@ -39,6 +39,9 @@ FIRST_AWAY_S = 5.0
 LONGEST_AWAY_S = 300.0
 """How long a CRM that did not answer is left alone at most, by a process that goes on."""
 
+LONGEST_ASKED_S = 3_600.0
+"""How long a CRM is left alone that asks for more: it may have meant another unit, and scores grow old."""
+
 IN_VAIN = 3
 """Calls in a row that may come to nothing before a run ends: the CRM is away. Two are one bad row, in the whole batch
 and in its first half."""
@@ -203,7 +206,7 @@ class Deliverer:
         Halves go to the end of the line, so that behind one that fails there is soon one that does not: that tells a
         row that the CRM cannot bear from a CRM that is away.
         """
-        parts, failed = deque([rows]), list[tuple[Queued, str]]()
+        parts, failed = deque([rows]), list[tuple[Queued, CrmUnavailableError]]()
         while parts and not run.stopped:
             part = parts.popleft()
             try:
@@ -220,7 +223,7 @@ class Deliverer:
                 elif len(part) > 1:
                     parts.extend(_halves(part))
                 else:
-                    failed.append((part[0], error.found))
+                    failed.append((part[0], error))
                 continue
             self._record(run, part, outcomes)
             step.advance(len(outcomes))
@@ -240,15 +243,19 @@ class Deliverer:
             self._try_again(connection, run, again)
         run.sent += len(sent)
 
-    def _judge(self, run: _Run, failed: Sequence[tuple[Queued, str]]) -> None:
-        """Count a vain try against rows that failed alone, if others arrived; from now on they are sent alone."""
+    def _judge(self, run: _Run, failed: Sequence[tuple[Queued, CrmUnavailableError]]) -> None:
+        """Count a vain try against rows that failed alone, if others arrived; from now on they are sent alone.
+
+        Where none arrived, the CRM may as well be away.
+        """
         if not failed or run.stopped:
             return
         if not run.sent:
-            run.stopped = failed[0][1]
+            self._stop(run, failed[0][1])
             return
         with self.state.writing() as connection:
-            self._try_again(connection, run, failed, least_tries=ALONE_AFTER)
+            entries = [(row, error.found) for row, error in failed]
+            self._try_again(connection, run, entries, least_tries=ALONE_AFTER)
 
     def _try_again(
         self, connection: sa.Connection, run: _Run, entries: Sequence[tuple[Queued, str]], *, least_tries: int = 1
@@ -269,7 +276,7 @@ class Deliverer:
         """End the run: the CRM is away. What waits is left as it is, so that no lead is blamed for it."""
         backoff = backoff_s(self._away, self.waiting.chance(), first_s=FIRST_AWAY_S, most_s=LONGEST_AWAY_S)
         self._away += 1
-        self._not_before = self.waiting.monotonic() + max(error.retry_after_s or 0.0, backoff)
+        self._not_before = self.waiting.monotonic() + max(min(error.retry_after_s or 0.0, LONGEST_ASKED_S), backoff)
         run.stopped = error.found
 
     def _later_us(self, tries: int) -> int:

@@ -16,7 +16,8 @@
     ├── PromotionError         the gate keeps a challenger from becoming champion
     ├── StateError             the service's state cannot be opened, read or written
     ├── CrmError               a CRM cannot be told or asked
-    │   ├── CrmAccessError     it does not accept the key, or the key may not write
+    │   ├── CrmAccessError     it does not accept the key
+    │   │   └── CrmForbiddenError  it accepts the key, which may not do this
     │   ├── CrmSetupError      a field, a record type or the address that the workspace file names is not there
     │   ├── CrmUnavailableError  it did not answer, or asked to wait; nothing is lost
     │   └── CrmRefusedError    it refused a call as a whole
@@ -47,6 +48,7 @@ __all__ = [
     "ConfigError",
     "CrmAccessError",
     "CrmError",
+    "CrmForbiddenError",
     "CrmRefusedError",
     "CrmSetupError",
     "CrmUnavailableError",
@@ -158,6 +160,10 @@ class CrmError(KizashiError):
 
 class CrmAccessError(CrmError):
     """A CRM does not accept the key, or the key may not do this: everything would be refused, so nothing is tried."""
+
+
+class CrmForbiddenError(CrmAccessError):
+    """A CRM accepts the key, which may not do this: other things may be allowed."""
 
 
 class CrmSetupError(CrmError):

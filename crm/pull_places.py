@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,17 @@ from crm.naming import Naming
 from crm.state_tables import PULLS
 from crm.upserts import insert_into
 
-__all__ = ["OVERLAP", "Place", "ended", "first_place", "forget_places", "note_place", "pull_mark"]
+__all__ = [
+    "OVERLAP",
+    "Place",
+    "ended",
+    "first_place",
+    "forget_places",
+    "note_place",
+    "note_read",
+    "note_unread",
+    "pull_mark",
+]
 
 OVERLAP = timedelta(minutes=10)
 """A change that was begun before the last pull may have been committed, or indexed, after it; and clocks differ."""
@@ -37,6 +47,8 @@ class Place:
         Where in that stream.
     is_resumed
         A pull that did not end is gone on with.
+    unread
+        Streams that the key may not read, or might not until now, and from when on they were not read.
     """
 
     began: datetime
@@ -44,6 +56,14 @@ class Place:
     stream: str | None = None
     at: str | None = None
     is_resumed: bool = False
+    unread: Mapping[str, datetime | None] = field(default_factory=dict)
+
+    def since_of(self, stream: str) -> datetime | None:
+        """Return from when on a stream's changes are taken; None for all there are."""
+        if stream not in self.unread:
+            return self.since
+        before = self.unread[stream]
+        return None if before is None or self.since is None else min(before, self.since)
 
 
 def first_place(connection: sa.Connection, crm: str, now: datetime, since: datetime | None = None) -> Place:
@@ -65,9 +85,9 @@ def first_place(connection: sa.Connection, crm: str, now: datetime, since: datet
     if row is None:
         return Place(now, since)
     usual = _cut_off(row.place) if row.place else Place(now, from_micros(row.pulled_us) - OVERLAP)
-    if since is None:
-        return usual
-    return Place(now, None if usual.since is None else min(since, usual.since))
+    if since is not None:
+        usual = Place(now, None if usual.since is None else min(since, usual.since))
+    return replace(usual, unread=_unread(row.unread))
 
 
 def _cut_off(text: str) -> Place:
@@ -91,6 +111,30 @@ def forget_places(connection: sa.Connection, naming: Naming) -> int:
         place = orjson.dumps({**held, "at": None}).decode()
         connection.execute(sa.update(PULLS).where(PULLS.c.crm == crm).values(place=place))
     return len(found)
+
+
+def note_unread(connection: sa.Connection, crm: str, place: Place, stream: str) -> None:
+    """Write down that a stream could not be read: once it can, it is read from where this pull would have begun."""
+    since = place.since_of(stream)
+    _write_unread(connection, crm, lambda held: {**held, stream: None if since is None else to_micros(since)})
+
+
+def note_read(connection: sa.Connection, crm: str, stream: str) -> None:
+    """Write down that a stream that could not be read has been."""
+    _write_unread(connection, crm, lambda held: {name: at for name, at in held.items() if name != stream})
+
+
+def _write_unread(
+    connection: sa.Connection, crm: str, change: Callable[[dict[str, int | None]], dict[str, int | None]]
+) -> None:
+    before = connection.execute(sa.select(PULLS.c.unread).where(PULLS.c.crm == crm)).scalar_one_or_none()
+    held = change(orjson.loads(before) if before else {})
+    _write(connection, crm, {"unread": orjson.dumps(held).decode() if held else None}, news=0)
+
+
+def _unread(text: str | None) -> dict[str, datetime | None]:
+    held: dict[str, int | None] = orjson.loads(text) if text else {}
+    return {stream: None if at is None else from_micros(at) for stream, at in held.items()}
 
 
 def ended(connection: sa.Connection, crm: str, place: Place) -> None:

@@ -18,12 +18,12 @@ from crm.clients.lead_rows import LEAD_ATTRIBUTES
 from crm.clients.opening_readers import open_reader
 from crm.clients.reading import CrmReader, Page, ReadTerms, RowsByTable, Span
 from crm.clients.waiting import Waiting
-from crm.errors import CrmAccessError
+from crm.errors import CrmForbiddenError
 from crm.gone import gone_rows
 from crm.held import HeldRows
 from crm.known import to_micros
 from crm.progress import Progress, Silent, Step
-from crm.pull_places import Place, ended, first_place, note_place
+from crm.pull_places import Place, ended, first_place, note_place, note_read, note_unread
 from crm.rescore_queue import queue_rescoring
 from crm.seen_stages import seen_stages
 from crm.state import State
@@ -141,7 +141,7 @@ class Puller:
         counts = Stored()
         try:
             with (progress or Silent()).step(f"Pulling from {name}") as step:
-                for stream, page in self._pages(reader, place, now):
+                for stream, page in self._pages(name, reader, place, now):
                     here = replace(place, stream=stream, at=page.at)
                     self._store_page(name, page, now, here, counts)
                     step.advance(page.records)
@@ -196,18 +196,28 @@ class Puller:
                     teller.held_id(str(row["account_id"])) for row in rows[table] if row.get("account_id")
                 }
 
-    def _pages(self, reader: CrmReader, place: Place, now: datetime) -> Iterator[tuple[str, Page]]:
-        """Yield the pages of each stream that is not done yet; what changes meanwhile is the next pull's."""
+    def _pages(self, name: str, reader: CrmReader, place: Place, now: datetime) -> Iterator[tuple[str, Page]]:
+        """Yield the pages of each stream that is not done yet; what changes meanwhile is the next pull's.
+
+        A stream that the key may not read is left out, and remembered: it is read from there once the key may. A key
+        that is not accepted any more ends the pull.
+        """
         streams = _rest(reader.streams, place.stream)
         for stream in streams:
             at = place.at if stream == place.stream else None
             try:
-                for page in reader.pages(stream, Span(place.since, now, at)):
+                for page in reader.pages(stream, Span(place.since_of(stream), now, at)):
                     yield stream, page
-            except CrmAccessError as error:
+            except CrmForbiddenError as error:
                 if stream not in reader.optional:
                     raise
                 reader.notes.append(f"{stream} were not read: {error.found}")
+                with self.state.writing() as connection:
+                    note_unread(connection, name, place, stream)
+            else:
+                if stream in place.unread:
+                    with self.state.writing() as connection:
+                        note_read(connection, name, stream)
 
     def _store_page(self, name: str, page: Page, now: datetime, here: Place, counts: Stored) -> None:
         with self.state.writing() as connection:

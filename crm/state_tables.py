@@ -221,6 +221,7 @@ PULLS = Table(
     Column("pulled_us", BigInteger),  # null until a first pull has ended
     Column("news", Integer, nullable=False),  # pages that brought something: the service then gathers leads anew
     Column("place", Text),  # JSON: where a pull that did not end goes on; null once it has
+    Column("unread", Text),  # JSON: streams that the key may not read, and since when they were not read
 )
 """Until when each CRM was pulled from, and how far a pull has come that is under way or was cut off."""
 

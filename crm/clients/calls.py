@@ -16,7 +16,7 @@ import orjson
 
 from crm.clients.waiting import Pace, Waiting, backoff_s, retry_after_s
 from crm.config import mask_secrets
-from crm.errors import CrmAccessError, CrmRefusedError, CrmSetupError, CrmUnavailableError
+from crm.errors import CrmAccessError, CrmForbiddenError, CrmRefusedError, CrmSetupError, CrmUnavailableError
 
 __all__ = ["Calls", "Meaning", "json_of", "status_meaning"]
 
@@ -30,7 +30,8 @@ MOST_WAIT_S = 20.0
 LONGEST_MESSAGE = 500
 _TAGS = re.compile(r"<title>.*?</title>|<[^>]*>", re.DOTALL)  # of pages that a server answers errors with
 _RETRIED = frozenset({408, 423, 425, 429, 477})  # 423, 477: HubSpot's locks and migrations
-_ACCESS = frozenset({401, 402, 403, 407})
+_FORBIDDEN = 403
+_ACCESS = frozenset({401, 402, _FORBIDDEN, 407})
 
 
 def status_meaning(answer: httpx.Response) -> Meaning:
@@ -73,6 +74,8 @@ class Calls:
         Masked in messages.
     meaning
         What an answer asks for.
+    may_be_milliseconds
+        A large ``Retry-After`` is one of milliseconds.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Calls:
     headers: dict[str, str] = field(default_factory=dict, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     meaning: Callable[[httpx.Response], Meaning] = status_meaning
+    may_be_milliseconds: bool = False
     before: Callable[[], None] = field(default=lambda: None, repr=False)
     _client: httpx.Client | None = field(default=None, repr=False)
 
@@ -120,7 +124,8 @@ class Calls:
             said = self.words(answer)
             if meaning != "retry":
                 raise self._error(meaning, answer, said)
-            asked = retry_after_s(answer.headers.get("Retry-After"), answer.headers.get("Date"))
+            said_wait, date = answer.headers.get("Retry-After"), answer.headers.get("Date")
+            asked = retry_after_s(said_wait, date, may_be_milliseconds=self.may_be_milliseconds)
             if asked is not None and asked > MOST_WAIT_S:
                 break
         raise self._unavailable(said, asked, may_be_a_row=broke)
@@ -187,7 +192,8 @@ class Calls:
 
     def _error(self, meaning: Meaning, answer: httpx.Response, said: str) -> Exception:
         if meaning == "access":
-            return CrmAccessError(
+            kind = CrmForbiddenError if answer.status_code == _FORBIDDEN else CrmAccessError
+            return kind(
                 found=f"'{self.name}' does not let us in ({said})",
                 expected="a key that may read and write these records",
                 fix=f"renew the key of [crm.{self.name}] or give it the permission; nothing was lost, try again then",

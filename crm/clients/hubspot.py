@@ -89,6 +89,7 @@ def hubspot_calls(name: str, config: CrmConfig, pace: Pace, secrets: tuple[str, 
         headers={"Authorization": f"Bearer {config.token}"},
         secrets=(*secrets, *config.secrets),
         meaning=_meaning,
+        may_be_milliseconds=True,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from crm.clients.calls import Calls, json_of
 from crm.config_crm import CrmConfig
-from crm.errors import CrmAccessError, CrmRefusedError, CrmSetupError, CrmUnavailableError
+from crm.errors import CrmAccessError, CrmForbiddenError, CrmRefusedError, CrmSetupError, CrmUnavailableError
 
 __all__ = ["Json2", "JsonRpc", "OdooProtocol"]
 
@@ -74,8 +74,14 @@ class JsonRpc:
     def _error(self, data: Mapping[str, Any], said: str) -> Exception:
         kind, name = str(data.get("name", "")), self._calls.name
         message = f"{kind.rpartition('.')[2]}: {data.get('message', said)}"[:500]
-        if kind.endswith(("AccessDenied", "AccessError")):
+        if kind.endswith("AccessDenied"):
             return self._no_access(message)
+        if kind.endswith("AccessError"):
+            return CrmForbiddenError(
+                found=f"the key of '{name}' may not do this ({message})",
+                expected="an API key of a user who may read and write leads",
+                fix=f"give the user of [crm.{name}] the right; nothing was lost, run it again then",
+            )
         if kind.endswith(_TRANSIENT):
             return CrmUnavailableError(
                 found=f"'{name}' was busy ({message})", expected="an answer", fix="nothing is lost, it is tried again"

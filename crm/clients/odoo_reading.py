@@ -16,7 +16,7 @@ from crm.clients.odoo_rows import LEAD_FIELDS, OdooStages, Tracking, moment_of, 
 from crm.clients.reading import Page, ReadTerms, RowsByTable, Span, gathered
 from crm.clients.time_paging import Asked, Listing, changes
 from crm.clients.waiting import Waiting
-from crm.errors import CrmAccessError
+from crm.errors import CrmForbiddenError
 
 __all__ = ["OdooReader"]
 
@@ -106,7 +106,7 @@ class OdooReader:
             return None
         try:
             return self._read_tracked(ids)
-        except CrmAccessError:
+        except CrmForbiddenError:
             self._has_history = False
             self.notes.append(
                 "leads have no history: only a key of a user with administration rights may read mail.tracking.value, "

@@ -13,8 +13,8 @@ from email.utils import parsedate_to_datetime
 __all__ = ["Pace", "Waiting", "backoff_s", "retry_after_s"]
 
 MILLISECONDS_FROM = 1_000.0
-"""A Retry-After from here on is taken for milliseconds, in which HubSpot writes some: read as seconds it would stop
-deliveries for a quarter of an hour, while seconds read as milliseconds cost one more call that is put off."""
+"""A Retry-After of HubSpot from here on is taken for milliseconds, in which HubSpot writes and reads some: taken for
+seconds it would stop deliveries for a quarter of an hour, while the other mistake costs one more call."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ def backoff_s(tries: int, chance: float, *, first_s: float, most_s: float) -> fl
     return chance * min(most_s, first_s * 2.0 ** min(tries, 60))
 
 
-def retry_after_s(value: str | None, date: str | None) -> float | None:
-    """Read a ``Retry-After``: seconds, milliseconds where that is the likelier meaning, or a moment.
+def retry_after_s(value: str | None, date: str | None, *, may_be_milliseconds: bool = False) -> float | None:
+    """Read a ``Retry-After``: seconds or a moment (RFC 9110, 10.2.3), from HubSpot perhaps milliseconds.
 
     Parameters
     ----------
@@ -88,6 +88,8 @@ def retry_after_s(value: str | None, date: str | None) -> float | None:
         The header.
     date
         The ``Date`` header of the same answer: a moment is counted from the CRM's own clock, which may not be ours.
+    may_be_milliseconds
+        Take a number from :data:`MILLISECONDS_FROM` on for milliseconds.
 
     Returns
     -------
@@ -96,8 +98,10 @@ def retry_after_s(value: str | None, date: str | None) -> float | None:
 
     Examples
     --------
-    >>> retry_after_s("7", None), retry_after_s("1500", None), retry_after_s("soon", None)
-    (7.0, 1.5, None)
+    >>> retry_after_s("7", None), retry_after_s("3600", None), retry_after_s("soon", None)
+    (7.0, 3600.0, None)
+    >>> retry_after_s("1500", None, may_be_milliseconds=True)
+    1.5
     >>> retry_after_s("Mon, 02 Nov 2026 10:00:30 GMT", "Mon, 02 Nov 2026 10:00:00 GMT")
     30.0
     """
@@ -110,7 +114,7 @@ def retry_after_s(value: str | None, date: str | None) -> float | None:
         return max(0.0, (until - sent).total_seconds()) if until and sent else None
     if not 0.0 <= number < 1e12:  # also not a number
         return None
-    return number / 1_000.0 if number >= MILLISECONDS_FROM else number
+    return number / 1_000.0 if may_be_milliseconds and number >= MILLISECONDS_FROM else number
 
 
 def _moment(text: str) -> datetime | None:

@@ -39,12 +39,13 @@ class Held:
 
 @dataclass
 class FakePortal:
-    """An account; ``forbidden`` kinds answer 403, ``during`` runs before each answer."""
+    """An account; ``forbidden`` kinds answer 403, the key ends at ``ends_at``; ``during`` runs before answers."""
 
     records: dict[str, dict[str, Held]] = field(default_factory=dict)
     linked: dict[tuple[str, str], dict[str, list[str]]] = field(default_factory=dict)
     stages: dict[str, tuple[bool, str]] = field(default_factory=dict)
     forbidden: frozenset[str] = frozenset()
+    ends_at: str = ""
     answers: deque[Answer] = field(default_factory=deque)
     during: Callable[[str], None] = lambda path: None
     calls: list[str] = field(default_factory=list)
@@ -75,7 +76,8 @@ class FakePortal:
         path = request.url.path
         self.calls.append(path.removeprefix("/crm/"))
         self.during(path)
-        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+        has_ended = request.path_params.get("kind") == self.ends_at
+        if has_ended or request.headers.get("authorization") != f"Bearer {TOKEN}":
             return _error(401, "Authentication failed")
         if self.answers:
             answer = self.answers.popleft()

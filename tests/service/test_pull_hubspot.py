@@ -233,6 +233,33 @@ def test_what_the_key_may_not_read_is_said(pulled: Pulled, portal: FakePortal) -
         pulled.pull(NOW + timedelta(hours=1))
 
 
+def test_what_the_key_may_read_later_is_read_from_the_beginning(pulled: Pulled, portal: FakePortal) -> None:
+    fill(portal, 1)
+    portal.make("deals", "7", START + timedelta(days=1), dealstage="new", amount="1500")
+    portal.link("deals", "contacts", "7", "101")
+    portal.forbidden = frozenset({"deals"})
+    pulled.pull(NOW)
+    pulled.pull(NOW + timedelta(days=1))
+    assert pulled.told("opportunities") == []
+    portal.forbidden = frozenset()
+    assert pulled.pull(NOW + timedelta(days=2)).notes == ()
+    assert {row["opportunity_id"] for row in pulled.told("opportunities")} == {"7"}
+    assert pulled.pull(NOW + timedelta(days=3)).records < 3  # only what changed
+
+
+def test_a_key_that_ends_in_the_middle_of_a_pull_ends_it(pulled: Pulled, portal: FakePortal) -> None:
+    fill(portal, 1)
+    portal.make("deals", "7", START + timedelta(days=1), dealstage="new", amount="1500")
+    portal.link("deals", "contacts", "7", "101")
+    portal.ends_at = "deals"
+    with pytest.raises(CrmAccessError):
+        pulled.pull(NOW)
+    portal.ends_at = ""
+    summary = pulled.pull(NOW + timedelta(hours=1))
+    assert summary.is_resumed
+    assert {row["opportunity_id"] for row in pulled.told("opportunities")} == {"7"}
+
+
 def test_single_leads_are_read_anew(pulled: Pulled, portal: FakePortal) -> None:
     fill(portal, 3)
     pulled.pull(NOW)

@@ -169,6 +169,24 @@ def test_a_row_that_breaks_the_server_does_not_hold_up_the_others(
         assert [letter.lead_id for letter in dead_letters(connection, ["crm"])] == ["3"]
 
 
+def test_one_score_over_which_the_server_breaks_is_not_sent_all_the_time(
+    state: State, portal: FakeHubSpot, config: CrmConfig
+) -> None:
+    portal.breaking = frozenset({"3"})
+    queue(state, config, [made_score("3", 3)])
+    clock = FastClock()
+    pushing = deliverer(state, config, clock.waiting())
+    calls: list[int] = []
+    for _ in range(60):  # a background task's hour, a turn a minute
+        before = len(portal.sizes)
+        assert pushing.run_once(NOW).stopped
+        calls.append(len(portal.sizes) - before)
+        clock.now += 60
+    pushing.close()
+    assert 0 in calls, "pauses grow"
+    assert waiting_leads(state) == {"3": 3}
+
+
 def test_a_wrong_key_stops_the_run_and_loses_nothing(state: State, portal: FakeHubSpot, config: CrmConfig) -> None:
     portal.token = "another"
     queue(state, config, made_scores(["1", "2"]))

@@ -214,6 +214,7 @@ def upgrade() -> None:
         sa.Column("pulled_us", sa.BigInteger(), nullable=True),
         sa.Column("news", sa.Integer(), nullable=False),
         sa.Column("place", sa.Text(), nullable=True),
+        sa.Column("unread", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("crm"),
     )
     op.create_table(
