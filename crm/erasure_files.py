@@ -238,10 +238,10 @@ def _is_emptied(connection: sa.Connection) -> bool:
     return True
 
 
-# Run by a process of its own, on a path and on ids that come in hex.
+# Run by a process of its own, on a path, and on ids in hex that it reads: everybody sees a process' command line.
 _SEARCH = """
 import mmap, sys
-path, *wanted = sys.argv[1:]
+path, wanted = sys.argv[1], sys.stdin.read().split()
 with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
     sys.exit(any(content.find(bytes.fromhex(one)) >= 0 for one in wanted))
 """
@@ -256,5 +256,5 @@ def _holds(path: Path, ids: Sequence[str]) -> bool:
     wanted = [lead.encode().hex() for lead in ids if len(lead.encode()) >= SHORTEST]
     if not wanted:
         return False
-    command = [sys.executable, "-I", "-c", _SEARCH, str(path), *wanted]
-    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode != 0  # noqa: S603 - our own text
+    command = [sys.executable, "-I", "-c", _SEARCH, str(path)]
+    return subprocess.run(command, check=False, input=" ".join(wanted), text=True).returncode != 0  # noqa: S603 - our own text

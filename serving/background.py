@@ -32,6 +32,7 @@ from serving.periodic import Periodic
 from serving.rescoring import rescore_queued
 from serving.runtime import Runtime
 from serving.shadow import Shadow
+from serving.watch import words_of
 
 __all__ = ["Background"]
 
@@ -167,7 +168,7 @@ class _Push:
         except CrmError as error:  # what is wrong in the workspace file or at the CRM is said once
             if str(error) != self._said:
                 self._said = str(error)
-                logger.error("%s cannot be told scores: %s", self.name, error)
+                logger.error("%s cannot be told scores: %s", self.name, words_of(error))
             return False
         self._said = ""
         return summary.sent > 0 and not summary.stopped

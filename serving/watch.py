@@ -15,10 +15,10 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from crm.errors import KizashiError
+from crm.errors import CrmError, KizashiError
 from serving.routes import OPEN_PATHS, template_of
 
-__all__ = ["Answered", "JsonLines", "KeepInputOut", "Watch", "describe_failure", "start_log"]
+__all__ = ["Answered", "JsonLines", "KeepInputOut", "Watch", "describe_failure", "start_log", "words_of"]
 
 METHODS = frozenset({"GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"})
 PROBES = OPEN_PATHS | {"/metrics"}
@@ -180,6 +180,19 @@ def describe_failure(error: BaseException) -> str:
     return f"{type(error).__qualname__} at {places or 'an unknown place'}"
 
 
+def words_of(error: BaseException) -> str:
+    """Return what the log may have of an error: our own words, and none of a CRM or of the input.
+
+    Examples
+    --------
+    >>> words_of(CrmError(found="'hub' refused taro@example.com", expected="an accepted call", fix="look at it"))
+    'CrmError; expected an accepted call. To go on: look at it.'
+    """
+    if isinstance(error, CrmError):  # what was found has the CRM's words, which may quote a record
+        return f"{type(error).__name__}; expected {error.expected}. To go on: {error.fix}."
+    return str(error) if isinstance(error, KizashiError) else describe_failure(error)
+
+
 class KeepInputOut(logging.Filter):
     """Takes the message of an exception out of a log record; our own stay, they quote no request."""
 
@@ -187,8 +200,7 @@ class KeepInputOut(logging.Filter):
         """Rewrite the record in place and let it through."""
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
         if error is not None:
-            told = str(error) if isinstance(error, KizashiError) else describe_failure(error)
-            record.msg = f"{record.getMessage()}: {told}"
+            record.msg = f"{record.getMessage()}: {words_of(error)}"
             record.args, record.exc_info, record.exc_text = None, None, None
         elif record.levelno >= logging.ERROR and "Traceback" in record.getMessage():
             record.msg, record.args = record.getMessage().splitlines()[0], None

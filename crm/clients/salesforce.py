@@ -15,7 +15,7 @@ from typing import Any
 from crm.clients.calls import json_of
 from crm.clients.outcomes import Outcome, delivered, refused, retry
 from crm.clients.salesforce_bulk import update_in_bulk
-from crm.clients.salesforce_session import SALESFORCE_PATH, SalesforceSession
+from crm.clients.salesforce_session import SALESFORCE_PATH, TRANSIENT, SalesforceSession
 from crm.clients.values import field_values
 from crm.clients.waiting import Waiting
 from crm.config_crm import CrmConfig
@@ -28,15 +28,6 @@ MOST_ROWS = 200
 BULK_FROM = 2_000
 BULK_ROWS = 10_000
 TYPES: Mapping[str, str] = {"00Q": "Lead", "003": "Contact"}
-_TRANSIENT = frozenset(
-    {
-        "UNABLE_TO_LOCK_ROW",
-        "REQUEST_LIMIT_EXCEEDED",
-        "SERVER_UNAVAILABLE",
-        "CONCURRENT_REQUESTS_LIMIT_EXCEEDED",
-        "TXN_SECURITY_METERING_ERROR",
-    }
-)
 _ID = re.compile(r"[A-Za-z0-9]{15}(?:[A-Za-z0-9]{3})?")
 
 
@@ -118,7 +109,7 @@ def _outcome(result: Mapping[str, Any]) -> Outcome:
     errors: list[Mapping[str, Any]] = result.get("errors") or [{}]
     code = str(errors[0].get("statusCode", "refused"))
     said = f"{code}: {errors[0].get('message', 'no message')}"
-    return retry(said) if code in _TRANSIENT else refused(said)
+    return retry(said) if code in TRANSIENT else refused(said)
 
 
 def _timed(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from crm.clients.calls import Calls, json_of
 from crm.clients.outcomes import Outcome, delivered, refused, retry
+from crm.clients.salesforce_session import TRANSIENT
 from crm.errors import CrmRefusedError, CrmUnavailableError
 
 __all__ = ["update_in_bulk"]
@@ -95,7 +96,7 @@ def _rows(calls: Calls, path: str) -> list[dict[str, str]]:
 
 def _reason(said: str) -> Outcome:
     code = said.partition(":")[0]
-    return retry(said) if code in ("UNABLE_TO_LOCK_ROW", "REQUEST_LIMIT_EXCEEDED") else refused(said)
+    return retry(said) if code in TRANSIENT else refused(said)
 
 
 def _short(record_id: str) -> str:

@@ -13,7 +13,7 @@ from crm.clients.waiting import Waiting
 from crm.config_crm import CrmConfig
 from crm.errors import CrmAccessError, CrmRefusedError
 
-__all__ = ["SALESFORCE_API_VERSION", "SALESFORCE_PATH", "SalesforceSession"]
+__all__ = ["SALESFORCE_API_VERSION", "SALESFORCE_PATH", "TRANSIENT", "SalesforceSession"]
 
 SALESFORCE_API_VERSION = "v65.0"
 SALESFORCE_PATH = f"/services/data/{SALESFORCE_API_VERSION}"
@@ -84,6 +84,18 @@ class SalesforceSession:
             expected="an external client app with the client-credentials flow and a user to run as",
             fix=f"correct url, client_id and client_secret of [crm.{self._name}]; nothing was lost, run it again then",
         )
+
+
+TRANSIENT = frozenset(
+    {
+        "UNABLE_TO_LOCK_ROW",
+        "REQUEST_LIMIT_EXCEEDED",
+        "SERVER_UNAVAILABLE",
+        "CONCURRENT_REQUESTS_LIMIT_EXCEEDED",
+        "TXN_SECURITY_METERING_ERROR",
+    }
+)
+"""Codes of what may work later."""
 
 
 def _meaning(answer: httpx.Response) -> Meaning:

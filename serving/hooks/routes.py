@@ -27,8 +27,8 @@ from serving.watch import Watch
 
 __all__ = ["hook_routes"]
 
-BUSY_MS = "10000"
-"""HubSpot's workflows read Retry-After as milliseconds, its subscriptions not at all."""
+BUSY_S = 10
+"""How long a sender is asked to wait where the state is away."""
 
 Handle = Callable[[SignedRequest, str, Asked], Awaitable[HookAnswer]]
 
@@ -44,19 +44,24 @@ def hook_routes(get_desk: Callable[[], HookDesk], watch: Watch) -> list[Route]:
         Where failures are written down.
     """
 
-    def endpoint(handle: Callable[[HookDesk], Handle]) -> Callable[[Request], Any]:
+    def endpoint(handle: Callable[[HookDesk], Handle], busy: int = BUSY_S) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
             signed = signed_request(request, await request.body())
             token = str(request.path_params.get("token", ""))
             desk, request_id = get_desk(), request_id_of(request.scope)
             language = desk.config.workspace.language
             asked = Asked(datetime.now(UTC), language, request_id=request_id, started=perf_counter())
-            return await _answered(handle(desk)(signed, token, asked), watch, request_id)
+            try:
+                return await _answered(handle(desk)(signed, token, asked), request_id)
+            except (SQLAlchemyError, StateError) as error:  # busy or away: every sender tries again
+                watch.failed(error, request_id)
+                return problem_response(problem_of_status(503).with_headers({"Retry-After": str(busy)}), request_id)
 
         return answer
 
     return [
-        Route("/v1/hooks/hubspot", endpoint(lambda desk: desk.hubspot), methods=["POST"]),
+        # HubSpot's workflows read Retry-After as milliseconds, its subscriptions not at all.
+        Route("/v1/hooks/hubspot", endpoint(lambda desk: desk.hubspot, BUSY_S * 1_000), methods=["POST"]),
         Route("/v1/hooks/odoo/{token}", endpoint(lambda desk: desk.odoo), methods=["POST"]),
         Route("/v1/hooks/generic", endpoint(lambda desk: desk.generic), methods=["POST"]),
     ]
@@ -71,17 +76,13 @@ def signed_request(request: Request, body: bytes) -> SignedRequest:
     return SignedRequest(request.method, target.decode("latin-1"), headers, body)
 
 
-async def _answered(answering: Awaitable[HookAnswer], watch: Watch, request_id: str) -> Response:
+async def _answered(answering: Awaitable[HookAnswer], request_id: str) -> Response:
     try:
         answer = await answering
     except SignatureError as error:
         return problem_response(_unsigned(error), request_id)
     except ProblemError as error:
         return problem_response(error.problem, request_id)
-    except (SQLAlchemyError, StateError) as error:
-        watch.failed(error, request_id)
-        # The state is busy or away: every sender tries again, and HubSpot reads how long to wait.
-        return problem_response(problem_of_status(503).with_headers({"Retry-After": BUSY_MS}), request_id)
     return Response(answer.text.encode(), answer.status, media_type="application/json")
 
 
