@@ -34,15 +34,13 @@ def files_alone(workspace: Workspace) -> Generator[None]:
 
 
 @contextmanager
-def placing_leads(workspace: Workspace) -> Generator[Erased]:
-    """Hold the files of leads, and be told which of some leads were erased until now: the file may not name them."""
+def placing_leads(workspace: Workspace) -> Generator[Erased | None]:
+    """Hold the files of leads, and be told which of some leads were erased until now: the file may not name them.
+
+    None where nobody was: then nothing has to be looked through.
+    """
     with files_alone(workspace):
-        yield left_out_leads(workspace, with_objections=False) or _nobody
-
-
-def _nobody(ids: Sequence[str]) -> set[str]:
-    del ids
-    return set()
+        yield left_out_leads(workspace, with_objections=False)
 
 
 def unfinished_of(path: Path) -> Path:

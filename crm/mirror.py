@@ -60,7 +60,7 @@ def write_mirror(workspace: Workspace, tables: Tables, progress: Progress) -> No
         try:
             count = _fill(connection, tables)
             with placing_leads(workspace) as erased:
-                if gone := erased(leads_in(connection)):
+                if erased is not None and (gone := erased(leads_in(connection))):
                     delete_leads(connection, gone)
                 unfinished.replace(path)
         finally:

@@ -84,6 +84,8 @@ def first_place(connection: sa.Connection, crm: str, now: datetime, since: datet
     row = connection.execute(sa.select(PULLS).where(PULLS.c.crm == crm)).one_or_none()
     if row is None:
         return Place(now, since)
+    if row.place is None and row.pulled_us is None:  # no page came before it was cut off
+        return Place(now, since, unread=_unread(row.unread))
     usual = _cut_off(row.place) if row.place else Place(now, from_micros(row.pulled_us) - OVERLAP)
     if since is not None:
         usual = Place(now, None if usual.since is None else min(since, usual.since))

@@ -79,7 +79,7 @@ def append_scores(
     stem = f"{issued_at:%Y%m%dT%H%M%S%f}-{origin}"
     table = pa.table(columns, schema=SCORES_SCHEMA)
     with placing_leads(workspace) as erased:
-        if gone := erased(table.column("lead_id").unique().to_pylist()):
+        if erased is not None and (gone := erased(table.column("lead_id").unique().to_pylist())):
             table = table.filter(pc.invert(pc.is_in(table.column("lead_id"), pa.array(sorted(gone), pa.string()))))
         path = next(path for path in _free_names(folder, stem) if not path.exists())
         unfinished = unfinished_of(path)

@@ -60,11 +60,12 @@ def open_tables(workspace: Workspace, now: datetime, progress: Progress) -> Tabl
 def _place_quarantine(workspace: Workspace, rows: pa.Table) -> None:
     path = workspace.tables_folder / "quarantine.parquet"
     with placing_leads(workspace) as erased:
-        named = [leads_of_row(content) for content in rows.column("content").to_pylist()]
-        gone = erased(sorted(set().union(*named)))
-        kept = rows.filter(pa.array([not (leads & gone) for leads in named], pa.bool_())) if gone else rows
+        if erased is not None:
+            named = [leads_of_row(content) for content in rows.column("content").to_pylist()]
+            gone = erased(sorted(set().union(*named)))
+            rows = rows.filter(pa.array([not (leads & gone) for leads in named], pa.bool_()))
         unfinished = unfinished_of(path)
-        pq.write_table(kept, unfinished)
+        pq.write_table(rows, unfinished)
         unfinished.replace(path)
 
 

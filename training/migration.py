@@ -232,7 +232,7 @@ def write_migration(workspace: Workspace, found: Migration) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"version-{found.champion}-to-{found.challenger}.csv"
     with placing_leads(workspace) as erased:
-        gone = erased([move.lead_id for move in found.moved])
+        gone = erased([move.lead_id for move in found.moved]) if erased is not None else ()
         write_csv(path, HEADER, [_row(move) for move in found.moved if move.lead_id not in gone])
     return path
 

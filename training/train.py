@@ -181,7 +181,7 @@ def _register(parts: ReportParts, progress: Progress) -> TrainResult:
     if parts.rules is not None:
         unseen = parts.rules.unseen
         with placing_leads(parts.workspace) as erased:
-            gone = erased(list(dict.fromkeys(unseen.lead_ids)))
+            gone = erased(list(dict.fromkeys(unseen.lead_ids))) if erased is not None else ()
             kept = ["" if lead in gone else lead for lead in unseen.lead_ids]
             write_gain_moments(kept, unseen.as_of_us, parts.workspace.gain_path(registered.version))
     line = line.model_copy(update={"model_version": registered.version})  # as it is loaded with the version

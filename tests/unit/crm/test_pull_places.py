@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from crm.pull_places import OVERLAP, Place, ended, first_place, note_place, pull_mark
+from crm.pull_places import OVERLAP, Place, ended, first_place, note_place, note_read, note_unread, pull_mark
 from crm.state import State
 from tests.fakes.made_scores import NOW, made_state
 
@@ -44,6 +44,25 @@ def test_one_that_was_cut_off_keeps_its_beginning(state: State) -> None:
     with state.writing() as connection:
         ended(connection, "crm", resumed)
     assert begin(state, 6).since == NOW - OVERLAP  # not five hours later, when the rest was read
+
+
+def test_a_stream_that_was_not_read_is_read_from_there(state: State) -> None:
+    with state.writing() as connection:
+        note_unread(connection, "crm", Place(NOW, None), "deals")
+    first = begin(state, 0)  # it ended before anything came
+    assert first == Place(NOW, None, unread={"deals": None})
+    with state.writing() as connection:
+        ended(connection, "crm", first)
+    later = begin(state, 9)
+    assert (later.since_of("deals"), later.since_of("calls")) == (None, NOW - OVERLAP)
+    with state.writing() as connection:
+        note_unread(connection, "crm", later, "calls")
+        note_unread(connection, "crm", begin(state, 20), "calls")
+        ended(connection, "crm", later)
+    assert begin(state, 30).since_of("calls") == NOW - OVERLAP  # the first time counts
+    with state.writing() as connection:
+        note_read(connection, "crm", "deals")
+    assert dict(begin(state, 30).unread) == {"calls": NOW - OVERLAP}
 
 
 def test_since_never_leaves_a_gap(state: State) -> None:
