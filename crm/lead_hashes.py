@@ -97,11 +97,14 @@ def not_scored(connection: sa.Connection, secret: bytes, ids: Collection[str]) -
     """
     if not ids:
         return set()
-    if len(ids) > FEW:
-        return tombstoned(connection, secret, ids) | objected(connection, secret, ids)
     hashes = {lead_hash(secret, lead): lead for lead in ids}
-    found = connection.execute(_not_scored_of(), {"wanted": list(hashes)})
-    return {hashes[str(row[0])] for row in found}
+    if len(hashes) <= FEW:
+        found = connection.execute(_not_scored_of(), {"wanted": list(hashes)}).all()
+    else:
+        found = connection.execute(
+            sa.union(*(sa.select(table.c.lead_hash) for table in (TOMBSTONES, OBJECTIONS)))
+        ).all()
+    return {hashes[str(row[0])] for row in found if row[0] in hashes}
 
 
 def _listed(connection: sa.Connection, table: sa.Table, secret: bytes, ids: Collection[str]) -> set[str]:
