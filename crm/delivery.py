@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from crm.clients.outcomes import CrmClient, Outcome, refused
-from crm.clients.waiting import Waiting, backoff_s
+from crm.clients.waiting import LONGEST_ASKED_S, Waiting, backoff_s
 from crm.dead_letters import bury
 from crm.errors import CrmRefusedError, CrmUnavailableError
 from crm.leases import release_lease, take_lease
@@ -38,9 +38,6 @@ BURY_AFTER = 12
 FIRST_AWAY_S = 5.0
 LONGEST_AWAY_S = 300.0
 """How long a CRM that did not answer is left alone at most, by a process that goes on."""
-
-LONGEST_ASKED_S = 3_600.0
-"""How long a CRM is left alone that asks for more: it may have meant another unit, and scores grow old."""
 
 IN_VAIN = 3
 """Calls in a row that may come to nothing before a run ends: the CRM is away. Two are one bad row, in the whole batch

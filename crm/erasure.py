@@ -153,6 +153,7 @@ def erase_listed(workspace: Workspace, erased: Collection[str]) -> int:
     """
     secret = state_secret(workspace)
     with files_alone(workspace):
+        remove_unfinished(workspace.folder / ".kizashi")
         gone = [lead for lead in sorted(leads_in_files(workspace)) if lead_hash(secret, lead) in erased]
         if gone:
             erase_mirror(workspace, gone, dry_run=False)

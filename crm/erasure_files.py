@@ -72,7 +72,7 @@ def erase_files(workspace: Workspace, ids: Sequence[str], *, dry_run: bool) -> d
 
 
 def leads_in_files(workspace: Workspace) -> set[str]:
-    """Return the ids of all leads in the copy of the source and in Parquet files that kizashi wrote."""
+    """Return the ids of all leads in the copy of the source and in the files that kizashi wrote."""
     found: set[str] = set()
     path = mirror_path(workspace)
     if path.is_file():
@@ -85,6 +85,10 @@ def leads_in_files(workspace: Workspace) -> set[str]:
             for name in table.column_names:
                 values = table.column(name).cast(pa.string()).unique().to_pylist()
                 found.update(*map(leads_of_row, values)) if name == _CONTENT else found.update(filter(None, values))
+        elif path.suffix == ".csv":
+            header, rows = _csv_rows(path.read_bytes())
+            cells = (row[at] for row in rows for at in _lead_cells(header, row))
+            found.update(form for cell in cells for form in (cell, cell.removeprefix("'")))
     return found
 
 
@@ -138,11 +142,9 @@ def _rows_of(table: pa.Table, ids: Sequence[str]) -> pa.ChunkedArray:
 
 def _erase_csv(path: Path, ids: Sequence[str], *, dry_run: bool) -> int:
     content = path.read_bytes()
-    text = content.decode("utf-8-sig")
-    header, *rows = list(csv.reader(StringIO(text, newline=""))) or [[]]
-    columns = [number for number, name in enumerate(header) if name in LEAD_COLUMNS]
+    header, rows = _csv_rows(content)
     wanted = {*ids, *(f"'{lead}" for lead in ids)}  # an id that a spreadsheet would run has an apostrophe in front
-    kept = [header, *(row for row in rows if not any(row[at] in wanted for at in columns if at < len(row)))]
+    kept = [header, *(row for row in rows if not any(row[at] in wanted for at in _lead_cells(header, row)))]
     if len(kept) == 1 + len(rows):
         return 0
     if not dry_run:
@@ -153,6 +155,16 @@ def _erase_csv(path: Path, ids: Sequence[str], *, dry_run: bool) -> int:
         unfinished.write_bytes((b"\xef\xbb\xbf" if marked else b"") + made.getvalue().encode())
         unfinished.replace(path)
     return 1 + len(rows) - len(kept)
+
+
+def _csv_rows(content: bytes) -> tuple[list[str], list[list[str]]]:
+    header, *rows = list(csv.reader(StringIO(content.decode("utf-8-sig"), newline=""))) or [[]]
+    return header, rows
+
+
+def _lead_cells(header: Sequence[str], row: Sequence[str]) -> list[int]:
+    """Return which cells of a row hold ids of leads."""
+    return [number for number, name in enumerate(header) if name in LEAD_COLUMNS and number < len(row)]
 
 
 def mirror_merges(workspace: Workspace) -> list[tuple[str, str]]:

@@ -90,6 +90,8 @@ class HookEvent:
         What was sent.
     tries
         How often it failed so far.
+    leads
+        Hashes of the leads that it speaks of, parted by blanks.
     """
 
     source: str
@@ -97,6 +99,7 @@ class HookEvent:
     received_us: int
     body: str
     tries: int
+    leads: str = ""
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,7 @@ def pending(connection: sa.Connection, now_us: int, limit: int) -> list[HookEven
     """Return the events whose turn it is, the oldest first."""
     columns = HOOK_EVENTS.c
     asked = (
-        sa.select(columns.source, columns.event_id, columns.received_us, columns.body, columns.tries)
+        sa.select(columns.source, columns.event_id, columns.received_us, columns.body, columns.tries, columns.leads)
         .where(columns.next_try_us <= now_us, columns.body.is_not(None))
         .order_by(columns.received_us, columns.source, columns.event_id)
         .limit(limit)
@@ -235,14 +238,15 @@ def retry_later(
     next_try_us = now_us + wait_us(tries) if is_left else None
     values: dict[str, Any] = {"tries": tries, "next_try_us": next_try_us, "last_error": error}
     if is_erasure:
-        values["body"] = event.body
-    _change(connection, event, values)
+        _change(connection, event, values | {"body": event.body, "leads": event.leads})
+    else:
+        _change(connection, event, values, HOOK_EVENTS.c.body.is_not(None))
     return is_left
 
 
 def wait_until(connection: sa.Connection, event: HookEvent, until_us: int) -> None:
     """Put an event off that was not tried, as what it needs is known to be away."""
-    _change(connection, event, {"next_try_us": until_us})
+    _change(connection, event, {"next_try_us": until_us}, HOOK_EVENTS.c.body.is_not(None))
 
 
 def forget(connection: sa.Connection, before_us: int) -> int:
@@ -279,7 +283,12 @@ def _is(source: str, event_id: str) -> Sequence[sa.ColumnElement[bool]]:
     return (HOOK_EVENTS.c.source == source, HOOK_EVENTS.c.event_id == event_id)
 
 
-def _change(connection: sa.Connection, event: HookEvent, values: Mapping[str, Any]) -> None:
-    """Change an event's row, unless a new hint has taken its place while it was worked on."""
-    is_it = (*_is(event.source, event.event_id), HOOK_EVENTS.c.received_us == event.received_us)
+def _change(
+    connection: sa.Connection, event: HookEvent, values: Mapping[str, Any], *only: sa.ColumnElement[bool]
+) -> None:
+    """Change an event's row, unless a new hint has taken its place while it was worked on.
+
+    Who puts an event off leaves one alone that an erasure has emptied meanwhile: nothing would ever work on it.
+    """
+    is_it = (*_is(event.source, event.event_id), HOOK_EVENTS.c.received_us == event.received_us, *only)
     connection.execute(sa.update(HOOK_EVENTS).where(*is_it).values(values))

@@ -8,19 +8,25 @@ then, under the same lock, goes through the files. One of the two sees the other
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
+import socket
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from crm.config import Workspace
 from crm.lead_hashes import left_out_leads
+from crm.leases import pid_space
 
 __all__ = ["Erased", "files_alone", "placing_leads", "remove_unfinished", "unfinished_of"]
 
 Erased = Callable[[Sequence[str]], set[str]]
 """Returns those of some leads that were erased."""
 _ENDING = ".unfinished"
+LEFT_BEHIND_S = 86_400.0
+"""Of a process that nobody here can look at, a file that was not written to for so long is taken for left behind."""
 
 
 @contextmanager
@@ -45,7 +51,12 @@ def placing_leads(workspace: Workspace) -> Generator[Erased | None]:
 
 def unfinished_of(path: Path) -> Path:
     """Return where a file is written before it is put in its place: beside it, under a name of this process' own."""
-    return path.with_name(f"{path.name}.{os.getpid()}{_ENDING}")
+    return path.with_name(f"{path.name}.{_place()}-{os.getpid()}{_ENDING}")
+
+
+def _place() -> str:
+    """Name what process ids are counted in: this machine, or a container of it."""
+    return hashlib.sha256(f"{socket.gethostname()}:{pid_space()}".encode()).hexdigest()[:12]
 
 
 def remove_unfinished(root: Path) -> None:
@@ -54,8 +65,9 @@ def remove_unfinished(root: Path) -> None:
     Call it under :func:`files_alone`.
     """
     for path in root.rglob(f"*{_ENDING}"):
-        pid = path.name.removesuffix(_ENDING).rpartition(".")[2]
-        if pid.isdecimal() and not _runs(int(pid)):
+        place, _, pid = path.name.removesuffix(_ENDING).rpartition(".")[2].partition("-")
+        is_ours = place == _place() and pid.isdecimal()
+        if (not _runs(int(pid))) if is_ours else (time.time() - path.stat().st_mtime > LEFT_BEHIND_S):
             path.unlink(missing_ok=True)
 
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from crm.state_tables import LEASES
 from crm.upserts import insert_into
 
-__all__ = ["holder_name", "release_lease", "take_lease"]
+__all__ = ["holder_name", "pid_space", "release_lease", "take_lease"]
 
 
 def take_lease(connection: sa.Connection, name: str, holder: str, *, now_us: int, until_us: int) -> bool:
@@ -56,13 +56,13 @@ def _is_written(connection: sa.Connection, insert: Any) -> bool:
 
 def holder_name() -> str:
     """Return a name for this process that no other has, and that tells who it is."""
-    return f"{socket.gethostname()}:{_pid_space()}:{os.getpid()}:{secrets.token_hex(4)}"
+    return f"{socket.gethostname()}:{pid_space()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 def _is_gone(holder: str) -> bool:
     """Tell whether a holder is a process of this machine that runs no more; False when nobody can say."""
     host, space, pid = [*holder.split(":"), "", "", ""][:3]
-    if (host, space) != (socket.gethostname(), _pid_space()) or not pid.isdecimal():
+    if (host, space) != (socket.gethostname(), pid_space()) or not pid.isdecimal():
         return False
     try:
         os.kill(int(pid), 0)
@@ -73,8 +73,8 @@ def _is_gone(holder: str) -> bool:
     return False
 
 
-def _pid_space() -> str:
-    """Name what process ids are counted in: two containers of one name each have a process 1."""
+def pid_space() -> str:
+    """Return a name of what process ids are counted in: two containers of one name each have a process 1."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())[5:-1]
     except OSError:

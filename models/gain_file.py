@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from crm.errors import BundleError
+from crm.lead_files import unfinished_of
 from models.gain import GainRows
 
 __all__ = ["GAIN_FILE", "read_gain", "read_gain_moments", "write_gain", "write_gain_moments"]
@@ -100,7 +101,10 @@ def write_gain_moments(lead_ids: list[str], as_of_us: NDArray[np.int64], path: P
         File to write, in the workspace and not in MLflow.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.table([pa.array(lead_ids, pa.string()), pa.array(as_of_us, pa.int64())], schema=_MOMENTS), path)
+    rows = pa.table([pa.array(lead_ids, pa.string()), pa.array(as_of_us, pa.int64())], schema=_MOMENTS)
+    unfinished = unfinished_of(path)
+    pq.write_table(rows, unfinished)
+    unfinished.replace(path)
 
 
 def read_gain_moments(path: Path, rows: int) -> tuple[list[str], NDArray[np.int64]] | None:

@@ -6,12 +6,14 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
 
 from crm.audit import note_promotion
 from crm.clients.opening import open_client
@@ -97,12 +99,17 @@ class Background:
         for piece in self.pieces:
             piece.stop()
         for leased in self.leased:
-            leased.release()
+            with suppress(SQLAlchemyError):  # a lease ends by itself
+                leased.release()
 
     def _watch_champion(self) -> bool:
         runtime = self.runtime
         runtime.refresh_rows()
         runtime.refresh_left_out()
+        if not runtime.state.is_sqlite:  # others write there as well
+            runtime.catch_up_with_erasures()
+            runtime.rows.forget_merges()
+        runtime.refresh_pulled()
         model = runtime.champions.changed(runtime.live.scorer.model)
         if model is not None:
             runtime.put_live(runtime.make_live(model))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from sqlite3 import Error as SqliteError
 from typing import IO, Any
 
 import sqlalchemy as sa
@@ -48,6 +49,7 @@ from serving.rates import Rates
 from serving.refusals import Refusals
 from serving.scorer import WARM_UP, Scorer
 from serving.tokens import TokenIssuer, jwks_reader
+from serving.watch import describe_failure
 from serving.writer import Writer
 
 __all__ = ["WORKSPACE_VARIABLE", "Runtime", "Settings", "settings_from"]
@@ -90,6 +92,8 @@ class Runtime:
         self._live: Live | None = None
         self._alone: IO[bytes] | None = None
         self._left_out: frozenset[str] = frozenset()
+        self._erased: frozenset[str] = frozenset()
+        self._not_caught_up: frozenset[str] = frozenset()
         self.shadow: Live | None = None
         self._pull_mark: Mapping[str, int] = {}
         self._earlier: dict[str, LoadedModel | None] = {}
@@ -196,10 +200,30 @@ class Runtime:
             erased = frozenset(connection.execute(sa.select(TOMBSTONES.c.lead_hash)).scalars())
             found = erased | set(connection.execute(sa.select(OBJECTIONS.c.lead_hash)).scalars())
         if found != self._left_out:
-            if not self.state.is_sqlite and erased - self._left_out:  # another machine may have erased them
-                erase_listed(self.settings.workspace, erased)
             self._left_out = found
             self._forget_all()  # another process may have erased a lead whose touches other leads are known by
+
+    def catch_up_with_erasures(self) -> None:
+        """Take out of the files here who was erased elsewhere, or by a process that did not come to an end.
+
+        Files are not read again before another lead is erased: of a state that is a file, after the start, they need
+        not be, as whoever erases there goes through them.
+        """
+        with self.state.reading() as connection:
+            erased = frozenset(connection.execute(sa.select(TOMBSTONES.c.lead_hash)).scalars())
+        if erased <= self._erased:
+            return
+        try:
+            gone = erase_listed(self.settings.workspace, erased)
+        except (OSError, ValueError, SqliteError) as error:  # tried again; scoring goes on
+            if self._not_caught_up != erased:  # said once
+                logger.error("erased leads may still be in files here: %s", describe_failure(error))
+            self._not_caught_up = erased
+            return
+        self._erased = erased
+        if gone:
+            logger.info("files here had rows of %d leads that were erased", gone)
+            self.refresh_rows()
 
     def _forget_all(self) -> None:
         for live in (self._live, self.shadow):
@@ -290,6 +314,7 @@ class Runtime:
         self.refresh_left_out()
         _ = self.live
         self.copy_source()
+        self.catch_up_with_erasures()
         self.refresh_rows()
         _ = self.writer, self.teller, self.access, self.rates
         logger.info(

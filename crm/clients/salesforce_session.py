@@ -11,7 +11,7 @@ import httpx
 from crm.clients.calls import Calls, Meaning, json_of, status_meaning
 from crm.clients.waiting import Waiting
 from crm.config_crm import CrmConfig
-from crm.errors import CrmAccessError, CrmRefusedError
+from crm.errors import CrmAccessError, CrmForbiddenError, CrmRefusedError
 
 __all__ = ["SALESFORCE_API_VERSION", "SALESFORCE_PATH", "TRANSIENT", "SalesforceSession"]
 
@@ -65,6 +65,8 @@ class SalesforceSession:
             )
         except CrmRefusedError as error:  # a wrong client is a 400
             raise self._no_token(error.message) from error
+        except CrmForbiddenError as error:  # of the whole org, and not of what was asked for
+            raise self._no_token(error.found) from error
         found = json_of(answer)
         token = found.get("access_token") if isinstance(found, dict) else None
         if not token:

@@ -10,11 +10,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-__all__ = ["Pace", "Waiting", "backoff_s", "retry_after_s"]
+__all__ = ["LONGEST_ASKED_S", "Pace", "Waiting", "backoff_s", "retry_after_s"]
 
 MILLISECONDS_FROM = 1_000.0
 """A Retry-After of HubSpot from here on is taken for milliseconds, in which HubSpot writes and reads some: taken for
 seconds it would stop deliveries for a quarter of an hour, while the other mistake costs one more call."""
+
+
+LONGEST_ASKED_S = 3_600.0
+"""How long a CRM is left alone that asks for more: it may have meant another unit, and scores grow old."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from crm.config_crm import CrmConfig
 from crm.hook_events import Arrived, HookAnswer, HookHint, first_answer, take, take_hint
 from crm.known import to_micros
 from crm.lead_hashes import lead_hash, not_scored
+from crm.parsing import BLANKS
 from crm.state import State
 from serving.asked import Asked
 from serving.fields import is_id
@@ -140,7 +141,8 @@ class HookDesk:
         return await self._take([Arrived(GENERIC, message_id, pack_rows(table, rows), leads)], asked.now)
 
     def _hashes(self, kind: str, content: object) -> str:
-        return " ".join(sorted(lead_hash(self.secret, self.held_id(one)) for one in leads_named(kind, content)))
+        named = {self.held_id(one.strip(BLANKS)) for one in leads_named(kind, content)}
+        return " ".join(sorted(lead_hash(self.secret, one) for one in named))
 
     def _hubspot_sender(self, request: SignedRequest, now: datetime) -> _Sender:
         url = self.config.serve.public_url or ""
@@ -196,7 +198,7 @@ class HookDesk:
             if error.problem.status not in _FAILED:
                 raise
             return action_failed(_FAILED[error.problem.status])  # not kept: it may be known when HubSpot asks again
-        held_id = self.held_id(lead_id)
+        held_id = self.held_id(lead_id.strip(BLANKS))
 
         def take_answer(connection: sa.Connection) -> HookAnswer | None:
             if not_scored(connection, self.secret, [held_id]):  # erased, or objected, after it was scored

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from crm.clients.waiting import LONGEST_ASKED_S
 from crm.config_crm import CrmConfig
 from crm.errors import CrmAccessError, CrmSetupError, CrmUnavailableError
 from crm.hook_events import HookEvent, done, pending, retry_later, wait_until, wait_us
@@ -124,9 +125,10 @@ class Away:
     times: dict[str, int] = field(default_factory=dict)
 
     def note(self, crm: str, error: CrmUnavailableError, now_us: int) -> None:
-        """Leave a CRM alone for as long as it asked for, at least for a pause that grows."""
+        """Leave a CRM alone for as long as it asked for, an hour at most, and at least for a pause that grows."""
         self.times[crm] = self.times.get(crm, 0) + 1
-        self.until_us[crm] = now_us + max(round((error.retry_after_s or 0.0) * 1e6), wait_us(self.times[crm]))
+        asked_us = round(min(error.retry_after_s or 0.0, LONGEST_ASKED_S) * 1e6)
+        self.until_us[crm] = now_us + max(asked_us, wait_us(self.times[crm]))
 
     def answered(self, crm: str) -> None:
         """Note that a CRM is there."""
@@ -159,6 +161,7 @@ def work_hooks(state: State, handlers: HookHandlers, now: datetime, away: Away |
     for event, work in turn.to_erase:
         turn.erase(event, work)
     for crm, asking in turn.to_reread.items():
+        turn.in_vain = 0
         turn.reread(crm, asking)
     return Worked(turn.results.count("done"), turn.results.count("put_off"), turn.results.count("given_up"))
 

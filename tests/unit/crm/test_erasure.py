@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -438,17 +439,32 @@ def test_what_another_machine_erased_is_taken_out_of_the_files_here(state: State
     assert read_scores(workspace).column("lead_id").to_pylist() == [KEPT]
 
 
+def test_a_lead_that_only_a_csv_names_is_taken_out_as_well(workspace: Workspace) -> None:
+    folder = workspace.folder / ".kizashi" / "migrations"
+    folder.mkdir(parents=True)
+    (folder / "a.csv").write_text(f"lead_id,why\n{GONE},up\n'=1+1,up\n{KEPT},down\n", encoding="utf-8-sig")
+    secret = state_secret(workspace)
+    assert erase_listed(workspace, {lead_hash(secret, one) for one in (GONE, "=1+1")}) == 2
+    assert (folder / "a.csv").read_text(encoding="utf-8-sig").split() == ["lead_id,why", f"{KEPT},down"]
+
+
 def test_what_a_process_left_half_written_is_deleted(state: State, workspace: Workspace) -> None:
     folder = workspace.tables_folder / "scores"
     folder.mkdir(parents=True)
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    left = folder / f"a.parquet.{ended.pid}.unfinished"
+    mine = unfinished_of(folder / "a.parquet")
+    left = mine.with_name(mine.name.replace(f"-{os.getpid()}.", f"-{ended.pid}."))
     left.write_text(GONE)
+    elsewhere = [folder / f"{name}.parquet.0123456789ab-{ended.pid}.unfinished" for name in ("old", "new")]
+    for path in elsewhere:
+        path.write_text(GONE)
+    os.utime(elsewhere[0], (1, 1))
     ours = unfinished_of(folder / "b.parquet")
     ours.write_text("being written")
     erase_lead(state, workspace, GONE, now=NOW)
     assert (left.exists(), ours.exists()) == (False, True)
+    assert [path.exists() for path in elsewhere] == [False, True], "another machine may be writing the newer one"
 
 
 # --- objections ------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from crm.hook_events import (
     retry_later,
     take,
     take_hint,
+    wait_until,
     wait_us,
 )
 from crm.state import State, open_state
@@ -156,6 +157,28 @@ def test_old_events_are_forgotten_and_waiting_ones_are_not(state: State) -> None
 
 
 # --- hints -----------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_that_an_erasure_empties_while_it_is_worked_on_stays_finished(state: State) -> None:
+    taken(state, "e1", body="{}")
+    taken(state, "e2", body="{}")
+    with state.writing() as connection:
+        one, two = pending(connection, NOW, 10)
+        connection.execute(sa.update(HOOK_EVENTS).values(body=None, next_try_us=None))
+        wait_until(connection, one, NOW + 5)
+        retry_later(connection, two, "TimeoutError", NOW)
+        assert forget(connection, NOW + 1) == 2
+
+
+def test_an_erasure_that_fails_is_found_by_the_next_one(state: State) -> None:
+    with state.writing() as connection:
+        take(connection, Arrived("crm.hubspot", "e1", "{}", "hash-of-7"), ANSWER, NOW)
+        (event,) = pending(connection, NOW, 10)
+        connection.execute(sa.update(HOOK_EVENTS).values(body=None, next_try_us=None, leads=""))
+        assert retry_later(connection, event, "OSError", NOW, is_erasure=True)
+        (again,) = pending(connection, NOW + wait_us(1), 10)
+    assert (again.body, again.leads) == ("{}", "hash-of-7")
+
 
 HINT = HookHint("crm.odoo", "record:7", "{}", 5, "hash-of-7")
 

@@ -8,8 +8,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 
+from crm.lead_hashes import lead_hash
+from crm.state_tables import OBJECTIONS, TOMBSTONES
 from serving.runtime import Runtime, Settings
 from tests.fakes.odoo import DATABASE, KEY
 from tests.fakes.odoo_reading import FakeOdooCrm
@@ -54,6 +59,29 @@ def runtime(pulled: Pulled) -> Generator[Runtime]:
     made.put_live(SimpleNamespace(held=Forgetful()))  # pyright: ignore[reportArgumentType]
     yield made
     made.close()
+
+
+def test_who_objected_and_is_then_erased_elsewhere_leaves_the_files_here(
+    runtime: Runtime, pulled: Pulled, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = pulled.workspace.tables_folder
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "scores.parquet"
+    pq.write_table(pa.table({"lead_id": ["7", "8"]}), path)
+    hashed = lead_hash(runtime.secret, "7")
+    with pulled.state.writing() as connection:
+        connection.execute(sa.insert(OBJECTIONS).values(lead_hash=hashed, objected_us=1))
+    runtime.refresh_left_out()
+    with pulled.state.writing() as connection:
+        connection.execute(sa.insert(TOMBSTONES).values(lead_hash=hashed, erased_us=2))
+    broken = folder / "broken.parquet"
+    broken.write_bytes(b"PAR1")
+    for _ in range(2):
+        runtime.catch_up_with_erasures()
+    assert caplog.text.count("may still be in files") == 1
+    broken.unlink()
+    runtime.catch_up_with_erasures()
+    assert pq.read_table(path).column("lead_id").to_pylist() == ["8"]
 
 
 def forgotten(runtime: Runtime) -> list[Any]:

@@ -229,6 +229,22 @@ def test_a_record_that_a_crm_cannot_bear_holds_up_no_other(state: State, handler
     assert away.until_us == {}
 
 
+def test_no_crm_is_left_alone_for_days_or_for_what_another_did(state: State, handlers: HookHandlers) -> None:
+    def read(name: str, ids: Sequence[str]) -> None:
+        is_hub = name == "hubspot"
+        after = None if is_hub else 30 * 86_400.0
+        raise CrmUnavailableError(
+            found="500", expected="an answer", fix="wait", may_be_a_row=is_hub, retry_after_s=after
+        )
+
+    for number in range(2):
+        keep(state, created(number), event_id=f"{number}")
+    keep(state, pack("record", "7"), "crm.odoo", "record")
+    away = Away()
+    assert work_hooks(state, replace(handlers, reread=read), NOW, away).put_off == 3
+    assert away.until_us == {"odoo": NOW_US + 3_600_000_000}
+
+
 def test_a_key_that_is_refused_is_shown_once_a_turn(state: State, handlers: HookHandlers) -> None:
     asked: list[Sequence[str]] = []
 
