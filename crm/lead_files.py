@@ -18,7 +18,7 @@ from pathlib import Path
 
 from crm.config import Workspace
 from crm.lead_hashes import left_out_leads
-from crm.leases import pid_space
+from crm.leases import has_ended, pid_space
 
 __all__ = ["Erased", "files_alone", "placing_leads", "remove_unfinished", "unfinished_of"]
 
@@ -67,15 +67,5 @@ def remove_unfinished(root: Path) -> None:
     for path in root.rglob(f"*{_ENDING}"):
         place, _, pid = path.name.removesuffix(_ENDING).rpartition(".")[2].partition("-")
         is_ours = place == _place() and pid.isdecimal()
-        if (not _runs(int(pid))) if is_ours else (time.time() - path.stat().st_mtime > LEFT_BEHIND_S):
+        if has_ended(int(pid)) if is_ours else time.time() - path.stat().st_mtime > LEFT_BEHIND_S:
             path.unlink(missing_ok=True)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        return True
-    return True

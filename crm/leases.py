@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from crm.state_tables import LEASES
 from crm.upserts import insert_into
 
-__all__ = ["holder_name", "pid_space", "release_lease", "take_lease"]
+__all__ = ["has_ended", "holder_name", "pid_space", "release_lease", "take_lease"]
 
 
 def take_lease(connection: sa.Connection, name: str, holder: str, *, now_us: int, until_us: int) -> bool:
@@ -64,11 +64,16 @@ def _is_gone(holder: str) -> bool:
     host, space, pid = [*holder.split(":"), "", "", ""][:3]
     if (host, space) != (socket.gethostname(), pid_space()) or not pid.isdecimal():
         return False
+    return has_ended(int(pid))
+
+
+def has_ended(pid: int) -> bool:
+    """Tell whether a process of this machine, or of this container, runs no more."""
     try:
-        os.kill(int(pid), 0)
+        os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except OSError:
+    except OSError:  # another user's
         return False
     return False
 
