@@ -30,6 +30,7 @@ from crm.config_sections import (
     WorkspaceSection,
 )
 from crm.config_serve import SERVE_SECRETS, ServeConfig
+from crm.config_sla import DispositionsConfig, SignsConfig, SlaConfig
 from crm.config_values import Predicate, RuleName, Section, in_zone
 from crm.errors import ConfigError, WorkspaceError
 from crm.expressions import ExpressionError, columns_of
@@ -66,6 +67,8 @@ class WorkspaceConfig(Section):
     exclude
         Leads that are neither trained on, nor counted, nor handed off (customers, competitors, staff, students, opted
         out): an SQL expression each over columns of a lead. A column without history leaves a lead out at every moment.
+    sla
+        What was agreed on hand-off and follow-up; None where nothing was, and hand-offs are measured by the defaults.
     """
 
     workspace: WorkspaceSection = WorkspaceSection()
@@ -80,6 +83,9 @@ class WorkspaceConfig(Section):
     old_rule: OldRuleConfig = OldRuleConfig()
     serve: ServeConfig = ServeConfig()
     retention: RetentionConfig = RetentionConfig()
+    sla: SlaConfig | None = None
+    dispositions: DispositionsConfig = DispositionsConfig()
+    signs: SignsConfig = SignsConfig()
     crm: Mapping[CrmName, CrmConfig] = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -104,6 +110,13 @@ class WorkspaceConfig(Section):
             raise ValueError(f"exclude: {error} (of [exclude] and [segments])") from None
         if self.workspace.hash_ids:
             self._refuse_ids()
+        return self
+
+    @model_validator(mode="after")
+    def _segments_of_sla(self) -> WorkspaceConfig:
+        unknown = [name for name in (self.sla.segments if self.sla else ()) if name not in self.segments]
+        if unknown:
+            raise ValueError(f"sla.segments: no segment {unknown[0]!r}; [segments] has {', '.join(self.segments) or 'none'}")
         return self
 
     @model_validator(mode="after")
