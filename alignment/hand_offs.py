@@ -33,7 +33,7 @@ def hand_offs_of(people: People) -> pd.DataFrame:
     -------
     DataFrame
         ``hand_off_id``, ``person_id``, ``person`` (row of ``people.frame``), ``owner``, ``team`` (empty text where
-        none), ``band``, ``value``; moments as microseconds since 1970 UTC, NaN for none: ``mql_us`` (the newest before
+        none), ``band``, ``value`` and ``p_sql`` (by the newest score before it); moments as microseconds since 1970 UTC, NaN for none: ``mql_us`` (the newest before
         it), ``handed_off_us``, ``seen_us`` (recorded, so that sales could know), ``next_us`` (the person's next
         hand-off, else the end of observation), ``accepted_us``, ``contact_us`` (the first touch by sales),
         ``disposed_us``, ``ended_us`` (SQL, win, loss, disqualification or recycling after it), ``sql_us``, ``won_us``;
@@ -57,8 +57,9 @@ def hand_offs_of(people: People) -> pd.DataFrame:
     offs = _with_outcomes(offs, people)
     offs["accepted_us"] = _accepted(offs, people, known)
     offs["contact_us"] = _first_contact(offs, people, known)
-    value = scores_before(people.scores, offs["person_id"], offs["handed_off_us"])
-    return offs.assign(value=value, band=grade_of(value, people.line) if people.line else NO_BAND)
+    scores = scores_before(people.scores, offs["person_id"], offs["handed_off_us"])
+    value = scores["expected_value"].to_numpy()
+    return offs.assign(value=value, p_sql=scores["p_sql"].to_numpy(), band=grade_of(value, people.line) if people.line else NO_BAND)
 
 
 def has_sales_touches(tables: Tables) -> bool:

@@ -29,6 +29,7 @@ __all__ = ["BANDS", "NO_BAND", "People", "gather_people", "grade_of", "scores_be
 BANDS = ("A", "B", "C", "D")
 NO_BAND = "none"
 """Band of whoever was not scored in time, or where there is no line."""
+SCORED = ("expected_value", "p_sql")
 OLDEST_SCORE_DAYS = 90.0
 DAY_US = 86_400_000_000
 
@@ -125,7 +126,7 @@ def gather_people(
     frame["campaign_id"] = _first_campaign(tables, to_micros(until), frame, person_of)
     known = _scores_of(scores, person_of)
     decided = frame["mql_us"].fillna(frame["handed_off_us"])
-    value = scores_before(known, frame["person_id"], decided)
+    value = scores_before(known, frame["person_id"], decided)["expected_value"].to_numpy()
     frame["value"], frame["band"] = value, grade_of(value, line)
     above = None if line is None else value > line.threshold
     frame["is_above_line"] = None if above is None else pd.Series(above, dtype=object).where(np.isfinite(value), None)
@@ -133,24 +134,25 @@ def gather_people(
     return People(tables, config, seen, frame, members, person_of, line, known)
 
 
-def scores_before(scores: pd.DataFrame, person_id: pd.Series, moment_us: pd.Series) -> np.ndarray:
-    """Return the expected value by each person's newest score before a moment.
+def scores_before(scores: pd.DataFrame, person_id: pd.Series, moment_us: pd.Series) -> pd.DataFrame:
+    """Return each person's newest score before a moment.
 
     Parameters
     ----------
     scores
-        ``People.scores``: person_id, as_of_us, expected_value, in order of as_of_us.
+        ``People.scores``, in order of as_of_us.
     person_id, moment_us
         Whose score, and before when (microseconds since 1970 UTC; NaN for none), shape (n,).
 
     Returns
     -------
-    ndarray
-        Shape (n,), workspace currency; NaN without a score of the last :data:`OLDEST_SCORE_DAYS` days.
+    DataFrame
+        expected_value (workspace currency) and p_sql, n rows; NaN without a score of the last
+        :data:`OLDEST_SCORE_DAYS` days.
     """
     asked = pd.DataFrame({"person_id": person_id.to_numpy(), "at_us": moment_us.to_numpy(), "row": range(len(person_id))})
     asked = asked.dropna(subset=["at_us"]).astype({"at_us": "int64", "person_id": object}).sort_values("at_us")
-    found = np.full(len(person_id), np.nan)
+    found = pd.DataFrame(np.nan, index=pd.RangeIndex(len(person_id)), columns=list(SCORED))
     if len(asked) and len(scores):
         joined = pd.merge_asof(
             asked,
@@ -160,17 +162,17 @@ def scores_before(scores: pd.DataFrame, person_id: pd.Series, moment_us: pd.Seri
             direction="backward",
             tolerance=round(OLDEST_SCORE_DAYS * DAY_US),
         )
-        found[joined["row"].to_numpy()] = joined["expected_value"].to_numpy(dtype="float64")
+        found.loc[joined["row"].to_numpy(), list(SCORED)] = joined[list(SCORED)].to_numpy(dtype="float64")
     return found
 
 
 def _scores_of(scores: pa.Table, person_of: pd.DataFrame) -> pd.DataFrame:
     """Return scores by person in order of their moment; a score issued twice for one moment counts as issued last."""
-    frame = scores.select(["lead_id", "as_of", "issued_at", "expected_value"]).to_pandas()
+    frame = scores.select(["lead_id", "as_of", "issued_at", *SCORED]).to_pandas()
     frame["as_of_us"] = frame["as_of"].astype("datetime64[us, UTC]").astype("int64")
     frame = frame.merge(person_of, on="lead_id").sort_values(["as_of_us", "issued_at"], kind="stable")
     frame = frame.drop_duplicates(["person_id", "as_of_us"], keep="last")
-    return frame[["person_id", "as_of_us", "expected_value"]].astype({"person_id": object}).reset_index(drop=True)
+    return frame[["person_id", "as_of_us", *SCORED]].astype({"person_id": object}).reset_index(drop=True)
 
 
 def grade_of(value: np.ndarray, line: Line | None) -> np.ndarray:
