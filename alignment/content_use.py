@@ -54,12 +54,12 @@ WITH uses AS (
 ),
 weighed AS (
     SELECT content_id, person, revenue,
-        CASE WHEN place = 1 THEN 1.0 ELSE 0.0 END AS first,
-        CASE WHEN place = uses THEN 1.0 ELSE 0.0 END AS last,
-        1.0 / uses AS linear,
-        pow(2.0, -(won_us - happened_us) / $half_life_us) AS decay,
-        CASE WHEN uses = 1 THEN 1.0 WHEN uses = 2 THEN 0.5
-             WHEN place IN (1, uses) THEN 0.4 ELSE 0.2 / (uses - 2) END AS u_shaped
+        CASE WHEN place = 1 THEN 1e0 ELSE 0e0 END AS first,
+        CASE WHEN place = uses THEN 1e0 ELSE 0e0 END AS last,
+        1e0 / uses AS linear,
+        pow(2e0, -(won_us - happened_us) / $half_life_us) AS decay,
+        CASE WHEN uses = 1 THEN 1e0 WHEN uses = 2 THEN 5e-1
+             WHEN place IN (1, uses) THEN 4e-1 ELSE 2e-1 / (uses - 2) END AS u_shaped
     FROM uses
 ),
 shares AS (
@@ -127,7 +127,7 @@ def content_use(people: People) -> ContentUse | None:
 
 
 def _rows(connection: object, query: str, values: dict[str, object]) -> pd.DataFrame:
-    return connection.execute(query, values).to_arrow_table().to_pandas()
+    return connection.sql(query, params=values).to_arrow_table().to_pandas()
 
 
 @contextmanager
