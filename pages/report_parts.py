@@ -95,6 +95,11 @@ class Table:
         return f"tables/{self.name}.csv" if self.name else ""
 
     @property
+    def csv(self) -> str:
+        """Name of the CSV file."""
+        return f"{self.name}.csv"
+
+    @property
     def is_wide(self) -> bool:
         """Whether a column holds sentences, so that the table takes the whole width."""
         return any(column.kind == "wide" for column in self.columns)

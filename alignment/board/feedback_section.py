@@ -1,0 +1,77 @@
+"""Feedback on the board: where sales and the score disagree, and which leads to talk about."""
+
+from __future__ import annotations
+
+from alignment.board.context import BoardContext
+from alignment.disagreement import DAYS, Disagreement
+from pages.report_parts import Cell, Section, Table, columns, make_table
+
+__all__ = ["feedback_section", "rejected_table", "won_table"]
+
+MOST_LEADS = 10
+
+
+def feedback_section(found: Disagreement | None, context: BoardContext) -> Section:
+    """Return the disagreement of sales and score; None of it without hand-offs."""
+    words = context.words
+    heading = words("board.feedback.heading")
+    if found is None:
+        return Section("feedback", heading, (words("board.lacks.hand_offs"),))
+    counts = {
+        "days": context.formats.number(DAYS),
+        "rejected": context.formats.number(len(found.rejected)),
+        "answered": context.formats.number(found.answered),
+        "won": context.formats.number(len(found.won)),
+        "wins": context.formats.number(found.wins),
+    }
+    blocks: list[str | Table] = [words("board.feedback.lead")]
+    blocks.append(words("board.feedback.counts", **counts) if found.has_scores else words("board.lacks.scores"))
+    if found.unlisted:
+        names = words("board.comma").join(name for name, _ in found.unlisted[:MOST_LEADS])
+        blocks.append(words("board.feedback.unlisted", names=names))
+    blocks += [rejected_table(found, context)] if len(found.rejected) else []
+    blocks += [won_table(found, context)] if len(found.won) else []
+    if found.reasons:
+        rows = [
+            (reason or words("board.feedback.no_reason"), context.count(count), context.count(high))
+            for reason, count, high in found.reasons
+        ]
+        heads = columns(words, "board_column", "reason", "rejections:n", "of_them_high:n")
+        blocks.append(make_table(words("board.feedback.reasons"), heads, rows, name="rejection_reasons"))
+    return Section("feedback", heading, (*blocks[:1], context.defined("disagreement"), *blocks[1:]))
+
+
+def rejected_table(found: Disagreement, context: BoardContext) -> Table:
+    """Return the leads with high scores that sales rejected, highest value first."""
+    rows: list[tuple[Cell, ...]] = [
+        (
+            str(row.person_id),
+            str(row.band),
+            context.money(float(row.value)),
+            context.owner(str(row.owner)),
+            str(row.disposition),
+            str(row.reason) if isinstance(row.reason, str) else context.words("board.feedback.no_reason"),
+            context.day(float(row.disposed_us)),
+        )
+        for row in found.rejected.head(MOST_LEADS).itertuples()
+    ]
+    heads = columns(
+        context.words, "board_column", "lead", "band", "value:n", "owner", "disposition", "reason", "answered_on:d"
+    )
+    return make_table(context.words("board.feedback.rejected"), heads, rows)
+
+
+def won_table(found: Disagreement, context: BoardContext) -> Table:
+    """Return the leads below the line that were won, highest revenue first."""
+    rows: list[tuple[Cell, ...]] = [
+        (
+            str(row.person_id),
+            context.money(float(row.value)),
+            context.money(float(row.revenue)),
+            str(row.source) if isinstance(row.source, str) else context.blank,
+            context.day(float(row.won_us)),
+        )
+        for row in found.won.head(MOST_LEADS).itertuples()
+    ]
+    heads = columns(context.words, "board_column", "lead", "value:n", "revenue:n", "source", "won_on:d")
+    return make_table(context.words("board.feedback.won"), heads, rows)
