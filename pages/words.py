@@ -83,7 +83,10 @@ def load_words(language: Language) -> Words:
     if language not in ("en", "ja"):
         raise ValueError(f"Found language '{language}'; expected 'en' or 'ja'.")
     folder = Path(__file__).parent / "words"
-    return Words(language, _flat(_read(folder / f"{language}.toml"), ""), _phrases(folder / f"phrases_{language}.toml"))
+    texts: dict[str, str] = {}
+    for name in (f"{language}.toml", f"board_{language}.toml"):
+        texts |= _flat(_read(folder / name), "")
+    return Words(language, texts, _phrases(folder / f"phrases_{language}.toml"))
 
 
 def _read(path: Path) -> dict[str, Any]:

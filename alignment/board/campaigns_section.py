@@ -36,7 +36,7 @@ def campaigns_section(campaigns: Campaigns | None, context: BoardContext) -> Sec
         *([] if campaigns.has_expectations else [words("board.lacks.expectations")]),
         context.defined("expectation", "projection", "bias"),
         *([words("board.campaigns.late", n=context.formats.number(campaigns.late))] if campaigns.late else []),
-        Search(words("board.search"), "campaign_sqls"),
+        Search(words("board.search"), "campaign_*"),
         Panels("campaigns", words("board.campaigns.choose"), tuple(panels)),
         Heading(words("board.campaigns.bias_heading")),
         *_bias(campaigns, context),
