@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import CensoredData, ecdf
 
 from alignment.business_hours import HOUR_US, Calendars
-from alignment.hand_offs import hand_offs_of, has_sales_touches, sales_touches
+from alignment.hand_offs import has_sales_touches, sales_touches
 from alignment.incidence import Entries, cumulative_incidence
 from alignment.people import NO_BAND, People
 from alignment.periods import Periods, weeks_until
@@ -129,19 +129,21 @@ class SlaReport:
     contact_is_acceptance: bool
 
 
-def sla_report(people: People) -> SlaReport | None:
+def sla_report(people: People, offs: pd.DataFrame) -> SlaReport | None:
     """Measure how hand-offs were followed up; None without the table ``hand_offs``.
 
     Parameters
     ----------
     people
         Who, and as of when.
+    offs
+        As :func:`alignment.hand_offs.hand_offs_of` gives them.
     """
     if not people.tables.has("hand_offs"):
         return None
     sla = people.config.sla or SlaConfig()
     weeks = weeks_until(people.seen.observed_until, people.config.workspace.timezone, WEEKS)
-    offs = _measured(hand_offs_of(people), people, sla, weeks)
+    offs = _measured(offs, people, sla, weeks)
     first = float(offs["handed_off_us"].min()) if len(offs) else float(people.until_us)
     calendars = Calendars(sla, people.config.workspace.timezone, first, float(people.until_us))
     terms = [sla.terms_of(band) for band in offs["band"]]

@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 import click
 
+from cli.align_command import align
 from cli.backtest_command import backtest
 from cli.bento_command import bento
 from cli.erase_command import erase
@@ -51,6 +52,7 @@ for command in (
     bento,
     keys,
     erase,
+    align,
     ui,
 ):
     main.add_command(command)

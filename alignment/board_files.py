@@ -1,0 +1,114 @@
+"""The board as files: pages in both languages and the rows behind them, for a folder of one's own and for the service.
+
+The service reads ``.kizashi/board/``: ``board.en.html`` and ``board.ja.html`` with ``rows/``, where owners are numbers,
+and the same under ``owners/``, where they have their names.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import get_args
+
+from alignment.board.page import Findings, board_context, board_page
+from alignment.board_rows import board_rows, plain_rows
+from crm.config import Workspace
+from crm.lead_files import placing_leads
+from pages.board import board_tables, render_board
+from pages.report_tables import write_tables
+from pages.safe_csv import write_csv
+from pages.words import Language
+
+__all__ = ["LeadsErasedError", "board_folder", "write_board", "write_served_board"]
+
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+OWNERS = "owners"
+
+
+class LeadsErasedError(Exception):
+    """Leads that the board names were erased while it was made: it is to be made anew."""
+
+
+def board_folder(workspace: Workspace) -> Path:
+    """Return where the service finds the board."""
+    return workspace.folder / ".kizashi" / "board"
+
+
+def write_board(found: Findings, folder: Path, language: Language, *, names_owners: bool) -> list[Path]:
+    """Write the board for a folder of one's own: ``board.html``, the other language beside it, and ``rows/``.
+
+    Parameters
+    ----------
+    found
+        What was found.
+    folder
+        Where; made if it is not there. Rows of an earlier board are deleted.
+    language
+        Of ``board.html`` and of texts in the rows.
+    names_owners
+        Owners are called by their names.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    other = next(one for one in LANGUAGES if one != language)
+    names = {language: "board.html", other: f"board.{other}.html"}
+    written = [
+        _write_page(found, folder / names[one], one, ("rows/", names[two]), names_owners=names_owners)
+        for one, two in ((language, other), (other, language))
+    ]
+    return [*written, *_write_rows(found, folder / "rows", language, names_owners=names_owners)]
+
+
+def write_served_board(found: Findings, workspace: Workspace) -> None:
+    """Write the board where the service finds it, all of it at once.
+
+    Raises
+    ------
+    LeadsErasedError
+        When leads that it names were erased since the tables were read.
+    """
+    target = board_folder(workspace)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    language = workspace.config.workspace.language
+    with TemporaryDirectory(prefix="board-", dir=target.parent) as name:
+        fresh = Path(name) / "board"
+        for folder, names_owners in ((fresh, False), (fresh / OWNERS, True)):
+            folder.mkdir(parents=True)
+            for one in LANGUAGES:
+                other = next(two for two in LANGUAGES if two != one)
+                places = ("board/rows/", f"board?lang={other}")
+                _write_page(found, folder / f"board.{one}.html", one, places, names_owners=names_owners)
+            _write_rows(found, folder / "rows", language, names_owners=names_owners)
+        with placing_leads(workspace) as erased:
+            if erased is not None and erased(found.reports.people.person_of["lead_id"].tolist()):
+                raise LeadsErasedError
+            if target.exists():
+                target.rename(Path(name) / "old")
+            fresh.rename(target)
+
+
+def _write_page(
+    found: Findings, path: Path, language: Language, places: tuple[str, str], *, names_owners: bool
+) -> Path:
+    context = board_context(found, language, names_owners=names_owners)
+    page = board_page(found, context)
+    path.write_text(render_board(page, language, rows_at=places[0], other_language=places[1]), encoding="utf-8")
+    return path
+
+
+def _write_rows(found: Findings, folder: Path, language: Language, *, names_owners: bool) -> list[Path]:
+    context = board_context(found, language, names_owners=names_owners)
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    written = list(write_tables(board_tables(board_page(found, context)), folder))
+    for name, frame in board_rows(found, context).items():
+        path = folder / f"{name}.csv"
+        write_csv(path, [str(column) for column in frame.columns], plain_rows(frame))
+        written.append(path)
+    return written
