@@ -7,17 +7,20 @@ and the same under ``owners/``, where they have their names.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_args
 
+import pandas as pd
+
 from alignment.board.page import Findings, board_context, board_page
-from alignment.board_rows import board_rows, plain_rows
+from alignment.board_rows import called
 from crm.config import Workspace
 from crm.lead_files import placing_leads
 from pages.board import board_tables, render_board
 from pages.report_tables import write_tables
-from pages.safe_csv import write_csv
+from pages.safe_csv import write_frame
 from pages.words import Language
 
 __all__ = ["LeadsErasedError", "board_folder", "write_board", "write_served_board"]
@@ -35,13 +38,20 @@ def board_folder(workspace: Workspace) -> Path:
     return workspace.folder / ".kizashi" / "board"
 
 
-def write_board(found: Findings, folder: Path, language: Language, *, names_owners: bool) -> list[Path]:
+Rows = Mapping[str, pd.DataFrame]
+
+
+def write_board(
+    found: Findings, rows: Rows, folder: Path, language: Language, *, names_owners: bool
+) -> list[Path]:
     """Write the board for a folder of one's own: ``board.html``, the other language beside it, and ``rows/``.
 
     Parameters
     ----------
     found
         What was found.
+    rows
+        The rows behind it (:func:`alignment.board_rows.board_rows`).
     folder
         Where; made if it is not there. Rows of an earlier board are deleted.
     language
@@ -61,11 +71,11 @@ def write_board(found: Findings, folder: Path, language: Language, *, names_owne
         _write_page(found, folder / names[one], one, ("rows/", names[two]), names_owners=names_owners)
         for one, two in ((language, other), (other, language))
     ]
-    return [*written, *_write_rows(found, folder / "rows", language, names_owners=names_owners)]
+    return [*written, *_write_rows(found, rows, folder / "rows", language, names_owners=names_owners)]
 
 
-def write_served_board(found: Findings, workspace: Workspace) -> None:
-    """Write the board where the service finds it, all of it at once.
+def write_served_board(found: Findings, rows: Rows, workspace: Workspace) -> None:
+    """Write the board where the service finds it, all of it at once; parameters as in :func:`write_board`.
 
     Raises
     ------
@@ -83,7 +93,7 @@ def write_served_board(found: Findings, workspace: Workspace) -> None:
                 other = next(two for two in LANGUAGES if two != one)
                 places = ("board/rows/", f"board?lang={other}")
                 _write_page(found, folder / f"board.{one}.html", one, places, names_owners=names_owners)
-            _write_rows(found, folder / "rows", language, names_owners=names_owners)
+            _write_rows(found, rows, folder / "rows", language, names_owners=names_owners)
         with placing_leads(workspace) as erased:
             if erased is not None and erased(found.reports.people.person_of["lead_id"].tolist()):
                 raise LeadsErasedError
@@ -101,14 +111,16 @@ def _write_page(
     return path
 
 
-def _write_rows(found: Findings, folder: Path, language: Language, *, names_owners: bool) -> list[Path]:
+def _write_rows(
+    found: Findings, rows: Rows, folder: Path, language: Language, *, names_owners: bool
+) -> list[Path]:
     context = board_context(found, language, names_owners=names_owners)
     if folder.is_dir():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     written = list(write_tables(board_tables(board_page(found, context)), folder))
-    for name, frame in board_rows(found, context).items():
+    for name, frame in rows.items():
         path = folder / f"{name}.csv"
-        write_csv(path, [str(column) for column in frame.columns], plain_rows(frame))
+        write_frame(path, called(frame, context))
         written.append(path)
     return written

@@ -15,32 +15,29 @@ from alignment.board.page import Findings
 from alignment.campaigns import MEASURES
 from alignment.content_use import MODELS
 from crm.journeys import PASSED
-from pages.safe_csv import Value
 
-__all__ = ["LEAD_ROWS", "board_rows", "plain_rows"]
+__all__ = ["LEAD_ROWS", "board_rows", "called"]
 
 LEAD_ROWS = ("leads", "hand_offs", "content_credits")
 """Files whose rows name leads."""
 
 
-def board_rows(found: Findings, context: BoardContext) -> Mapping[str, pd.DataFrame]:
-    """Return the rows behind the numbers by name of their file.
+def board_rows(found: Findings) -> Mapping[str, pd.DataFrame]:
+    """Return the rows behind the numbers by name of their file, owners under their names.
 
     Parameters
     ----------
     found
         What was found.
-    context
-        Whose board: it says what owners are called.
 
     Returns
     -------
     Mapping of str to DataFrame
         Columns of text and numbers; moments as ISO 8601 texts in UTC, empty for none.
     """
-    rows = {"leads": _leads(found, context)}
+    rows = {"leads": _leads(found)}
     if len(found.hand_offs):
-        rows["hand_offs"] = _hand_offs(found, context)
+        rows["hand_offs"] = _hand_offs(found)
     content, campaigns = found.reports.content, found.reports.campaigns
     if content is not None:
         described = [(i.content_id, i.title, i.made_by, i.kind, i.topic, i.stage, i.cost, i.persons) for i in content.items]
@@ -53,15 +50,22 @@ def board_rows(found: Findings, context: BoardContext) -> Mapping[str, pd.DataFr
     return rows
 
 
+def called(frame: pd.DataFrame, context: BoardContext) -> pd.DataFrame:
+    """Return rows with owners called as on a reader's board."""
+    if "owner" not in frame:
+        return frame
+    return frame.assign(owner=frame["owner"].map(lambda name: context.owner(str(name)), na_action="ignore"))
+
+
 def _times(moments: pd.Series) -> pd.Series:
-    known = moments.notna()
-    texts = pd.Series("", index=moments.index, dtype=object)
-    stamps = pd.to_datetime(moments[known].astype("int64"), unit="us", utc=True)
-    texts[known] = stamps.dt.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return texts
+    known = moments.notna().to_numpy()
+    texts = np.full(len(moments), "", dtype=object)
+    stamps = moments.to_numpy(dtype="float64")[known].astype("int64").astype("datetime64[us]")
+    texts[known] = np.char.add(np.datetime_as_string(stamps, unit="s"), "Z")
+    return pd.Series(texts, index=moments.index)
 
 
-def _leads(found: Findings, context: BoardContext) -> pd.DataFrame:
+def _leads(found: Findings) -> pd.DataFrame:
     frame = found.reports.people.frame
     columns: dict[str, pd.Series] = {
         "lead_id": frame["person_id"],
@@ -72,7 +76,7 @@ def _leads(found: Findings, context: BoardContext) -> pd.DataFrame:
         **{f"{stage}_at": _times(frame[f"{stage}_us"]) for stage in PASSED},
         "handed_off_at": _times(frame["handed_off_us"]),
         "team": frame["team"],
-        "owner": frame["owner"].map(lambda name: context.owner(str(name)), na_action="ignore"),
+        "owner": frame["owner"],
         "path": frame["path"],
         "expected_value": frame["value"],
         "grade": frame["band"].where(frame["band"] != "none", None),
@@ -85,7 +89,7 @@ def _leads(found: Findings, context: BoardContext) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def _hand_offs(found: Findings, context: BoardContext) -> pd.DataFrame:
+def _hand_offs(found: Findings) -> pd.DataFrame:
     offs, sla = found.hand_offs, found.reports.sla
     moments = ("mql", "handed_off", "seen", "accepted", "contact", "disposed", "ended", "sql", "won")
     rows = pd.DataFrame(
@@ -93,7 +97,7 @@ def _hand_offs(found: Findings, context: BoardContext) -> pd.DataFrame:
             "hand_off_id": offs["hand_off_id"],
             "lead_id": offs["person_id"],
             "team": offs["team"],
-            "owner": [context.owner(str(name)) for name in offs["owner"]],
+            "owner": offs["owner"],
             "grade": offs["band"].where(offs["band"] != "none", None),
             "expected_value": offs["value"],
             **{f"{name}_at": _times(offs[f"{name}_us"]) for name in moments},
@@ -164,22 +168,3 @@ def _expectations(found: Findings) -> pd.DataFrame:
     frame.insert(2, "registered_at", _times(frame["registered_us"]))
     return frame.drop(columns="registered_us")
 
-
-def plain_rows(frame: pd.DataFrame) -> list[list[Value]]:
-    """Return the rows of a frame as cells: numbers, texts, truths, and None for nothing."""
-    columns: list[list[Value]] = []
-    for name in frame.columns:
-        values = frame[name].astype(object)
-        columns.append([None if missing else _cell(value) for value, missing in zip(values, values.isna(), strict=True)])
-    return [list(row) for row in zip(*columns, strict=True)]
-
-
-def _cell(value: object) -> Value:
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
-        return int(value)
-    if isinstance(value, float | np.floating):
-        number = float(f"{float(value):.10g}")
-        return int(number) if number.is_integer() and abs(number) < 1e15 else number
-    return str(value)

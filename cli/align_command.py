@@ -12,6 +12,7 @@ import click
 from alignment.board.page import Findings, board_context
 from alignment.board.signs_tiles import measure_sentence
 from alignment.board_files import LeadsErasedError, write_board, write_served_board
+from alignment.board_rows import board_rows
 from alignment.findings import find_alignment
 from cli.options import ATTENTION, DONE, as_of_option, command_options, open_workspace, parse_moment
 from cli.output import TerminalProgress, print_entry, print_json, print_paragraph
@@ -69,10 +70,11 @@ def _made(workspace: Workspace, as_of: str | None, given: Mapping[str, Any], pro
                 return found
             try:
                 with progress.step("Writing the board"):
-                    write_served_board(found, workspace)
+                    rows = board_rows(found)
+                    write_served_board(found, rows, workspace)
                     if given["out"] is not None:
                         language = given["language"] or workspace.config.workspace.language
-                        write_board(found, given["out"], language, names_owners=given["names_owners"])
+                        write_board(found, rows, given["out"], language, names_owners=given["names_owners"])
             except LeadsErasedError:
                 continue
             return found

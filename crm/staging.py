@@ -71,7 +71,8 @@ def _value_sql(staging: Staging, schema: TableSchema, name: str, parsed: Mapping
         value = f"coalesce({value}, '{column.default}')"
     if name == "content_id":
         # A query string may carry an e-mail address.
-        value = trimmed(f"regexp_replace({value}, '[?#].*$', '', 's')")
+        bare = trimmed(f"regexp_replace({value}, '[?#].*$', '', 's')")
+        value = f"CASE WHEN contains({value}, '?') OR contains({value}, '#') THEN {bare} ELSE {value} END"
     if name == "currency":
         value = f"upper({value})"
     if column.choices:

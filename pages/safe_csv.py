@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["Value", "safe_cell", "write_csv"]
+import pandas as pd
+
+__all__ = ["Value", "safe_cell", "write_csv", "write_frame"]
 
 Value = str | int | float | bool | None
 
@@ -75,3 +77,34 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Value]]
             if len(row) != len(header):
                 raise ValueError(f"Found {len(row)} cells in row {number}; expected {len(header)} as in the header.")
             writer.writerow([safe_cell(cell) for cell in row])
+
+
+def write_frame(path: Path, frame: pd.DataFrame) -> None:
+    """Write a table of many rows as :func:`write_csv` does: column by column, numbers with ten digits.
+
+    Parameters
+    ----------
+    path
+        File to write; an old one is replaced.
+    frame
+        Columns of texts, numbers and truths; what is missing becomes an empty cell.
+    """
+    safe = {str(safe_cell(str(name))): _safe_column(frame[name]) for name in frame.columns}
+    pd.DataFrame(safe, index=frame.index).to_csv(
+        path, index=False, encoding="utf-8-sig", lineterminator="\r\n", float_format="%.10g"
+    )
+
+
+def _safe_column(column: pd.Series) -> pd.Series:
+    """Neutralise the texts of a column; only those that might need it are looked at one by one."""
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return column
+    texts = column.astype(object)
+    suspect = texts.map(_is_suspect, na_action="ignore").fillna(False).astype(bool)
+    if suspect.any():
+        texts[suspect] = [safe_cell(str(text)) for text in texts[suspect]]
+    return texts
+
+
+def _is_suspect(value: object) -> bool:
+    return isinstance(value, str) and value != "" and (not value[0].isalnum() or "\x00" in value)
