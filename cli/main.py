@@ -10,6 +10,7 @@ from cli.align_command import align
 from cli.backtest_command import backtest
 from cli.bento_command import bento
 from cli.erase_command import erase
+from cli.expect_command import expect
 from cli.keys_command import keys
 from cli.line_command import line
 from cli.promotion_commands import promote, retrain, rollback
@@ -53,6 +54,7 @@ for command in (
     keys,
     erase,
     align,
+    expect,
     ui,
 ):
     main.add_command(command)

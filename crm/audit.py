@@ -15,7 +15,17 @@ from crm.state_tables import AUDIT
 
 __all__ = ["Action", "AuditRow", "note_promotion", "write_audit"]
 
-Action = Literal["key_created", "key_revoked", "key_refused", "erasure", "objection", "promotion_seen"]
+Action = Literal[
+    "key_created",
+    "key_revoked",
+    "key_refused",
+    "erasure",
+    "objection",
+    "promotion_seen",
+    "expectation_registered",
+    "board_login",
+    "board_rows",
+]
 
 
 @dataclass(frozen=True)

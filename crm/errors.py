@@ -23,6 +23,7 @@
     │   └── CrmRefusedError    it refused a call as a whole
     ├── ApiKeyError            no API key can be made, or none is there, by this name
     ├── ErasureError           a lead cannot be erased
+    ├── ExpectationError       an expectation of a campaign cannot be registered
     └── RequestError           a scoring request cannot be understood
 
 Each one says what was found, what was expected and what to do, in one paragraph.
@@ -195,6 +196,10 @@ class CrmRefusedError(CrmError):
 
 class ApiKeyError(KizashiError, ValueError):
     """No API key can be made, or none is there, by this name."""
+
+
+class ExpectationError(KizashiError, ValueError):
+    """An expectation that cannot be registered."""
 
 
 class ErasureError(KizashiError, ValueError):

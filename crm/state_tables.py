@@ -22,6 +22,7 @@ __all__ = [
     "DEAD_LETTERS",
     "HOOK_EVENTS",
     "LEASES",
+    "EXPECTATIONS",
     "LEDGER",
     "METADATA",
     "OBJECTIONS",
@@ -93,6 +94,9 @@ TOLD: Mapping[str, Table] = MappingProxyType(
     }
 )
 """Tables of the contract as they were posted or pulled. A posted lead's attributes are rows of ``lead_changes``."""
+
+EXPECTATIONS = contract_table(TABLES["expectations"], METADATA)
+"""What the teams expected of campaigns, as registered with ``kizashi expect``."""
 
 TOLD_QUARANTINE = Table(
     "told_quarantine",

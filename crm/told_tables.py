@@ -11,7 +11,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from crm.state import State
-from crm.state_tables import TOLD, micros_name
+from crm.state_tables import EXPECTATIONS, TOLD, micros_name
 from crm.tables import TABLES
 
 __all__ = ["told_tables"]
@@ -42,7 +42,7 @@ def told_tables(state: State, *, always: Collection[str] = ()) -> Mapping[str, p
     """
     found: dict[str, pa.Table] = {}
     with state.reading() as connection:
-        for name, table in TOLD.items():
+        for name, table in (*TOLD.items(), ("expectations", EXPECTATIONS)):
             rows = _read(connection, name, table)
             if rows.num_rows or name in always:
                 found[name] = rows

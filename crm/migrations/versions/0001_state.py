@@ -67,6 +67,19 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_dead_letters_lead_id"), "dead_letters", ["lead_id"], unique=False)
     op.create_table(
+        "expectations",
+        sa.Column("campaign_id", sa.Text(), nullable=False),
+        sa.Column("team", sa.Text(), nullable=False),
+        sa.Column("registered_us", sa.BigInteger(), nullable=False),
+        sa.Column("mqls", sa.Double(), nullable=True),
+        sa.Column("sqls", sa.Double(), nullable=True),
+        sa.Column("won", sa.Double(), nullable=True),
+        sa.Column("revenue", sa.Double(), nullable=True),
+        sa.Column("arrived_us", sa.BigInteger(), nullable=False),
+        sa.Column("origin", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("campaign_id", "team", "registered_us"),
+    )
+    op.create_table(
         "hand_offs",
         sa.Column("hand_off_id", sa.Text(), nullable=False),
         sa.Column("lead_id", sa.Text(), nullable=False),
@@ -329,6 +342,7 @@ def downgrade() -> None:
     op.drop_table("hook_events")
     op.drop_index("ix_hand_offs_lead_id", table_name="hand_offs")
     op.drop_table("hand_offs")
+    op.drop_table("expectations")
     op.drop_index(op.f("ix_dead_letters_lead_id"), table_name="dead_letters")
     op.drop_table("dead_letters")
     op.drop_index("ix_current_scores_queue", table_name="current_scores")
