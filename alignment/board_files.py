@@ -23,7 +23,7 @@ from pages.report_tables import write_tables
 from pages.safe_csv import write_frame
 from pages.words import Language
 
-__all__ = ["LeadsErasedError", "board_folder", "write_board", "write_served_board"]
+__all__ = ["LeadsErasedError", "write_board", "write_served_board"]
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 OWNERS = "owners"
@@ -31,11 +31,6 @@ OWNERS = "owners"
 
 class LeadsErasedError(Exception):
     """Leads that the board names were erased while it was made: it is to be made anew."""
-
-
-def board_folder(workspace: Workspace) -> Path:
-    """Return where the service finds the board."""
-    return workspace.folder / ".kizashi" / "board"
 
 
 Rows = Mapping[str, pd.DataFrame]
@@ -82,7 +77,7 @@ def write_served_board(found: Findings, rows: Rows, workspace: Workspace) -> Non
     LeadsErasedError
         When leads that it names were erased since the tables were read.
     """
-    target = board_folder(workspace)
+    target = workspace.board_folder
     target.parent.mkdir(parents=True, exist_ok=True)
     language = workspace.config.workspace.language
     with TemporaryDirectory(prefix="board-", dir=target.parent) as name:

@@ -169,5 +169,5 @@ def _show(workspace: Workspace, found: Findings, given: Mapping[str, Any]) -> No
     sla = found.reports.sla
     if sla is not None and len(sla.breaches):
         print_paragraph(f"\n{len(sla.breaches):,} terms are open and overdue; 'kizashi align --breaches' lists them.")
-    where = workspace.folder / ".kizashi" / "board" / f"board.{workspace.config.workspace.language}.html"
+    where = workspace.board_folder / f"board.{workspace.config.workspace.language}.html"
     print_paragraph(f"\nBoard: {given['out'] / 'board.html' if given['out'] is not None else where}")

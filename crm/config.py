@@ -176,6 +176,11 @@ class Workspace(Section):
         """The MQL line in force after ``kizashi line``; the model's own line lies in its bundle."""
         return self.folder / ".kizashi" / "line.json"
 
+    @property
+    def board_folder(self) -> Path:
+        """Where ``kizashi align`` writes the board, and the service reads it."""
+        return self.folder / ".kizashi" / "board"
+
     def gain_path(self, version: str) -> Path:
         """Which leads the unseen weeks of a version are; their numbers lie in its bundle."""
         return self.folder / ".kizashi" / "gain" / f"{version}.parquet"

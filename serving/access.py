@@ -88,6 +88,20 @@ class Access:
             return None
         return Caller(found.key_id, frozenset(found.scopes))
 
+    async def caller_of_session(self, key_id: str, now: datetime) -> Caller | None:
+        """Return who a session belongs to, by the key that was traded for it; None once that key is over.
+
+        Raises
+        ------
+        AccessDownError
+            When the keys of the state were not readable for a minute.
+        """
+        if key_id == ENVIRONMENT:
+            return Caller(ENVIRONMENT, frozenset({ADMIN})) if self._environment is not None else None
+        await self._refresh(REFRESH_SECONDS, WAIT_FROM_SECONDS)
+        found = self._keys.get(key_id)
+        return Caller(key_id, frozenset(found.scopes)) if found and found.is_live(to_micros(now)) else None
+
     def key_id_of(self, shown: bytes) -> str:
         """Return the id of a key that is over, so that the audit can tell whose it was; ``unknown`` for any other."""
         found = matching_key(shown, self._keys)

@@ -46,6 +46,8 @@ class RequestNotes:
     """What the guards learn of a request. Middlewares between them may copy the scope; this stays one object."""
 
     caller: Caller = ANONYMOUS
+    policy: str = ""
+    """Content security policy of a page; what is no page gets one that allows nothing."""
 
 
 def notes_of(scope: Scope) -> RequestNotes:

@@ -102,6 +102,12 @@ _HOOK_BODIES: Mapping[str, Mapping[str, Any]] = {
             },
         ],
     },
+    "LoginBody": {
+        "description": "A key with the scope board. A browser's form with the field key is taken, too.",
+        "type": "object",
+        "required": ["key"],
+        "properties": {"key": {"type": "string", "minLength": 1, "maxLength": 4000}},
+    },
     "OdooBody": {
         "description": "What an automation rule of Odoo sends; nothing but the record's number is believed.",
         "type": "object",

@@ -28,6 +28,8 @@ DRAINED_BYTES = 16_000_000
 DRAIN_SECONDS = 5.0
 BODY_SECONDS = 10.0
 """In which a body has to be here: whoever sends it byte by byte must not keep a connection for ever."""
+FORM_PATH, FORM_TYPE = "/board/login", "application/x-www-form-urlencoded"
+"""The one form that a browser sends; everything else is JSON."""
 _POLICY = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
@@ -125,8 +127,15 @@ class _Answer:
         if message["type"] == "http.response.start" and self._with_headers:
             kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in _OURS]
             own = (b"x-request-id", request_id_of(self._scope).encode("latin-1"))
-            message["headers"] = [*kept, *_POLICY, own]
+            message["headers"] = [*kept, *_policy_of(self._scope), own]
         await self._send(message)
+
+
+def _policy_of(scope: Scope) -> list[tuple[bytes, bytes]]:
+    policy = notes_of(scope).policy
+    if not policy:
+        return list(_POLICY)
+    return [(name, policy.encode() if name == b"content-security-policy" else value) for name, value in _POLICY]
 
 
 class TimeGuard:
@@ -181,7 +190,8 @@ class BodyGuard:
             return
         limit = self.runtime.settings.workspace.config.serve.max_body_bytes
         headers = Headers(scope=scope)
-        if scope["method"] == "POST" and not _is_json(headers) and not _is_empty(headers):
+        takes_form = scope["path"] == FORM_PATH and headers.get("content-type") == FORM_TYPE
+        if scope["method"] == "POST" and not _is_json(headers) and not _is_empty(headers) and not takes_form:
             await refuse(problem_of_status(415), scope, send)
         elif _announced(headers) > limit:
             await _drain(receive)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.access import AccessDownError
+from serving.board_session import cookie_of, session_key_id
 from serving.callers import ANONYMOUS, Caller, notes_of
 from serving.guards import refuse, request_id_of
 from serving.problems import Problem, missing_scope, problem_of_status
@@ -61,7 +62,7 @@ class KeyGuard:
             return _TWO_KEYS
         if notes.caller is ANONYMOUS:
             try:
-                caller = await self._caller(shown)
+                caller = await (self._caller(shown) if shown else self._session(scope))
             except AccessDownError:
                 return problem_of_status(503)
             if caller is None:
@@ -79,6 +80,15 @@ class KeyGuard:
             if caller is not None:
                 return caller
         return None
+
+    async def _session(self, scope: Scope) -> Caller | None:
+        """Return whose session of the board a request shows; it reads, and only the board."""
+        cookie = cookie_of(scope)
+        if cookie is None or scope["method"] not in ("GET", "HEAD"):
+            return None
+        now = datetime.now(UTC)
+        key_id = session_key_id(self.runtime.secret, cookie, now)
+        return None if key_id is None else await self.runtime.access.caller_of_session(key_id, now)
 
     def _unknown(self, scope: Scope, shown: list[bytes]) -> Problem:
         seconds = self.runtime.rates.wait_of_wrong_key(scope) if shown else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from serving.board_session import BOARD_PATH, COOKIE
 from serving.document_schemas import REF, document_schemas
 from serving.operations import BODY_STATUSES, KEYED_STATUSES, OPERATIONS, Answer, Operation
 from serving.problems import PROBLEM_TYPE, problem_of_status
@@ -67,6 +68,7 @@ def openapi_document(reading: Reading, max_batch: int) -> dict[str, Any]:
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                "boardCookie": {"type": "apiKey", "in": "cookie", "name": COOKIE},
                 **{
                     scheme: {"type": "apiKey", "in": "header", "name": name, "description": description}
                     for scheme, (name, description) in _SIGNATURES.items()
@@ -100,7 +102,8 @@ def _security(operation: Operation) -> list[dict[str, list[str]]]:
     if route is None or route.guards_itself:
         return [{scheme: []} for scheme in operation.signed_by]
     scopes = [route.scope] if route.scope else []
-    return [{"bearer": scopes}, {"header": scopes}]
+    cookie = [{"boardCookie": scopes}] if route.template.startswith(f"{BOARD_PATH}/") else []
+    return [{"bearer": scopes}, {"header": scopes}, *cookie]
 
 
 def _refusals(operation: Operation) -> list[int]:

@@ -101,6 +101,7 @@ _LEAD_ID = _parameter(
     "An id that names nobody, percent-encoded.",
     {"type": "string", "minLength": 1, "maxLength": MAX_ID, "pattern": TEXT_PATTERN},
 )
+_BOARD_LANGUAGE = {"type": "string", "enum": ["en", "ja"]}
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}
 _BEFORE = {"type": "integer", "minimum": 0, "maximum": 10**15 - 1}
 _LEDGER_OF_ANSWER = {"scores": _link("scores", "$response.body#/lead_id")}
@@ -244,6 +245,50 @@ OPERATIONS: tuple[Operation, ...] = (
         _ok("ReceiptReply", "The receipt."),
         refusals=(408, 413, 415, 422),
         parameters=(_LEAD_ID,),
+    ),
+    Operation(
+        "GET",
+        "/board",
+        "board",
+        "The page that marketing and sales both look at, as 'kizashi align' wrote it. A browser without a key is sent to "
+        "the login. Owners have their names for keys with the scope board:owners.",
+        {200: Answer("The page.", media_type="text/html"), 303: Answer("To the login.", media_type="")},
+        refusals=(401, 404),
+        parameters=(
+            _parameter("lang", "query", "The language; by default that of Accept-Language.", _BOARD_LANGUAGE),
+            _LANGUAGE,
+        ),
+        signed_by=("boardCookie", "bearer", "header"),
+    ),
+    Operation(
+        "GET",
+        "/board/rows/{table}",
+        "boardRows",
+        "The rows behind the numbers of the board. Each download is written into the audit.",
+        {200: Answer("The file.", media_type="text/csv")},
+        refusals=(404,),
+        parameters=(_parameter("table", "path", "Name of the file, such as leads.csv.", {"type": "string"}),),
+    ),
+    Operation(
+        "GET",
+        "/board/login",
+        "boardLoginPage",
+        "The page on which a key is traded for the board.",
+        {200: Answer("The page.", media_type="text/html")},
+        parameters=(
+            _parameter("lang", "query", "The language; by default that of Accept-Language.", _BOARD_LANGUAGE),
+            _parameter("wrong", "query", "Say that the key was wrong.", {"type": "string"}),
+            _LANGUAGE,
+        ),
+    ),
+    Operation(
+        "POST",
+        "/board/login",
+        "boardLogin",
+        "Trade a key with the scope board for a cookie that lives for twelve hours; a form is sent on to the board.",
+        {204: Answer("The cookie.", media_type=""), 303: Answer("Of a form: to the board.", media_type="")},
+        ("LoginBody",),
+        (403,),
     ),
     _hook(
         "/v1/hooks/hubspot",

@@ -66,8 +66,9 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/leads/{lead_id}/objection", "erase"),
     Route("POST", "/v1/hooks/{source}", "hooks", guards_itself=True),
     Route("POST", "/v1/hooks/{source}/{token}", "hooks", guards_itself=True),
+    Route("GET", "/board/login", "board", guards_itself=True),
     Route("POST", "/board/login", "board", guards_itself=True),
-    Route("GET", "/board", "board"),
+    Route("GET", "/board", "board", guards_itself=True),
     Route("GET", "/board/rows/{table}", "board:rows"),
 )
 

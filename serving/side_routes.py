@@ -18,6 +18,7 @@ from starlette.routing import Route
 from crm.errors import StateError
 from serving.answering import Answering
 from serving.asked import Asked
+from serving.board_routes import board_routes
 from serving.bodies import BodyError, HeldBody, read_body
 from serving.erasure_routes import erasure_routes
 from serving.guards import request_id_of
@@ -80,6 +81,7 @@ def side_routes(runtime: Runtime, answering: Answering, watch: Watch) -> Starlet
             Route("/metrics", metrics),
             salesforce_route(runtime),
             Route("/v1/line", line),
+            *board_routes(runtime, watch),
             *erasure_routes(runtime, watch),
             *hook_routes(lambda: _desk(runtime, answering), watch),
         ]
