@@ -36,9 +36,7 @@ class LeadsErasedError(Exception):
 Rows = Mapping[str, pd.DataFrame]
 
 
-def write_board(
-    found: Findings, rows: Rows, folder: Path, language: Language, *, names_owners: bool
-) -> list[Path]:
+def write_board(found: Findings, rows: Rows, folder: Path, language: Language, *, names_owners: bool) -> list[Path]:
     """Write the board for a folder of one's own: ``board.html``, the other language beside it, and ``rows/``.
 
     Parameters
@@ -106,9 +104,7 @@ def _write_page(
     return path
 
 
-def _write_rows(
-    found: Findings, rows: Rows, folder: Path, language: Language, *, names_owners: bool
-) -> list[Path]:
+def _write_rows(found: Findings, rows: Rows, folder: Path, language: Language, *, names_owners: bool) -> list[Path]:
     context = board_context(found, language, names_owners=names_owners)
     if folder.is_dir():
         shutil.rmtree(folder)

@@ -40,7 +40,9 @@ def board_rows(found: Findings) -> Mapping[str, pd.DataFrame]:
         rows["hand_offs"] = _hand_offs(found)
     content, campaigns = found.reports.content, found.reports.campaigns
     if content is not None:
-        described = [(i.content_id, i.title, i.made_by, i.kind, i.topic, i.stage, i.cost, i.persons) for i in content.items]
+        described = [
+            (i.content_id, i.title, i.made_by, i.kind, i.topic, i.stage, i.cost, i.persons) for i in content.items
+        ]
         names = ["content_id", "title", "made_by", "kind", "topic", "stage", "cost", "persons"]
         rows["content_items"] = pd.DataFrame(described, columns=names)
         rows["content_credits"] = _credits(found)
@@ -167,4 +169,3 @@ def _expectations(found: Findings) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["campaign_id", "team", "registered_us", "is_locked", *MEASURES])
     frame.insert(2, "registered_at", _times(frame["registered_us"]))
     return frame.drop(columns="registered_us")
-

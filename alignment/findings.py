@@ -28,7 +28,12 @@ __all__ = ["find_alignment"]
 
 
 def find_alignment(
-    tables: Tables, config: WorkspaceConfig, as_of: datetime | None, scores: pa.Table, line: Line | None, progress: Progress
+    tables: Tables,
+    config: WorkspaceConfig,
+    as_of: datetime | None,
+    scores: pa.Table,
+    line: Line | None,
+    progress: Progress,
 ) -> Findings:
     """Find out how the two teams are aligned.
 

@@ -260,7 +260,8 @@ def _old_and_new(people: People, shown: Mapping[str, pd.DataFrame]) -> Breakdown
         return None
     codes = above.map({False: 0, True: 1}).fillna(-1).astype(int)
     steps = {
-        step.name: _of_groups(people, step, shown[step.name], codes, 2) for step in (Step("mql", "sql"), Step("mql", "won"))
+        step.name: _of_groups(people, step, shown[step.name], codes, 2)
+        for step in (Step("mql", "sql"), Step("mql", "won"))
     }
     return Breakdown("line", ("below", "above"), steps)
 

@@ -59,7 +59,9 @@ def hand_offs_of(people: People) -> pd.DataFrame:
     offs["contact_us"] = _first_contact(offs, people, known)
     scores = scores_before(people.scores, offs["person_id"], offs["handed_off_us"])
     value = scores["expected_value"].to_numpy()
-    return offs.assign(value=value, p_sql=scores["p_sql"].to_numpy(), band=grade_of(value, people.line) if people.line else NO_BAND)
+    return offs.assign(
+        value=value, p_sql=scores["p_sql"].to_numpy(), band=grade_of(value, people.line) if people.line else NO_BAND
+    )
 
 
 def has_sales_touches(tables: Tables) -> bool:

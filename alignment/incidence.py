@@ -88,9 +88,7 @@ class Incidence:
         return (self.mature == self.entered) & (self.entered > 0)
 
 
-def cumulative_incidence(
-    entries: Entries, groups: int, horizon_days: float, *, are_cohorts: bool = False
-) -> Incidence:
+def cumulative_incidence(entries: Entries, groups: int, horizon_days: float, *, are_cohorts: bool = False) -> Incidence:
     """Estimate the share of each group that reaches an outcome inside a horizon.
 
     Ages are counted in days (equal parts of the horizon, at most a day long). An age counts for an entry once it was

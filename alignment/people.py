@@ -150,7 +150,9 @@ def scores_before(scores: pd.DataFrame, person_id: pd.Series, moment_us: pd.Seri
         expected_value (workspace currency) and p_sql, n rows; NaN without a score of the last
         :data:`OLDEST_SCORE_DAYS` days.
     """
-    asked = pd.DataFrame({"person_id": person_id.to_numpy(), "at_us": moment_us.to_numpy(), "row": range(len(person_id))})
+    asked = pd.DataFrame(
+        {"person_id": person_id.to_numpy(), "at_us": moment_us.to_numpy(), "row": range(len(person_id))}
+    )
     asked = asked.dropna(subset=["at_us"]).astype({"at_us": "int64", "person_id": object}).sort_values("at_us")
     found = pd.DataFrame(np.nan, index=pd.RangeIndex(len(person_id)), columns=list(SCORED))
     if len(asked) and len(scores):
@@ -189,7 +191,10 @@ def _first_campaign(tables: Tables, known: int, frame: pd.DataFrame, person_of: 
         return pd.Series([None] * len(frame), dtype=object)
     touches = tables.table("touches")
     touches = touches.filter(
-        touches.campaign_id.notnull(), touches.actor == "lead", touches.recorded_us <= known, touches.happened_us < known
+        touches.campaign_id.notnull(),
+        touches.actor == "lead",
+        touches.recorded_us <= known,
+        touches.happened_us < known,
     )
     first = touches.group_by("lead_id").aggregate(
         campaign_id=touches.campaign_id.argmin(touches.happened_us), at_us=touches.happened_us.min()

@@ -172,12 +172,12 @@ def _measured(offs: pd.DataFrame, people: People, sla: SlaConfig, weeks: Periods
     return offs.assign(week=week)[keeps].reset_index(drop=True)
 
 
-def _clocks(
-    offs: pd.DataFrame, people: People, calendars: Calendars, terms: list[Terms]
-) -> dict[str, Clock]:
+def _clocks(offs: pd.DataFrame, people: People, calendars: Calendars, terms: list[Terms]) -> dict[str, Clock]:
     """Start every clock at the hand-off; what gives a hand-off back stops the watch over its contact."""
     until = np.full(len(offs), float(people.until_us))
-    is_back = offs["disposition"].isin(people.config.dispositions.rejected).to_numpy() if len(offs) else np.zeros(0, bool)
+    is_back = (
+        offs["disposition"].isin(people.config.dispositions.rejected).to_numpy() if len(offs) else np.zeros(0, bool)
+    )
     disposed, ended = (offs[name].to_numpy(dtype="float64") for name in ("disposed_us", "ended_us"))
     given_back = np.where(is_back, disposed, np.nan)
     answered = np.fmin(offs["accepted_us"].to_numpy(dtype="float64"), given_back)
@@ -257,9 +257,7 @@ def percentiles(hours: Matrix, observed: Matrix, wanted: tuple[float, ...] = PER
     return tuple(float(times[row.argmax()]) if row.any() else float("nan") for row in reached)
 
 
-def _delays(
-    offs: pd.DataFrame, calendars: Calendars, people: People
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _delays(offs: pd.DataFrame, calendars: Calendars, people: People) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Part the delay that systems make from the one that people make."""
     seen = np.fmax(offs["seen_us"].to_numpy(dtype="float64"), offs["handed_off_us"].to_numpy(dtype="float64"))
     start = offs["mql_us"].fillna(offs["handed_off_us"]).to_numpy(dtype="float64") if len(offs) else np.zeros(0)
@@ -308,6 +306,8 @@ def _breaches(
         clock = clocks[name]
         is_open = ~np.isfinite(clock.hours) & (clock.due_us < until) & holds & offs["ended_us"].isna().to_numpy()
         rows = offs[is_open]
-        overdue = calendars.between(rows["team"].to_numpy(dtype=object), clock.due_us[is_open], np.full(len(rows), until))
+        overdue = calendars.between(
+            rows["team"].to_numpy(dtype=object), clock.due_us[is_open], np.full(len(rows), until)
+        )
         parts.append(rows.assign(clock=name, due_us=clock.due_us[is_open], overdue_hours=overdue))
     return pd.concat(parts).sort_values(["overdue_hours", "hand_off_id"], ascending=[False, True], kind="stable")

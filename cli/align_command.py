@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
+from alignment.agreement import agreement_document
+from alignment.board.context import BoardContext
 from alignment.board.page import Findings, board_context
 from alignment.board.signs_tiles import measure_sentence
 from alignment.board_files import LeadsErasedError, write_board, write_served_board
 from alignment.board_rows import board_rows
+from alignment.digest import DAYS, digest_document
 from alignment.findings import find_alignment
 from cli.options import ATTENTION, DONE, as_of_option, command_options, open_workspace, parse_moment
 from cli.output import TerminalProgress, print_entry, print_json, print_paragraph
@@ -21,8 +24,12 @@ from crm.config import Workspace
 from crm.errors import RegistryError, StateError
 from crm.issued import issued_scores
 from crm.known import from_micros
+from crm.store import Tables
 from models.line import Line
 from models.registry import load_model
+from pages.document import render_document
+from pages.formats import Formats
+from pages.words import Language, load_words
 
 __all__ = ["align"]
 
@@ -33,17 +40,25 @@ TIMES = 3
 @click.command()
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write board.html and rows/*.csv here.")
 @click.option("--breaches", is_flag=True, help="Print what is open and overdue now as JSON; exit 3 if anything is.")
+@click.option("--digest", type=click.Path(path_type=Path), help="Write the weekly meeting's page: a .md or .html file.")
+@click.option("--sla", "agreement", type=click.Path(path_type=Path), help="Write the SLA to sign: a .md or .html file.")
 @click.option("--language", type=click.Choice(["en", "ja"]), help="Of what is written.  [default: the workspace's]")
-@click.option("--name-owners", "names_owners", is_flag=True, help="Call owners by their names in what --out writes.")
+@click.option("--name-owners", "names_owners", is_flag=True, help="Call owners by their names in what --out and --digest write.")
 @as_of_option
 @command_options
 def align(folder: Path, as_json: bool, as_of: str | None, **given: Any) -> int:
     """Show how marketing and sales are aligned: funnel, SLA, content, campaigns, and the three signs.
 
     The board is written for the service, and with --out for a folder of your own. Without --as-of it shows what was
-    recorded until the newest outcome.
+    recorded until the newest outcome. --sla needs no data.
     """
     workspace = open_workspace(folder)
+    _check_endings(given)
+    if given["agreement"] is not None:
+        write_agreement(workspace, given["agreement"], _language(workspace, given))
+        if not (given["out"] or given["digest"] or given["breaches"]):
+            print_paragraph(f"SLA to sign: {given['agreement']}")
+            return DONE
     progress = TerminalProgress(quiet=as_json or given["breaches"])
     found = _made(workspace, as_of, given, progress)
     if given["breaches"]:
@@ -73,8 +88,10 @@ def _made(workspace: Workspace, as_of: str | None, given: Mapping[str, Any], pro
                     rows = board_rows(found)
                     write_served_board(found, rows, workspace)
                     if given["out"] is not None:
-                        language = given["language"] or workspace.config.workspace.language
+                        language = _language(workspace, given)
                         write_board(found, rows, given["out"], language, names_owners=given["names_owners"])
+                if given["digest"] is not None:
+                    _write_digest(found, tables, workspace, given, progress)
             except LeadsErasedError:
                 continue
             return found
@@ -83,6 +100,40 @@ def _made(workspace: Workspace, as_of: str | None, given: Mapping[str, Any], pro
         expected="a while without erasures",
         fix="run the command again",
     )
+
+
+def _language(workspace: Workspace, given: Mapping[str, Any]) -> Language:
+    return given["language"] or workspace.config.workspace.language
+
+
+def _check_endings(given: Mapping[str, Any]) -> None:
+    for option, path in (("--digest", given["digest"]), ("--sla", given["agreement"])):
+        if path is not None and path.suffix.lower() not in (".md", ".html"):
+            raise click.BadParameter(f"'{path}' ends in neither .md nor .html", param_hint=option)
+
+
+def write_agreement(workspace: Workspace, path: Path, language: Language) -> None:
+    """Write the SLA of a workspace as Markdown or HTML, by the name's ending."""
+    words, config = load_words(language), workspace.config
+    context = BoardContext(words, Formats(words, config.workspace.currency), config.workspace.timezone, {})
+    document = agreement_document(config, context)
+    path.write_text(render_document(document, language, as_html=path.suffix.lower() == ".html"), encoding="utf-8")
+
+
+def _write_digest(
+    found: Findings, tables: Tables, workspace: Workspace, given: Mapping[str, Any], progress: TerminalProgress
+) -> None:
+    """Write what changed since a week before, by what was known then."""
+    until = found.reports.people.seen.observed_until
+    quiet = TerminalProgress(quiet=True)
+    with progress.step("The week before"):
+        before = find_alignment(
+            tables, workspace.config, until - timedelta(days=DAYS), issued_scores(workspace), _line(workspace), quiet
+        )
+    language, path = _language(workspace, given), given["digest"]
+    context = board_context(found, language, names_owners=given["names_owners"])
+    document = digest_document(found, before, context)
+    path.write_text(render_document(document, language, as_html=path.suffix.lower() == ".html"), encoding="utf-8")
 
 
 def _line(workspace: Workspace) -> Line | None:
@@ -99,16 +150,16 @@ def breach_rows(found: Findings) -> list[dict[str, Any]]:
         return []
     return [
         {
-            "hand_off_id": str(row.hand_off_id),
-            "lead_id": str(row.person_id),
-            "owner": str(row.owner) or None,
-            "team": str(row.team) or None,
-            "term": str(row.clock),
-            "handed_off_at": from_micros(int(row.handed_off_us)).isoformat(),
-            "due_at": from_micros(int(row.due_us)).isoformat(),
-            "overdue_business_hours": round(float(row.overdue_hours), 2),
+            "hand_off_id": str(row["hand_off_id"]),
+            "lead_id": str(row["person_id"]),
+            "owner": str(row["owner"]) or None,
+            "team": str(row["team"]) or None,
+            "term": str(row["clock"]),
+            "handed_off_at": from_micros(int(row["handed_off_us"])).isoformat(),
+            "due_at": from_micros(int(row["due_us"])).isoformat(),
+            "overdue_business_hours": round(float(row["overdue_hours"]), 2),
         }
-        for row in sla.breaches.itertuples()
+        for row in sla.breaches.to_dict("records")
     ]
 
 
@@ -157,7 +208,9 @@ def _show(workspace: Workspace, found: Findings, given: Mapping[str, Any]) -> No
     context = board_context(found, "en", names_owners=False)
     print_paragraph("")
     for sign in found.signs:
-        print_paragraph(f"{context.words(f'board.sign.{sign.key}')}: {context.words(f'board.level.{sign.level}').lower()}")
+        print_paragraph(
+            f"{context.words(f'board.sign.{sign.key}')}: {context.words(f'board.level.{sign.level}').lower()}"
+        )
         for measure in sign.measures:
             if measure.lacks:
                 continue

@@ -116,7 +116,9 @@ class WorkspaceConfig(Section):
     def _segments_of_sla(self) -> WorkspaceConfig:
         unknown = [name for name in (self.sla.segments if self.sla else ()) if name not in self.segments]
         if unknown:
-            raise ValueError(f"sla.segments: no segment {unknown[0]!r}; [segments] has {', '.join(self.segments) or 'none'}")
+            raise ValueError(
+                f"sla.segments: no segment {unknown[0]!r}; [segments] has {', '.join(self.segments) or 'none'}"
+            )
         return self
 
     @model_validator(mode="after")

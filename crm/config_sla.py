@@ -42,7 +42,9 @@ def _check_country(code: str) -> str:
     import holidays  # takes a while to load; files without a country do not need it
 
     if code not in holidays.list_supported_countries():
-        raise ValueError(f"{code!r} has no known holidays; expected an ISO 3166 code such as 'JP', or closed_on instead")
+        raise ValueError(
+            f"{code!r} has no known holidays; expected an ISO 3166 code such as 'JP', or closed_on instead"
+        )
     return code
 
 

@@ -134,8 +134,10 @@ def _first_hand_off(tables: Tables, known: int, row_of: dict[str, int]) -> pd.Da
     offs = offs.dropna(subset=["row"]).astype({"row": "int64"})
     offs = offs[offs["handed_off_us"] < known].sort_values(["handed_off_us", "hand_off_id"], kind="stable")
     offs.loc[~(offs["accepted_at_us"] < known), "accepted_at_us"] = np.nan
-    return offs.drop_duplicates("row").set_index("row")[names].astype(
-        {"handed_off_us": "float64", "accepted_at_us": "float64"}
+    return (
+        offs.drop_duplicates("row")
+        .set_index("row")[names]
+        .astype({"handed_off_us": "float64", "accepted_at_us": "float64"})
     )
 
 

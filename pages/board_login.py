@@ -39,7 +39,11 @@ def render_login(language: Language, *, was_wrong: bool) -> str:
         The key that was given is none, or may not see the board.
     """
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     template = environment.get_template("board_login.html")
     return template.render(t=load_words(language), style=_style(), was_wrong=was_wrong)

@@ -46,7 +46,13 @@ class StepAxes:
 
 
 def trend(
-    points: Sequence[Point], ticks: Sequence[tuple[float, str]], title: str, *, goal: float | None, name: str, label: str
+    points: Sequence[Point],
+    ticks: Sequence[tuple[float, str]],
+    title: str,
+    *,
+    goal: float | None,
+    name: str,
+    label: str,
 ) -> str:
     """Return a share by period.
 

@@ -136,9 +136,7 @@ def _language(request: Request, runtime: Runtime) -> Language:
     asked = request.query_params.get("lang")
     if asked in ("en", "ja"):
         return asked
-    return language_for(
-        request.headers.get("accept-language"), runtime.settings.workspace.config.workspace.language
-    )
+    return language_for(request.headers.get("accept-language"), runtime.settings.workspace.config.workspace.language)
 
 
 def _is_form(request: Request) -> bool:

@@ -206,7 +206,13 @@ def _unused(content: ContentReport, context: BoardContext) -> list[object]:
     if not content.has_makers or not unused:
         return [words("board.content.no_unused" if content.has_makers else "board.lacks.content")]
     rows = [
-        (item.title, _maker(item, context), context.count(item.persons), context.day(item.published_us), context.money(item.cost))
+        (
+            item.title,
+            _maker(item, context),
+            context.count(item.persons),
+            context.day(item.published_us),
+            context.money(item.cost),
+        )
         for item in unused[:MOST_UNUSED]
     ]
     cost = sum(item.cost or 0.0 for item in unused)

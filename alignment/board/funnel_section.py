@@ -167,9 +167,7 @@ def _groups(found: Breakdown, context: BoardContext) -> tuple[Table, ...]:
         if not result.found.entered.sum() or (found.dimension in ("owner", "team", "band") and step.start == "lead"):
             continue
         rows = [(_group(found, name, context), *_numbers(result, at, context)) for at, name in enumerate(found.groups)]
-        tables.append(
-            make_table(_step(step.name, context), heads, rows, name=f"groups_{found.dimension}_{step.name}")
-        )
+        tables.append(make_table(_step(step.name, context), heads, rows, name=f"groups_{found.dimension}_{step.name}"))
     return tuple(tables)
 
 

@@ -16,6 +16,7 @@ from alignment.board.signs_tiles import sign_tile
 from alignment.board.sla_section import sla_section
 from alignment.delay_effect import DelayEffect
 from alignment.disagreement import Disagreement
+from alignment.owed import marketing_delivered
 from alignment.signs import Reports, Sign
 from crm.known import to_micros
 from models.line import Line
@@ -68,8 +69,7 @@ def board_context(found: Findings, language: Language, *, names_owners: bool) ->
     config = found.reports.people.config
     owners = [str(name) for name in found.hand_offs["owner"].unique() if name] if len(found.hand_offs) else []
     called = {
-        name: name if names_owners else words("board.owner", n=str(place))
-        for place, name in enumerate(owners, start=1)
+        name: name if names_owners else words("board.owner", n=str(place)) for place, name in enumerate(owners, start=1)
     }
     return BoardContext(words, Formats(words, config.workspace.currency), config.workspace.timezone, called)
 
@@ -84,7 +84,7 @@ def board_page(found: Findings, context: BoardContext) -> BoardPage:
     sections = (
         line_section(reports.funnel, _gain(reports.people.line, context), context),
         funnel_section(reports.funnel, days, context),
-        sla_section(reports.sla, found.delay, context),
+        sla_section(reports.sla, found.delay, marketing_delivered(reports.people), context),
         content_section(reports.content, context),
         campaigns_section(reports.campaigns, context),
         feedback_section(found.disagreement, context),
@@ -120,7 +120,9 @@ def _gain(line: Line | None, context: BoardContext) -> tuple[str, ...]:
     words, formats = context.words, context.formats
     if line is None:
         return ()
-    sentences = [words("board.line.in_force", price=formats.money(line.threshold), when=line.set_as_of.date().isoformat())]
+    sentences = [
+        words("board.line.in_force", price=formats.money(line.threshold), when=line.set_as_of.date().isoformat())
+    ]
     if line.gain is not None:
         ends = formats.interval(formats.compact_money(line.gain.low), formats.compact_money(line.gain.high))
         values = {"gain": formats.compact_money(line.gain.value), "interval": ends}
@@ -133,7 +135,11 @@ def _data(reports: Reports, context: BoardContext) -> Section:
     words, people = context.words, reports.people
     frame = people.frame
     sentences = [
-        words("board.data.people", n=context.formats.number(len(frame)), leads=context.formats.number(frame["leads"].sum()))
+        words(
+            "board.data.people",
+            n=context.formats.number(len(frame)),
+            leads=context.formats.number(frame["leads"].sum()),
+        )
     ]
     missing = [key for key, lacks in _missing(reports).items() if lacks]
     sentences += [words(f"board.lacks.{key}") for key in missing]

@@ -40,7 +40,9 @@ def sign_tile(sign: Sign, context: BoardContext) -> SignTile:
     heads = columns(
         words, "board_column", "measured:w", "level", "share:n", "interval:n", "watch_from:n", "bad_from:n", "rule:w"
     )
-    table = make_table(words("board.signs.table", sign=words(f"board.sign.{sign.key}")), heads, rows, name=f"sign_{sign.key}")
+    table = make_table(
+        words("board.signs.table", sign=words(f"board.sign.{sign.key}")), heads, rows, name=f"sign_{sign.key}"
+    )
     return SignTile(
         f"sign-{sign.key}",
         words(f"board.sign.{sign.key}"),
@@ -72,7 +74,9 @@ def measure_sentence(measure: Measure, context: BoardContext) -> str:
         values |= {"before": formats.percent(facts["before"]), "after": formats.percent(facts["after"])}
         values |= {"months": formats.number(facts["months"]), "value": formats.percent(abs(measure.value))}
         up, fell = facts["volume"] >= 0, measure.value >= 0
-        return context.words(f"board.evidence.conversion_{'rise' if up else 'drop'}_{'fall' if fell else 'gain'}", **values)
+        return context.words(
+            f"board.evidence.conversion_{'rise' if up else 'drop'}_{'fall' if fell else 'gain'}", **values
+        )
     if measure.key == "unused_content":
         values["cost"] = context.money(facts.get("cost", math.nan))
     if measure.key == "diverging_expectations":

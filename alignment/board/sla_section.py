@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from alignment.board.context import FEWEST_SHOWN, BoardContext, share_ticks
 from alignment.delay_effect import AT_DAYS, DelayEffect
+from alignment.owed import Delivered
 from alignment.people import NO_BAND
 from alignment.sla import CLOCKS, Kept, SlaReport
 from pages.board_parts import Panel, Panels, Rows
-from pages.report_parts import Cell, Column, Figure, Figures, Heading, Section, Table, columns, make_table
+from pages.formats import Shown
+from pages.report_parts import Badge, Cell, Column, Figure, Figures, Heading, Section, Table, columns, make_table
 from pages.trend import Point, trend
 
 __all__ = ["sla_section"]
@@ -18,7 +22,9 @@ SHOWN_BREACHES = 20
 DAY_KEYS = ("hour", "day", "days", "days", "days")
 
 
-def sla_section(sla: SlaReport | None, delay: DelayEffect | None, context: BoardContext) -> Section:
+def sla_section(
+    sla: SlaReport | None, delay: DelayEffect | None, delivered: Sequence[Delivered], context: BoardContext
+) -> Section:
     """Return the SLA.
 
     Parameters
@@ -27,6 +33,8 @@ def sla_section(sla: SlaReport | None, delay: DelayEffect | None, context: Board
         What was found; None without hand-offs.
     delay
         What waiting costs; None where too few hand-offs tell.
+    delivered
+        What marketing handed over, beside what it owes.
     context
         The reader's.
     """
@@ -36,9 +44,9 @@ def sla_section(sla: SlaReport | None, delay: DelayEffect | None, context: Board
         return Section("sla", heading, (words("board.lacks.hand_offs"),))
     terms = sla.sla.terms_of(NO_BAND)
     hours = {
-        "accept": context.hours(terms.accept_hours),
-        "contact": context.hours(terms.first_contact_hours),
-        "disposition": context.hours(terms.disposition_hours),
+        "accept": context.count(terms.accept_hours),
+        "contact": context.count(terms.first_contact_hours),
+        "disposition": context.count(terms.disposition_hours),
     }
     agreed = words("board.sla.agreed" if sla.is_agreed else "board.sla.not_agreed", **hours)
     blocks = [
@@ -48,6 +56,7 @@ def sla_section(sla: SlaReport | None, delay: DelayEffect | None, context: Board
         _overall(sla, context),
         Figures(tuple(_figure(sla, name, context) for name in ("accept", "contact"))),
         *_delays(sla, context),
+        delivered_table(delivered, context),
         _by_whom(sla, context),
         Heading(words("board.sla.breaches_heading")),
         *_breaches(sla, context),
@@ -58,6 +67,28 @@ def sla_section(sla: SlaReport | None, delay: DelayEffect | None, context: Board
     return Section("sla", heading, tuple(blocks))
 
 
+def delivered_table(delivered: Sequence[Delivered], context: BoardContext) -> Table:
+    """Return what marketing handed over a week, beside what it owes."""
+    words = context.words
+    rows: list[tuple[Cell, ...]] = []
+    for one in delivered:
+        kept = {True: "kept", False: "missed", None: "unknown"}[one.is_kept]
+        state = context.blank if one.owed is None else Badge(words(f"board.owed.{kept}"), TONES[kept])
+        low, high = (_owed(one.key, end, context) for end in (one.low, one.high))
+        ends = context.formats.interval(low, high) if np.isfinite(one.low) else Shown(context.blank, None, None)
+        owed = Shown(context.blank, None) if one.owed is None else _owed(one.key, one.owed, context)
+        rows.append((words(f"board.owed.{one.key}"), owed, _owed(one.key, one.value, context), ends, state))
+    heads = columns(words, "digest_column", "owed_what", "owed:n", "came:n", "interval:n", "is_kept")
+    return make_table(words("digest.delivered"), heads, rows, name="marketing_delivered")
+
+
+def _owed(key: str, value: float, context: BoardContext) -> str:
+    if key == "above_line_share":
+        return context.share(value)
+    return context.money(value) if key == "value_per_week" else context.count(value)
+
+
+TONES = {"kept": "good", "missed": "bad", "unknown": "plain"}
 HEADS = ("hand_offs:n", "stopped:n", "kept:n", "interval:n", "p50:n", "p80:n", "p90:n")
 
 
@@ -109,9 +140,7 @@ def _figure(sla: SlaReport, name: str, context: BoardContext) -> Figure:
 
 
 def _delays(sla: SlaReport, context: BoardContext) -> list[str]:
-    system, human = (
-        [context.hours(hours) for hours in found] for found in (sla.system_hours, sla.human_hours)
-    )
+    system, human = ([context.hours(hours) for hours in found] for found in (sla.system_hours, sla.human_hours))
     found = [context.words("board.sla.system", p50=system[0], p90=system[2])]
     found.append(context.words("board.sla.human", p50=human[0], p80=human[1]))
     if np.isfinite(sla.attempts_share):
