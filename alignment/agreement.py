@@ -93,7 +93,9 @@ def _marketing(sla: SlaConfig, context: BoardContext) -> tuple[Block, ...]:
     if owed.value_per_week is not None:
         sentences.append(words("agreement.value_per_week", value=context.formats.money(owed.value_per_week)))
     if owed.above_line_share is not None:
-        sentences.append(words("agreement.above_line_share", share=context.formats.round_percent(owed.above_line_share)))
+        sentences.append(
+            words("agreement.above_line_share", share=context.formats.round_percent(owed.above_line_share))
+        )
     sentences.append(words("agreement.expectations"))
     return (Items(tuple(sentences)),)
 

@@ -58,11 +58,12 @@ def write_board(found: Findings, rows: Rows, folder: Path, language: Language, *
         What was written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    other = next(one for one in LANGUAGES if one != language)
+    other: Language = "ja" if language == "en" else "en"
     names = {language: "board.html", other: f"board.{other}.html"}
+    languages: tuple[tuple[Language, Language], ...] = ((language, other), (other, language))
     written = [
         _write_page(found, folder / names[one], one, ("rows/", names[two]), names_owners=names_owners)
-        for one, two in ((language, other), (other, language))
+        for one, two in languages
     ]
     return [*written, *_write_rows(found, rows, folder / "rows", language, names_owners=names_owners)]
 

@@ -273,7 +273,7 @@ def poisson_end(count: float, level: float) -> float:
 
 
 def _return(cost: float | None, revenue: Matrix) -> Interval:
-    """Return revenue for each unit of cost; wins taken for a compound Poisson sum, whose variance is that of squares."""
+    """Return revenue for each unit of cost; wins are a compound Poisson sum, whose variance is that of squares."""
     if not cost:
         return Interval.of(float("nan"))
     total, spread = float(revenue.sum()), Z_90 * float(np.sqrt((revenue**2).sum()))
@@ -292,10 +292,10 @@ def _bias(found: list[Campaign]) -> tuple[Bias, ...]:
     ]
     frame = pd.DataFrame(rows, columns=["team", "channel", "measure", "came", "expected"])
     bias: list[Bias] = []
-    for keys in (["team", "measure"], ["team", "measure", "channel"]):
-        for key, part in frame.groupby(keys, sort=True):
-            channel = str(key[2]) if len(key) > 2 else ""
-            bias.append(Bias(str(key[0]), channel, str(key[1]), len(part), _ratio(part)))
+    for rows in (frame.assign(channel=""), frame):
+        for _, part in rows.groupby(["team", "measure", "channel"], sort=True):
+            team, channel, measure = (str(part[name].iloc[0]) for name in ("team", "channel", "measure"))
+            bias.append(Bias(team, channel, measure, len(part), _ratio(part)))
     return tuple(bias)
 
 

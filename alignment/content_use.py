@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -126,12 +127,12 @@ def content_use(people: People) -> ContentUse | None:
     return ContentUse(by_item, first_uses, credits, float(revenue.sum()), float(credited))
 
 
-def _rows(connection: object, query: str, values: dict[str, object]) -> pd.DataFrame:
+def _rows(connection: Any, query: str, values: dict[str, object]) -> pd.DataFrame:
     return connection.sql(query, params=values).to_arrow_table().to_pandas()
 
 
 @contextmanager
-def _people_table(people: People) -> Iterator[object]:
+def _people_table(people: People) -> Generator[Any]:
     """Give the engine of the tables the person of every lead, and its moments."""
     frame = people.frame
     rows = people.person_of.merge(

@@ -1,8 +1,8 @@
 """What waiting costs: the chance of an SQL by the delay of the first contact, adjusted for the score.
 
-Contacted hand-offs alone are compared, each followed for the SQL horizon from its contact, so that nobody is given credit
-for having lived long enough to be called. It is an observation and no experiment: a salesperson who calls the promising
-ones first makes speed look better than it is, as far as the score does not know what the salesperson saw.
+Contacted hand-offs alone are compared, each followed for the SQL horizon from its contact, so that nobody is given
+credit for having lived long enough to be called. It is an observation and no experiment: a salesperson who calls the
+promising ones first makes speed look better than it is, as far as the score does not know what the salesperson saw.
 """
 
 # pandas-stubs types a column of a frame as all that it may be.

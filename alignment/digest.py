@@ -12,8 +12,8 @@ import numpy as np
 from alignment.board.context import BoardContext
 from alignment.board.feedback_section import rejected_table, won_table
 from alignment.board.page import Findings
-from alignment.board.sla_section import delivered_table
 from alignment.board.signs_tiles import TONES, measure_sentence
+from alignment.board.sla_section import delivered_table
 from alignment.campaigns import TEAMS, starts_in
 from alignment.owed import marketing_delivered
 from alignment.periods import DAY_US

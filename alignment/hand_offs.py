@@ -33,11 +33,12 @@ def hand_offs_of(people: People) -> pd.DataFrame:
     -------
     DataFrame
         ``hand_off_id``, ``person_id``, ``person`` (row of ``people.frame``), ``owner``, ``team`` (empty text where
-        none), ``band``, ``value`` and ``p_sql`` (by the newest score before it); moments as microseconds since 1970 UTC, NaN for none: ``mql_us`` (the newest before
-        it), ``handed_off_us``, ``seen_us`` (recorded, so that sales could know), ``next_us`` (the person's next
-        hand-off, else the end of observation), ``accepted_us``, ``contact_us`` (the first touch by sales),
-        ``disposed_us``, ``ended_us`` (SQL, win, loss, disqualification or recycling after it), ``sql_us``, ``won_us``;
-        ``disposition``, ``reason`` (None where none), ``revenue`` of the person.
+        none), ``band``, ``value`` and ``p_sql`` (by the newest score before it), ``disposition``, ``reason`` (None
+        where none), ``revenue`` of the person. Moments as microseconds since 1970 UTC, NaN for none: ``mql_us`` (the
+        person's, where it lies before), ``handed_off_us``, ``seen_us`` (recorded, so that sales could know),
+        ``next_us`` (the person's next hand-off, else the end of observation), ``accepted_us``, ``contact_us`` (the
+        first touch by sales), ``disposed_us``, ``ended_us`` (SQL, win, loss, disqualification or recycling after it),
+        ``sql_us``, ``won_us``.
     """
     known = to_micros(people.seen.observed_until)
     offs = hand_offs_recorded(people.tables, known)

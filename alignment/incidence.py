@@ -131,7 +131,8 @@ def cumulative_incidence(entries: Entries, groups: int, horizon_days: float, *, 
     with np.errstate(divide="ignore", invalid="ignore"):
         hazard = np.where(at_risk > 0, happened / at_risk, np.nan)
         growth = np.where(at_risk > happened, happened / (at_risk * (at_risk - happened)), 0.0)
-    curve = np.concatenate([np.zeros((groups, 1)), 1.0 - np.cumprod(1.0 - hazard, axis=1)], axis=1)
+    curve = np.zeros((groups, bins + 1))
+    curve[:, 1:] = 1.0 - np.cumprod(1.0 - hazard, axis=1)
     share = curve[:, -1]
     variance = (1.0 - share) ** 2 * growth.sum(axis=1)
     low, high = _ends(share, variance, own_risk.mean(axis=1), entered)

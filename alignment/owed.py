@@ -69,7 +69,7 @@ def marketing_delivered(people: People) -> tuple[Delivered, ...]:
             Delivered("value_per_week", owed.value_per_week, nothing, nothing, nothing),
             Delivered("above_line_share", owed.above_line_share, nothing, nothing, nothing),
         )
-    # Those without a score are taken for as valuable as the others: compound Poisson, whose variance is that of squares.
+    # Those without a score are taken for as valuable as the others. A compound Poisson sum varies as its squares do.
     scale = count / known.size / WEEKS
     total, spread = float(known.sum()) * scale, 1.6448536269514722 * float(np.sqrt((known**2).sum())) * scale
     found.append(Delivered("value_per_week", owed.value_per_week, total, max(total - spread, 0.0), total + spread))

@@ -1,7 +1,7 @@
 """The three signs of two teams that work past each other, each with the rule that decided it.
 
-Every sign rests on measures, each of them a share with an interval and two levels from ``[signs]``. A sign is as bad as its
-worst measure; a measure that the data does not allow is said to be unknown, and never counted as good.
+Every sign rests on measures, each of them a share with an interval and two levels from ``[signs]``. A sign is as bad as
+its worst measure; a measure that the data does not allow is said to be unknown, and never counted as good.
 """
 
 # pandas-stubs types a column of a frame as all that it may be.

@@ -280,7 +280,7 @@ def _attempts(offs: pd.DataFrame, people: People, calendars: Calendars, terms: l
     pairs = spans.merge(sales_touches(people, people.until_us), on="person_id")
     inside = (pairs["happened_us"] >= pairs["handed_off_us"]) & (pairs["happened_us"] < pairs["end_us"])
     counts = pairs[inside].groupby("hand_off_id").size()
-    return offs["hand_off_id"].map(counts).fillna(0).to_numpy(dtype=np.int64)
+    return np.asarray(offs["hand_off_id"].map(counts).fillna(0), dtype=np.int64)
 
 
 def _attempts_share(offs: pd.DataFrame, terms: list[Terms]) -> float:

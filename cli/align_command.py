@@ -43,7 +43,9 @@ TIMES = 3
 @click.option("--digest", type=click.Path(path_type=Path), help="Write the weekly meeting's page: a .md or .html file.")
 @click.option("--sla", "agreement", type=click.Path(path_type=Path), help="Write the SLA to sign: a .md or .html file.")
 @click.option("--language", type=click.Choice(["en", "ja"]), help="Of what is written.  [default: the workspace's]")
-@click.option("--name-owners", "names_owners", is_flag=True, help="Call owners by their names in what --out and --digest write.")
+@click.option(
+    "--name-owners", "names_owners", is_flag=True, help="Call owners by their names in what --out and --digest write."
+)
 @as_of_option
 @command_options
 def align(folder: Path, as_json: bool, as_of: str | None, **given: Any) -> int:

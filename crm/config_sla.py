@@ -111,7 +111,7 @@ class Terms(Section):
 
 
 class TermsOfBand(Section):
-    """``[sla.band.A]`` (to D): the terms that differ for hand-offs of a grade; those left out are those of ``[sla]``."""
+    """``[sla.band.A]`` (to D): the terms that differ for hand-offs of a grade; the others are those of ``[sla]``."""
 
     accept_hours: Hours | None = None
     first_contact_hours: Hours | None = None

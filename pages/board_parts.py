@@ -1,63 +1,13 @@
-"""The parts that only the board has: definitions, panels to choose from, a search, links to rows, signs."""
+"""What the board is made of: the three signs, and sections below them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 from pages.report_parts import Section, Table
 
-__all__ = ["BoardPage", "Definition", "Panel", "Panels", "Rows", "Search", "SignTile"]
-
-
-@dataclass(frozen=True)
-class Definition:
-    """What a number means, one click away."""
-
-    term: str
-    sentences: tuple[str, ...]
-
-    kind: ClassVar[str] = "definition"
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One of several that a reader chooses from; without a script all are shown."""
-
-    title: str
-    blocks: tuple[Any, ...]
-
-
-@dataclass(frozen=True)
-class Panels:
-    """Panels under one choice; ``name`` is unique within the page."""
-
-    name: str
-    label: str
-    panels: tuple[Panel, ...]
-
-    kind: ClassVar[str] = "panels"
-
-
-@dataclass(frozen=True)
-class Search:
-    """A field that leaves the rows of a table that hold a text; ``table`` is the table's name."""
-
-    label: str
-    table: str
-
-    kind: ClassVar[str] = "search"
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Links to CSV files of rows behind the numbers."""
-
-    label: str
-    files: tuple[str, ...]
-
-    kind: ClassVar[str] = "rows"
+__all__ = ["BoardPage", "SignTile"]
 
 
 @dataclass(frozen=True)

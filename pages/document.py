@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -80,10 +79,10 @@ def _markdown(document: Document, language: Language) -> str:
 
 
 def _table(table: Table) -> str:
-    header = [markdown_cell(column.text) for column in table.columns]
-    texts = sum(column.kind != "number" for column in table.columns)
-    rows: Sequence[Sequence[str]] = [[markdown_cell(_plain(cell)) for cell in row] for row in table.rows]
-    return markdown_table(header, rows, left=texts)
+    header = " | ".join(markdown_cell(column.text) for column in table.columns)
+    rule = "|".join("---:" if column.kind == "number" else "---" for column in table.columns)
+    rows = [" | ".join(markdown_cell(_plain(cell)) for cell in row) for row in table.rows]
+    return "\n".join([f"| {header} |", f"|{rule}|", *(f"| {row} |" for row in rows)])
 
 
 def _plain(cell: Cell) -> str:

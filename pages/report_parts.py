@@ -16,11 +16,16 @@ __all__ = [
     "Cell",
     "Column",
     "Context",
+    "Definition",
     "Figure",
     "Figures",
     "Folded",
     "Heading",
     "Items",
+    "Panel",
+    "Panels",
+    "Rows",
+    "Search",
     "Section",
     "Slider",
     "Table",
@@ -167,7 +172,56 @@ class Slider:
     kind: ClassVar[str] = "slider"
 
 
-Block = str | Slider | Heading | Items | Table | Figures | Folded
+@dataclass(frozen=True)
+class Definition:
+    """What a number means, one click away."""
+
+    term: str
+    sentences: tuple[str, ...]
+
+    kind: ClassVar[str] = "definition"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One of several that a reader chooses from; without a script all are shown."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Panels:
+    """Panels under one choice; ``name`` is unique within the page."""
+
+    name: str
+    label: str
+    panels: tuple[Panel, ...]
+
+    kind: ClassVar[str] = "panels"
+
+
+@dataclass(frozen=True)
+class Search:
+    """A field that leaves the rows of a table that hold a text; ``table`` is the table's name."""
+
+    label: str
+    table: str
+
+    kind: ClassVar[str] = "search"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Links to CSV files of rows behind the numbers."""
+
+    label: str
+    files: tuple[str, ...]
+
+    kind: ClassVar[str] = "rows"
+
+
+Block = str | Slider | Heading | Items | Table | Figures | Folded | Definition | Panels | Search | Rows
 """What a section is made of; a plain text is a paragraph."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from pages.chart_parts import GRID, INK, MARK, MODEL, MUTED, PALE, text_width
 from pages.plot import WIDTH, Axis, circle, draw, line, rect, text
@@ -77,7 +78,7 @@ def trend(
     if goal is not None:
         parts.append(line([(LEFT, up(goal)), (WIDTH - RIGHT, up(goal))], stroke=MARK, width=1.5, dash="5 3"))
     drawn = [(place, point) for place, point in enumerate(points) if point.value is not None]
-    for (one, first), (two, second) in zip(drawn, drawn[1:], strict=False):
+    for (one, first), (two, second) in pairwise(drawn):
         ends = [(across(one), up(first.value or 0.0)), (across(two), up(second.value or 0.0))]
         parts.append(line(ends, stroke=PALE if second.is_open else MODEL, width=1.5))
     for place, point in drawn:

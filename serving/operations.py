@@ -250,8 +250,8 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET",
         "/board",
         "board",
-        "The page that marketing and sales both look at, as 'kizashi align' wrote it. A browser without a key is sent to "
-        "the login. Owners have their names for keys with the scope board:owners.",
+        "The page that marketing and sales both look at, as 'kizashi align' wrote it. A browser without a key is sent "
+        "to the login. Owners have their names for keys with the scope board:owners.",
         {200: Answer("The page.", media_type="text/html"), 303: Answer("To the login.", media_type="")},
         refusals=(401, 404),
         parameters=(

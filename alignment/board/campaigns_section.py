@@ -6,9 +6,21 @@ import math
 
 from alignment.board.context import BoardContext
 from alignment.campaigns import MEASURES, TEAMS, Campaign, Campaigns
-from pages.board_parts import Panel, Panels, Rows, Search
 from pages.formats import Shown
-from pages.report_parts import Badge, Cell, Heading, Section, Table, columns, make_table
+from pages.report_parts import (
+    Badge,
+    Block,
+    Cell,
+    Heading,
+    Panel,
+    Panels,
+    Rows,
+    Search,
+    Section,
+    Table,
+    columns,
+    make_table,
+)
 
 __all__ = ["campaigns_section"]
 
@@ -150,7 +162,7 @@ def _cost(campaigns: Campaigns, context: BoardContext) -> Table:
     return make_table(words("board.campaigns.cost_table"), heads, rows, name="campaign_cost")
 
 
-def _bias(campaigns: Campaigns, context: BoardContext) -> list[str | Table]:
+def _bias(campaigns: Campaigns, context: BoardContext) -> list[Block]:
     words = context.words
     if not campaigns.bias:
         return [words("board.campaigns.no_bias")]

@@ -8,10 +8,25 @@ from alignment.board.context import BoardContext
 from alignment.content import ContentItem, ContentReport
 from alignment.content_effect import ItemEffect
 from alignment.content_use import MODELS
-from pages.board_parts import Panel, Panels, Rows, Search
 from pages.chart_parts import linear_ticks
 from pages.plot import Dot, forest
-from pages.report_parts import Badge, Cell, Figure, Figures, Heading, Items, Section, Table, columns, make_table
+from pages.report_parts import (
+    Badge,
+    Block,
+    Cell,
+    Figure,
+    Figures,
+    Heading,
+    Items,
+    Panel,
+    Panels,
+    Rows,
+    Search,
+    Section,
+    Table,
+    columns,
+    make_table,
+)
 
 __all__ = ["content_section"]
 
@@ -184,7 +199,7 @@ def _uses(content: ContentReport, context: BoardContext) -> Table:
     return make_table(context.words("board.content.uses_table"), heads, rows, name="content_uses")
 
 
-def _disagreeing(content: ContentReport, context: BoardContext) -> list[object]:
+def _disagreeing(content: ContentReport, context: BoardContext) -> list[Block]:
     words = context.words
     if not content.disagreeing:
         return [words("board.content.agree")]
@@ -200,7 +215,7 @@ def _disagreeing(content: ContentReport, context: BoardContext) -> list[object]:
     return [Items(tuple(sentences))]
 
 
-def _unused(content: ContentReport, context: BoardContext) -> list[object]:
+def _unused(content: ContentReport, context: BoardContext) -> list[Block]:
     words = context.words
     unused = [item for item in content.items if item.won_users == 0 and item.made_by]
     if not content.has_makers or not unused:
@@ -221,7 +236,7 @@ def _unused(content: ContentReport, context: BoardContext) -> list[object]:
     return [sentence, make_table(words("board.content.unused_table"), heads, rows, name="content_unused")]
 
 
-def _duplicates(content: ContentReport, context: BoardContext) -> list[object]:
+def _duplicates(content: ContentReport, context: BoardContext) -> list[Block]:
     words = context.words
     if not content.duplicates:
         return [words("board.content.no_duplicates" if content.has_makers else "board.lacks.content")]
@@ -230,7 +245,7 @@ def _duplicates(content: ContentReport, context: BoardContext) -> list[object]:
     return [make_table(words("board.content.duplicates_table"), heads, rows, name="content_duplicates")]
 
 
-def _gaps(content: ContentReport, context: BoardContext) -> list[object]:
+def _gaps(content: ContentReport, context: BoardContext) -> list[Block]:
     words = context.words
     if not content.gaps:
         return [words("board.lacks.content_stage")]

@@ -10,12 +10,12 @@ from zoneinfo import ZoneInfo
 
 from crm.known import from_micros
 from models.intervals import Interval
-from pages.board_parts import Definition
 from pages.chart_parts import linear_ticks
 from pages.formats import Formats, Shown
+from pages.report_parts import Definition
 from pages.words import Words
 
-__all__ = ["FEWEST_SHOWN", "BoardContext", "share_ticks"]
+__all__ = ["FEWEST_SHOWN", "BoardContext", "known", "share_ticks"]
 
 FEWEST_SHOWN = 5
 """Groups of fewer people are not shown: their numbers would be those of persons."""
@@ -103,6 +103,11 @@ class BoardContext:
 
     def _local(self, micros: float) -> datetime:
         return from_micros(int(micros)).astimezone(UTC).astimezone(ZoneInfo(self.timezone))
+
+
+def known(value: float) -> float | None:
+    """Return a number, None for one that is none."""
+    return value if math.isfinite(value) else None
 
 
 def share_ticks(highest: float, context: BoardContext) -> Sequence[tuple[float, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alignment.board.context import BoardContext
 from alignment.disagreement import DAYS, Disagreement
-from pages.report_parts import Cell, Section, Table, columns, make_table
+from pages.report_parts import Block, Cell, Section, Table, columns, make_table
 
 __all__ = ["feedback_section", "rejected_table", "won_table"]
 
@@ -24,7 +24,7 @@ def feedback_section(found: Disagreement | None, context: BoardContext) -> Secti
         "won": context.formats.number(len(found.won)),
         "wins": context.formats.number(found.wins),
     }
-    blocks: list[str | Table] = [words("board.feedback.lead")]
+    blocks: list[Block] = [words("board.feedback.lead")]
     blocks.append(words("board.feedback.counts", **counts) if found.has_scores else words("board.lacks.scores"))
     if found.unlisted:
         names = words("board.comma").join(name for name, _ in found.unlisted[:MOST_LEADS])
@@ -45,15 +45,15 @@ def rejected_table(found: Disagreement, context: BoardContext) -> Table:
     """Return the leads with high scores that sales rejected, highest value first."""
     rows: list[tuple[Cell, ...]] = [
         (
-            str(row.person_id),
-            str(row.band),
-            context.money(float(row.value)),
-            context.owner(str(row.owner)),
-            str(row.disposition),
-            str(row.reason) if isinstance(row.reason, str) else context.words("board.feedback.no_reason"),
-            context.day(float(row.disposed_us)),
+            str(row["person_id"]),
+            str(row["band"]),
+            context.money(float(row["value"])),
+            context.owner(str(row["owner"])),
+            str(row["disposition"]),
+            str(row["reason"]) if isinstance(row["reason"], str) else context.words("board.feedback.no_reason"),
+            context.day(float(row["disposed_us"])),
         )
-        for row in found.rejected.head(MOST_LEADS).itertuples()
+        for row in found.rejected.head(MOST_LEADS).to_dict("records")
     ]
     heads = columns(
         context.words, "board_column", "lead", "band", "value:n", "owner", "disposition", "reason", "answered_on:d"
@@ -65,13 +65,13 @@ def won_table(found: Disagreement, context: BoardContext) -> Table:
     """Return the leads below the line that were won, highest revenue first."""
     rows: list[tuple[Cell, ...]] = [
         (
-            str(row.person_id),
-            context.money(float(row.value)),
-            context.money(float(row.revenue)),
-            str(row.source) if isinstance(row.source, str) else context.blank,
-            context.day(float(row.won_us)),
+            str(row["person_id"]),
+            context.money(float(row["value"])),
+            context.money(float(row["revenue"])),
+            str(row["source"]) if isinstance(row["source"], str) else context.blank,
+            context.day(float(row["won_us"])),
         )
-        for row in found.won.head(MOST_LEADS).itertuples()
+        for row in found.won.head(MOST_LEADS).to_dict("records")
     ]
     heads = columns(context.words, "board_column", "lead", "value:n", "revenue:n", "source", "won_on:d")
     return make_table(context.words("board.feedback.won"), heads, rows)

@@ -6,10 +6,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from alignment.board.context import FEWEST_SHOWN, BoardContext, share_ticks
+from alignment.board.context import FEWEST_SHOWN, BoardContext, known, share_ticks
 from alignment.funnel import OTHER, WHOLE_WAY, Breakdown, Funnel, StepResult
-from pages.board_parts import Panel, Panels, Rows
-from pages.report_parts import Cell, Column, Figure, Figures, Folded, Heading, Section, Table, columns, make_table
+from pages.report_parts import (
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Figures,
+    Folded,
+    Heading,
+    Panel,
+    Panels,
+    Rows,
+    Section,
+    Table,
+    columns,
+    make_table,
+)
 from pages.trend import Point, trend
 
 __all__ = ["funnel_section", "line_section"]
@@ -79,7 +93,9 @@ def _figure(funnel: Funnel, name: str, days: tuple[str, str], context: BoardCont
     points = [
         Point(
             context.month(start),
-            *(float(v) if np.isfinite(v) else None for v in (found.share[at], found.low[at], found.high[at])),
+            known(float(found.share[at])),
+            known(float(found.low[at])),
+            known(float(found.high[at])),
             context.share(float(found.share[at])),
             not bool(found.is_mature[at]),
         )
@@ -209,10 +225,10 @@ def line_section(funnel: Funnel, gain: Sequence[str], context: BoardContext) -> 
         The reader's.
     """
     words, split = context.words, funnel.old_and_new
-    blocks: list[object] = [words("board.line.lead"), context.defined("line", "below_line"), *gain]
+    blocks: list[Block] = [words("board.line.lead"), context.defined("line", "below_line"), *gain]
     if split is None:
         blocks.append(words("board.line.none"))
-        return Section("line", words("board.line.heading"), tuple(blocks))  # pyright: ignore[reportArgumentType]
+        return Section("line", words("board.line.heading"), tuple(blocks))
     rows: list[tuple[Cell, ...]] = []
     for at, name in enumerate(split.groups):
         sql, won = split.steps["mql_sql"], split.steps["mql_won"]
@@ -237,4 +253,4 @@ def line_section(funnel: Funnel, gain: Sequence[str], context: BoardContext) -> 
         "revenue:n",
     )
     blocks.append(make_table(words("board.line.table"), heads, rows, name="mqls_by_line"))
-    return Section("line", words("board.line.heading"), tuple(blocks))  # pyright: ignore[reportArgumentType]
+    return Section("line", words("board.line.heading"), tuple(blocks))

@@ -6,14 +6,28 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from alignment.board.context import FEWEST_SHOWN, BoardContext, share_ticks
+from alignment.board.context import FEWEST_SHOWN, BoardContext, known, share_ticks
 from alignment.delay_effect import AT_DAYS, DelayEffect
 from alignment.owed import Delivered
 from alignment.people import NO_BAND
 from alignment.sla import CLOCKS, Kept, SlaReport
-from pages.board_parts import Panel, Panels, Rows
 from pages.formats import Shown
-from pages.report_parts import Badge, Cell, Column, Figure, Figures, Heading, Section, Table, columns, make_table
+from pages.report_parts import (
+    Badge,
+    Block,
+    Cell,
+    Column,
+    Figure,
+    Figures,
+    Heading,
+    Panel,
+    Panels,
+    Rows,
+    Section,
+    Table,
+    columns,
+    make_table,
+)
 from pages.trend import Point, trend
 
 __all__ = ["sla_section"]
@@ -119,7 +133,9 @@ def _figure(sla: SlaReport, name: str, context: BoardContext) -> Figure:
     points = [
         Point(
             context.formats.short_date(row.group),
-            *(value if np.isfinite(value) else None for value in (row.share, row.low, row.high)),
+            known(row.share),
+            known(row.low),
+            known(row.high),
             context.share(row.share),
             row.group in open_from and row is rows[-1],
         )
@@ -174,7 +190,7 @@ def _group(row: Kept, context: BoardContext) -> str:
     return context.formats.moment(row.group) if row.dimension == "week" else row.group
 
 
-def _breaches(sla: SlaReport, context: BoardContext) -> list[str | Table]:
+def _breaches(sla: SlaReport, context: BoardContext) -> list[Block]:
     words, breaches = context.words, sla.breaches
     if breaches.empty:
         return [words("board.sla.no_breaches")]
@@ -185,20 +201,20 @@ def _breaches(sla: SlaReport, context: BoardContext) -> list[str | Table]:
     )
     rows = [
         (
-            str(row.person_id),
-            words(f"board.clock.{row.clock}"),
-            context.owner(str(row.owner)),
-            str(row.band) if row.band != NO_BAND else context.blank,
-            context.day(float(row.due_us)),
-            context.hours(float(row.overdue_hours)),
+            str(row["person_id"]),
+            words(f"board.clock.{row['clock']}"),
+            context.owner(str(row["owner"])),
+            str(row["band"]) if row["band"] != NO_BAND else context.blank,
+            context.day(float(row["due_us"])),
+            context.hours(float(row["overdue_hours"])),
         )
-        for row in breaches.head(SHOWN_BREACHES).itertuples()
+        for row in breaches.head(SHOWN_BREACHES).to_dict("records")
     ]
     heads = columns(words, "board_column", "lead", "term", "owner", "band", "due:d", "overdue:n")
     return [sentence, make_table(words("board.sla.breaches_table"), heads, rows)]
 
 
-def _cost(delay: DelayEffect | None, context: BoardContext) -> list[str | Table]:
+def _cost(delay: DelayEffect | None, context: BoardContext) -> list[Block]:
     words = context.words
     if delay is None:
         return [words("board.sla.cost_none")]
