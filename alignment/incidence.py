@@ -130,7 +130,10 @@ def cumulative_incidence(entries: Entries, groups: int, horizon_days: float, *, 
         happened, at_risk, borrowed = _borrow(happened, at_risk, entered)
     with np.errstate(divide="ignore", invalid="ignore"):
         hazard = np.where(at_risk > 0, happened / at_risk, np.nan)
-        growth = np.where(at_risk > happened, happened / (at_risk * (at_risk - happened)), 0.0)
+        # Nobody is left to wait for: all have reached it.
+        hazard[(at_risk == 0) & (np.cumsum(happened, axis=1) >= entered[:, None]) & (entered[:, None] > 0)] = 0.0
+        spread = _typical(hazard, happened, at_risk) if are_cohorts else hazard
+        growth = np.where((at_risk > 0) & (spread < 1.0), spread / (at_risk * (1.0 - spread)), 0.0)
     curve = np.zeros((groups, bins + 1))
     curve[:, 1:] = 1.0 - np.cumprod(1.0 - hazard, axis=1)
     share = curve[:, -1]
@@ -180,6 +183,17 @@ def _borrow(happened: Matrix, at_risk: Matrix, entered: NDArray[np.int64]) -> tu
             filled_happened[cohort, took] = np.where(few[past], 0.0, happened[past]).sum(axis=0)[took]
             filled_risk[cohort, took] = risk[took]
     return filled_happened, filled_risk, filled_risk != at_risk
+
+
+def _typical(hazard: Matrix, happened: Matrix, at_risk: Matrix) -> Matrix:
+    """Return the hazard that the variance of a cohort is made of: its own where it is mature, else that of all.
+
+    In a young cohort few outcomes have come, and by chance none at all: its own counts would tell of no spread.
+    """
+    total = at_risk.sum(axis=0)
+    pooled = np.where(total > 0, happened.sum(axis=0) / np.maximum(total, 1.0), np.nan)
+    waits = np.concatenate([at_risk[:, 1:] == (at_risk - happened)[:, :-1], np.ones((len(hazard), 1), bool)], axis=1)
+    return np.where(waits.all(axis=1)[:, None], hazard, pooled)
 
 
 def _ends(share: Matrix, variance: Matrix, mean_risk: Matrix, entered: NDArray[np.int64]) -> tuple[Matrix, Matrix]:
