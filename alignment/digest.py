@@ -102,8 +102,7 @@ def _due(now: Findings, context: BoardContext) -> tuple[Block, ...]:
     sla = now.reports.sla
     if sla is not None:
         for name, clock in sla.clocks.items():
-            is_open = ~np.isfinite(clock.hours) & sla.hand_offs["ended_us"].isna().to_numpy()
-            soon = int((is_open & (clock.due_us >= until) & (clock.due_us < until + DAYS * DAY_US)).sum())
+            soon = int((clock.is_owed & (clock.due_us >= until) & (clock.due_us < until + DAYS * DAY_US)).sum())
             if soon:
                 sentences.append(words(f"digest.due_{name}", n=context.formats.number(soon)))
     campaigns = now.reports.campaigns

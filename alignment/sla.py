@@ -49,12 +49,15 @@ class Clock:
         Shape (n,): what was agreed.
     due_us
         Shape (n,): when it comes due, microseconds since 1970 UTC.
+    is_owed
+        Shape (n,): it has not stopped, and nothing has made it idle: the lead was not given back, and has not ended.
     """
 
     hours: Matrix
     observed_hours: Matrix
     term_hours: Matrix
     due_us: Matrix
+    is_owed: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -198,6 +201,7 @@ def _clocks(offs: pd.DataFrame, people: People, calendars: Calendars, terms: lis
             calendars.between(team, start, np.fmax(watched, np.nan_to_num(stop, nan=-np.inf))),
             term,
             calendars.after(team, start, term),
+            np.isnan(stop) & np.isnan(given_back) & np.isnan(ended),
         )
     return clocks
 
@@ -304,7 +308,7 @@ def _breaches(
         holds = np.array([moment.date() >= sla.effective_on for moment in effective], dtype=bool)
     for name in CLOCKS:
         clock = clocks[name]
-        is_open = ~np.isfinite(clock.hours) & (clock.due_us < until) & holds & offs["ended_us"].isna().to_numpy()
+        is_open = clock.is_owed & (clock.due_us < until) & holds
         rows = offs[is_open]
         overdue = calendars.between(
             rows["team"].to_numpy(dtype=object), clock.due_us[is_open], np.full(len(rows), until)
