@@ -26,6 +26,8 @@ __all__ = ["AT_DAYS", "DelayEffect", "delay_effect", "fit_delay"]
 Matrix = NDArray[np.float64]
 AT_DAYS = (1 / 24, 1.0, 3.0, 7.0, 14.0)
 FEWEST_SQLS = 30
+FEWEST_EACH = 10
+"""SQLs among the hand-offs that were contacted sooner than half of them, and among the others."""
 Z_90 = 1.6448536269514722
 
 
@@ -57,7 +59,7 @@ class DelayEffect:
 
 
 def delay_effect(people: People, offs: pd.DataFrame) -> DelayEffect | None:
-    """Estimate the effect of delay; None with fewer than :data:`FEWEST_SQLS` SQLs or others.
+    """Estimate the effect of delay; None with fewer than :data:`FEWEST_SQLS` SQLs or others, or all of one delay.
 
     Parameters
     ----------
@@ -74,6 +76,9 @@ def delay_effect(people: People, offs: pd.DataFrame) -> DelayEffect | None:
     if min(became.sum(), (~became).sum()) < FEWEST_SQLS:
         return None
     delay = ((rows["contact_us"] - rows["handed_off_us"]) / DAY_US).to_numpy(dtype="float64")
+    is_late = delay > np.median(delay)
+    if min(became[is_late].sum(), became[~is_late].sum()) < FEWEST_EACH:
+        return None
     p_sql = rows["p_sql"].to_numpy(dtype="float64") if "p_sql" in rows else np.full(len(rows), np.nan)
     person = people.frame.iloc[rows["person"].to_numpy()]
     accounts = person["account_id"].fillna(person["person_id"])
