@@ -162,7 +162,7 @@ def content_report(people: People) -> ContentReport | None:
     use = content_use(people)
     if use is None:
         return None
-    effects = {outcome: content_effects(people, use, outcome) for outcome in ("sql", "won")}
+    effects = {"sql": content_effects(people, "sql"), "won": content_effects(people, "won")}
     described = _described(people, use)
     items = [_item(row, use_of, effects) for row, use_of in _joined(described, use)]
     items.sort(key=lambda item: (-item.credit["linear"], -item.persons, item.content_id))

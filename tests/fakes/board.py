@@ -45,7 +45,10 @@ HOSTILE = {
 def hostile_rows() -> dict[str, list[Row]]:
     """Return an ordinary year in which every name wants to be run."""
     rows = Scene(undisposed=3, late=3).rows()
-    first = rows["hand_offs"][-1]["lead_id"]  # the newest, which is open
+    with tables_of(rows, now=END + DAY) as tables:
+        found = find_alignment(tables, config_of(), END, scores_of(rows, 0.1), line_of(), Silent())
+    assert found.reports.sla is not None
+    first = found.reports.sla.breaches["person_id"].iloc[0]  # the longest overdue, which the page shows
 
     def renamed(row: Row) -> Row:
         return {**row, "lead_id": HOSTILE["lead"]} if row.get("lead_id") == first else row

@@ -1,4 +1,4 @@
-"""The board in Chromium: both languages, choices, downloads, keyboard, screen readers, and names that want to be run."""
+"""The board in Chromium: both languages, choices, downloads, keyboard, screen readers, names that want to be run."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_nobody_else_is_asked_and_no_key_is_in_an_address(
 
 def test_choices_show_one_panel_at_a_time(context: BrowserContext, board: BoardService, key: str) -> None:
     page = enter(context, board, key)
-    choice = page.get_by_label("Group")
+    choice = page.locator("select[data-panels=groups]")
     panels = page.locator("[data-panel=groups]")
     titles = panels.locator("h3").all_text_contents()
     assert len(titles) > 2
@@ -171,11 +171,12 @@ def test_it_can_be_read_with_the_keyboard_alone(context: BrowserContext, board: 
     assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
     page.keyboard.press("Enter")
     expect(page.locator("#signs details table").first).to_be_visible()
-    page.get_by_label("Step").focus()
+    choice = page.locator("select[data-panels=cohorts]")
+    choice.focus()
     page.keyboard.press("ArrowDown")
     visible = page.locator("[data-panel=cohorts]").filter(visible=True)
     expect(visible).to_have_count(1)
-    assert visible.locator("h3").text_content() == page.get_by_label("Step").locator("option").nth(1).text_content()
+    assert visible.locator("h3").text_content() == choice.locator("option").nth(1).text_content()
 
 
 def test_without_a_script_everything_is_there(browser: Browser, board: BoardService, key: str) -> None:
@@ -196,7 +197,9 @@ def test_a_reader_without_rows_sees_the_page_and_gets_no_file(context: BrowserCo
 def test_the_board_is_painted_soon(context: BrowserContext, board: BoardService, key: str) -> None:
     page = enter(context, board, key)
     page.reload()
-    painted = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    painted: list[float] = []
+    while not painted:
+        painted = page.evaluate("performance.getEntriesByName('first-contentful-paint').map(one => one.startTime)")
     size = len(page.content().encode())
-    assert painted < FIRST_PAINT_MS
+    assert painted[0] < FIRST_PAINT_MS
     assert size < 1_000_000
