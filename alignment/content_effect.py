@@ -33,7 +33,8 @@ class ItemEffect:
     is_found
         The effect is told apart from none, false discoveries held at 10%.
     reason
-        Why it is not told: ``few`` users or outcomes, or ``inseparable`` from other things; empty where it is.
+        Why it is not told: ``few`` users or outcomes, a ``library`` of too few items to compare readers by, or
+        ``inseparable`` from other things; empty where it is.
     """
 
     users: int

@@ -90,6 +90,8 @@ class EffectSettings:
         With fewer users, or fewer leads that are none, there is too little to tell.
     fewest_outcomes
         So too with fewer outcomes expected among the users.
+    fewest_items
+        With fewer items, what a lead reads otherwise says too little to compare readers by.
     most_directions
         Most directions of a reading profile.
     """
@@ -98,6 +100,7 @@ class EffectSettings:
     false_discovery_rate: float = 0.10
     fewest_users: int = 20
     fewest_outcomes: float = 3.0
+    fewest_items: int = 8
     most_directions: int = MOST_DIRECTIONS
 
 
@@ -152,7 +155,8 @@ def item_effects(
         One row an item, in the order of the columns: item, users, rate (of the users), comparison (rate of
         comparable leads without it), effect (rate - comparison), low, high, p_value, q_value, is_found,
         systematic (part of the interval's standard error that is no chance) and reason (``few``: too few
-        users or outcomes to tell; ``inseparable``: its users differ from all others; empty when told). All
+        users or outcomes to tell; ``library``: too few items; ``inseparable``: its users differ from all
+        others; empty when told). All
         shares of one; NaN where nothing can be told.
     """
     told = settings or EffectSettings()
@@ -165,7 +169,9 @@ def item_effects(
         table["rate"] = (used.T @ outcome.astype(np.float64)) / users
     reason = np.full(len(names), "few", dtype=object)
     estimates = np.full((3, len(names)), np.nan)  # effect, standard error, systematic
-    if 0 < outcome.sum() < len(outcome):
+    if len(names) < told.fewest_items:
+        reason[users >= told.fewest_users] = "library"
+    elif 0 < outcome.sum() < len(outcome):
         profile = reading_profile(use, told.most_directions)
         estimates, reason = _estimate(used, np.hstack([covariates, profile]), outcome, groups, told)
     return _tell(table, estimates, reason, told)
@@ -198,14 +204,20 @@ def _estimate(
 
 def _fit_nuisance(used: sparse.csc_matrix, covariates: Floats, outcome: Bools) -> _Nuisance:
     design = _standardise(covariates)
-    fitted = LogisticRegression(C=1.0 / _RIDGE, solver="newton-cholesky", max_iter=200).fit(design[:, 1:], outcome)
-    chance = expit(_capped(fitted.decision_function(design[:, 1:])))
+    chance = _fitted_chance(design[:, 1:], outcome)
     weight = chance * (1.0 - chance)
     weighted = design * weight[:, None]
     penalty = np.full(design.shape[1], _RIDGE)
     penalty[0] = 1e-6
     slopes = np.linalg.solve(weighted.T @ design + np.diag(penalty), (used.T @ weighted).T)
     return _Nuisance(design, chance, outcome - chance, weight, slopes)
+
+
+def _fitted_chance(covariates: Floats, outcome: Bools) -> Floats:
+    if not covariates.shape[1]:
+        return np.full(len(outcome), outcome.mean())
+    fitted = LogisticRegression(C=1.0 / _RIDGE, solver="newton-cholesky", max_iter=200).fit(covariates, outcome)
+    return expit(_capped(fitted.decision_function(covariates)))
 
 
 def _standardise(covariates: Floats) -> Floats:

@@ -210,7 +210,7 @@ def scores_of(rows: Mapping[str, list[Row]], below_share: float | None) -> pa.Ta
             "issued_at": END,
             "p_sql": 0.3,
             "p_won": 0.1,
-            "expected_value": 50.0 if place * 7 % 10 < tenths else 150.0 + 100.0 * (place % 2),
+            "expected_value": 50.0 if (7 * place + 3 * (place // 10)) % 10 < tenths else 150.0 + 100.0 * (place % 2),
             "origin": "out_of_fold",
         }
         for place, lead in enumerate(rows["leads"])

@@ -112,8 +112,8 @@ def _figure(content: ContentReport, context: BoardContext) -> list[Figures]:
 
 
 def _verdict(effect: ItemEffect | None, context: BoardContext) -> Badge:
-    if effect is not None and effect.reason == "inseparable":
-        return Badge(context.words("board.effect.inseparable"), "plain")
+    if effect is not None and effect.reason in ("inseparable", "library"):
+        return Badge(context.words(f"board.effect.{effect.reason}"), "plain")
     if effect is None or not effect.is_measured:
         return Badge(context.words("board.effect.too_few"), "plain")
     if not effect.is_found:

@@ -93,17 +93,16 @@ def main() -> None:
     with ProcessPoolExecutor(given.processes) as pool:
         rows = pd.concat(list(pool.map(judged, tasks)), ignore_index=True)
     print(f"{given.worlds} worlds of {given.leads:,} leads; 90% intervals; false discoveries held at 10%")
-    print(
-        f"{'method':12s} {'coverage':>9s} {'of nulls':>9s} {'of others':>9s} {'nulls found':>11s} {'FDP':>6s} {'power':>6s}"
-    )
+    heads = ("coverage", "of nulls", "of others", "nulls found", "FDP", "power")
+    print(f"{'method':12s} " + " ".join(f"{head:>11s}" for head in heads))
     for method, part in rows.groupby("method", sort=False):
         inside = (part["low"] <= part["truth"]) & (part["truth"] <= part["high"])
         null = part["log_odds"] == 0
         false = part[part["is_found"]].assign(false=null).groupby("seed")["false"].mean()
         share = false.reindex(rows["seed"].unique(), fill_value=0.0).mean()
         print(
-            f"{method:12s} {inside.mean():9.3f} {inside[null].mean():9.3f} {inside[~null].mean():9.3f} "
-            f"{part.loc[null, 'is_found'].mean():11.4f} {share:6.3f} {part.loc[~null, 'is_found'].mean():6.3f}"
+            f"{method:12s} {inside.mean():11.3f} {inside[null].mean():11.3f} {inside[~null].mean():11.3f} "
+            f"{part.loc[null, 'is_found'].mean():11.4f} {share:11.3f} {part.loc[~null, 'is_found'].mean():11.3f}"
         )
     print(f"kizashi: {rows.drop_duplicates('seed')['seconds'].median():.2f} s a world")
 
