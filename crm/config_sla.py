@@ -53,7 +53,7 @@ Country = Annotated[str, AfterValidator(_check_country)]
 
 
 class HoursConfig(Section):
-    """``[sla.hours]``, and ``[sla.hours_of_team.NAME]`` for a team with hours of its own: when people are at work.
+    """When people are at work: ``[sla.hours]``, and ``[sla.hours_of_team.NAME]`` for a team with hours of its own.
 
     Attributes
     ----------
@@ -61,8 +61,10 @@ class HoursConfig(Section):
         Zone of these hours; the workspace's unless given.
     days
         Days of the week.
-    opens, closes
-        Time of day, ``09:00``; ``24:00`` is the end of the day.
+    opens
+        Time of day at which they begin, ``09:00``.
+    closes
+        Time of day at which they end, ``18:00``; ``24:00`` is the end of the day.
     country
         ISO 3166 code: its public holidays are no working days.
     subdivision
@@ -111,7 +113,13 @@ class Terms(Section):
 
 
 class TermsOfBand(Section):
-    """``[sla.band.A]`` (to D): the terms that differ for hand-offs of a grade; the others are those of ``[sla]``."""
+    """``[sla.band.A]``: the terms that differ for hand-offs of a grade, A to D; the others are those of ``[sla]``.
+
+    Attributes
+    ----------
+    accept_hours, first_contact_hours, attempts, attempts_hours, disposition_hours
+        As in ``[sla]``.
+    """
 
     accept_hours: Hours | None = None
     first_contact_hours: Hours | None = None

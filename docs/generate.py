@@ -12,6 +12,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date, time
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -27,6 +28,8 @@ from crm.tables import TABLES, TableSchema
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
 HELP_WIDTH = 100
+NESTED = ("sla",)
+"""Tables of the workspace file whose inner tables have a section of their own."""
 
 # What a row of each table stands for. A table without a sentence here fails the check.
 ROWS = {
@@ -83,16 +86,26 @@ def workspace_section(name: str, field: FieldInfo) -> str:
     model = field.annotation
     if get_origin(model) is not None and (inner := model_in(model)):
         name, model = (f"{name}.NAME" if get_origin(model) is Mapping else name), inner
+    return "\n".join(model_sections(name, model))
+
+
+def model_sections(name: str, model: Any) -> list[str]:
+    """Return one table and, below it, the tables inside of it."""
     lines = [f"## `[{name}]`", ""]
     if not (inspect.isclass(model) and issubclass(model, BaseModel)):
         meaning = described_names(WorkspaceConfig).get(name, "")
-        return "\n".join([*lines, f"{meaning} Takes {type_words(model)}.".strip(), ""])
-    meanings = described_names(model)
+        return [*lines, f"{meaning} Takes {type_words(model)}.".strip(), ""]
+    meanings = {name: text for one in reversed(model.__mro__) for name, text in described_names(one).items()}
     lines += [summary(model), "", "| key | type | default | meaning |", "|---|---|---|---|"]
+    inside: list[str] = []
     for key, item in model.model_fields.items():
+        inner = model_in(item.annotation)
+        if inner is not None and name in NESTED:
+            is_named = get_origin(item.annotation) is Mapping
+            inside += ["", *model_sections(f"{name}.{key}.NAME" if is_named else f"{name}.{key}", inner)]
         kind = Annotated[(item.annotation, *item.metadata)] if item.metadata else item.annotation
         lines.append(f"| `{key}` | {type_words(kind)} | {default_words(item)} | {meanings.get(key, '')} |")
-    return "\n".join([*lines, ""])
+    return [*lines, *inside, *([] if inside else [""])]
 
 
 def model_in(kind: Any) -> type[BaseModel] | None:
@@ -109,7 +122,7 @@ def summary(model: type[BaseModel]) -> str:
     return to_markdown(text[:1].upper() + text[1:])
 
 
-def described_names(model: type[BaseModel]) -> Mapping[str, str]:
+def described_names(model: type) -> Mapping[str, str]:
     """Return what the Attributes section of a docstring says of each name in it."""
     found = re.search(
         r"\n\n(?:Attributes|Parameters)\n-+\n(.*?)(?=\n\n\w+\n-+\n|\Z)",
@@ -133,6 +146,8 @@ def type_words(kind: Any) -> str:
     origin, arguments = get_origin(kind), get_args(kind)
     if inspect.isclass(kind) and issubclass(kind, BaseModel):
         return "a table"
+    if kind in (time, date):
+        return "time of day" if kind is time else "date"
     if origin is Annotated:
         return type_words(arguments[0]) + limit_words(arguments[1:])
     if origin in (Union, UnionType):
@@ -154,6 +169,11 @@ def limit_words(checks: Iterable[Any]) -> str:
 
 def default_words(field: FieldInfo) -> str:
     """Say what holds when the key is absent."""
+    if isinstance(field.default, BaseModel):
+        levels = field.default.model_dump()
+        return (
+            f"`{toml_table(levels)}`" if levels and all(isinstance(one, float) for one in levels.values()) else "none"
+        )
     value = None if field.is_required() else field.get_default(call_default_factory=True)
     if field.is_required():
         return "required"
@@ -164,7 +184,16 @@ def toml(value: object) -> str:
     """Write a value as TOML does."""
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, time):
+        return f'"{value:%H:%M}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(toml(one) for one in value)}]"
     return f'"{value}"' if isinstance(value, str) else f"{value}"
+
+
+def toml_table(values: Mapping[str, float]) -> str:
+    """Write an inline table as TOML does."""
+    return "{ " + ", ".join(f"{key} = {value}" for key, value in values.items()) + " }"
 
 
 def tables_page() -> str:
