@@ -192,8 +192,9 @@ def _typical(hazard: Matrix, happened: Matrix, at_risk: Matrix) -> Matrix:
     """
     total = at_risk.sum(axis=0)
     pooled = np.where(total > 0, happened.sum(axis=0) / np.maximum(total, 1.0), np.nan)
-    waits = np.concatenate([at_risk[:, 1:] == (at_risk - happened)[:, :-1], np.ones((len(hazard), 1), bool)], axis=1)
-    return np.where(waits.all(axis=1)[:, None], hazard, pooled)
+    # Nobody of a mature cohort leaves but by the outcome.
+    is_mature = np.all(at_risk[:, 1:] == (at_risk - happened)[:, :-1], axis=1).reshape(-1, 1)
+    return np.where(is_mature, hazard, pooled)
 
 
 def _ends(share: Matrix, variance: Matrix, mean_risk: Matrix, entered: NDArray[np.int64]) -> tuple[Matrix, Matrix]:

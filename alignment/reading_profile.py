@@ -6,7 +6,7 @@ JASA 118, on when; Wang, Zhao, Hastie and Owen 2017, Annals of Statistics 45).
 """
 
 # SciPy publishes no types of its sparse matrices.
-# pyright: reportUnknownParameterType=false, reportOperatorIssue=false, reportAttributeAccessIssue=false
+# pyright: reportUnknownParameterType=false, reportOperatorIssue=false, reportAttributeAccessIssue=false, reportOptionalSubscript=false
 
 from __future__ import annotations
 

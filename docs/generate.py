@@ -58,6 +58,8 @@ NAMED_TYPES = (
     (float, "number"),
     (int, "whole number"),
     (bool, "true or false"),
+    (date, "date"),
+    (time, "time of day"),
 )
 
 
@@ -146,8 +148,6 @@ def type_words(kind: Any) -> str:
     origin, arguments = get_origin(kind), get_args(kind)
     if inspect.isclass(kind) and issubclass(kind, BaseModel):
         return "a table"
-    if kind in (time, date):
-        return "time of day" if kind is time else "date"
     if origin is Annotated:
         return type_words(arguments[0]) + limit_words(arguments[1:])
     if origin in (Union, UnionType):
@@ -171,9 +171,8 @@ def default_words(field: FieldInfo) -> str:
     """Say what holds when the key is absent."""
     if isinstance(field.default, BaseModel):
         levels = field.default.model_dump()
-        return (
-            f"`{toml_table(levels)}`" if levels and all(isinstance(one, float) for one in levels.values()) else "none"
-        )
+        is_short = levels and all(isinstance(one, float) for one in levels.values())
+        return f"`{toml_table(levels)}`" if is_short else "none"
     value = None if field.is_required() else field.get_default(call_default_factory=True)
     if field.is_required():
         return "required"

@@ -1,6 +1,6 @@
 """How long ``kizashi align`` takes on 200,000 leads and 10 million touches, and how soon the board is painted.
 
-Its peer is a bare read of the same files by DuckDB: one pass over every column, which is the least that anything could do.
+Its peer is a bare read of the same files by DuckDB: one pass over every column, the least that anything could do.
 
     python benchmarks/alignment/bench_align.py [--leads 200000] [--touches 10000000]
 """
