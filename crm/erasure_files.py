@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import sqlalchemy as sa
+from markupsafe import escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from crm.config import Workspace
@@ -43,8 +44,8 @@ _IN_USE = "the state's log was in use; run the command again to see its old page
 def erase_files(workspace: Workspace, ids: Sequence[str], *, dry_run: bool) -> dict[str, int]:
     """Take leads out of every Parquet and CSV file that kizashi wrote beside the workspace; rows by file or folder.
 
-    Each file is written anew and put in the old one's place at once. In the kept weeks, whose rows stand beside those
-    of a model, the row stays and its lead is emptied.
+    Each file is written anew and put in the old one's place at once; a page of the board that names one of them is
+    deleted. In the kept weeks, whose rows stand beside those of a model, the row stays and its lead is emptied.
 
     Parameters
     ----------
@@ -62,6 +63,8 @@ def erase_files(workspace: Workspace, ids: Sequence[str], *, dry_run: bool) -> d
             count = _erase_parquet(path, ids, dry_run=dry_run)
         elif path.suffix == ".csv":
             count = _erase_csv(path, ids, dry_run=dry_run)
+        elif path.suffix == ".html":
+            count = _erase_page(path, ids, dry_run=dry_run)
         else:
             continue
         if count:
@@ -104,6 +107,16 @@ def _files(root: Path) -> Iterator[Path]:
     for path in sorted(root.rglob("*")) if root.is_dir() else ():
         if path.is_file() and path.relative_to(root).parts[0] not in _NO_LEADS:
             yield path
+
+
+def _erase_page(path: Path, ids: Sequence[str], *, dry_run: bool) -> int:
+    """Delete a page of the board that has a row of one of the leads, whose id heads it: it is made anew every night."""
+    content = path.read_bytes()
+    if not any(f">{escape(lead)}</th>".encode() in content for lead in ids):
+        return 0
+    if not dry_run:
+        path.unlink()
+    return 1
 
 
 def _erase_parquet(path: Path, ids: Sequence[str], *, dry_run: bool) -> int:

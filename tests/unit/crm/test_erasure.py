@@ -297,13 +297,30 @@ def test_a_copy_of_the_source_that_is_open_is_replaced_and_not_changed(state: St
 
 
 def test_files_that_cannot_be_rewritten_row_by_row_are_named(state: State, workspace: Workspace) -> None:
-    board = workspace.folder / ".kizashi" / "board"
-    board.mkdir(parents=True)
-    (board / "index.html").write_text(f"<td>{GONE}</td>")
-    (board / "other.html").write_text(f"<td>{KEPT}</td>")
+    folder = workspace.folder / ".kizashi"
+    folder.mkdir(exist_ok=True)
+    (folder / "notes.txt").write_text(f"about {GONE}")
+    (folder / "other.txt").write_text(f"about {KEPT}")
     receipt = erase_lead(state, workspace, GONE, now=NOW)
-    assert receipt.remaining == (".kizashi/board/index.html",)
+    assert receipt.remaining == (".kizashi/notes.txt",)
     assert any("made anew" in note for note in receipt.notes)
+
+
+def test_pages_and_rows_of_the_board_lose_the_lead(state: State, workspace: Workspace) -> None:
+    board = workspace.board_folder
+    (board / "owners" / "rows").mkdir(parents=True)
+    (board / "owners" / "board.en.html").write_text(f'<th scope="row" class="text">{GONE}</th><td>7</td>')
+    (board / "board.ja.html").write_text(f'<th scope="row" class="text">{KEPT}</th>')
+    (board / "owners" / "rows" / "leads.csv").write_text(f"lead_id,revenue\r\n{GONE},1\r\n{KEPT},2\r\n", "utf-8-sig")
+    dry = plan_erasure(state, workspace, GONE, now=NOW)
+    assert (board / "owners" / "board.en.html").exists()
+    receipt = erase_lead(state, workspace, GONE, now=NOW)
+    assert receipt.removed == dry.removed
+    assert receipt.removed["board/owners"] == 2
+    assert not (board / "owners" / "board.en.html").exists()
+    assert (board / "board.ja.html").exists()
+    assert GONE not in (board / "owners" / "rows" / "leads.csv").read_text("utf-8-sig")
+    assert receipt.remaining == ()
 
 
 @pytest.mark.parametrize("lead", ["", "  ", "x" * 201, "a\nb"])
