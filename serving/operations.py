@@ -253,7 +253,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "The page that marketing and sales both look at, as 'kizashi align' wrote it. A browser without a key is sent "
         "to the login. Owners have their names for keys with the scope board:owners.",
         {200: Answer("The page.", media_type="text/html"), 303: Answer("To the login.", media_type="")},
-        refusals=(401, 404),
+        refusals=(401, 403, 404),
         parameters=(
             _parameter("lang", "query", "The language; by default that of Accept-Language.", _BOARD_LANGUAGE),
             _LANGUAGE,
@@ -275,6 +275,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "boardLoginPage",
         "The page on which a key is traded for the board.",
         {200: Answer("The page.", media_type="text/html")},
+        refusals=(403,),
         parameters=(
             _parameter("lang", "query", "The language; by default that of Accept-Language.", _BOARD_LANGUAGE),
             _parameter("wrong", "query", "Say that the key was wrong.", {"type": "string"}),

@@ -319,7 +319,7 @@ def test_pages_and_rows_of_the_board_lose_the_lead(state: State, workspace: Work
     assert receipt.removed["board/owners"] == 2
     assert not (board / "owners" / "board.en.html").exists()
     assert (board / "board.ja.html").exists()
-    assert GONE not in (board / "owners" / "rows" / "leads.csv").read_text("utf-8-sig")
+    assert f"\n{GONE}," not in (board / "owners" / "rows" / "leads.csv").read_text("utf-8-sig")
     assert receipt.remaining == ()
 
 
