@@ -93,7 +93,8 @@ def business_hours(hours: HoursConfig, zone: str, first: datetime, last: datetim
     spans: list[tuple[int, int]] = []
     while day <= end:
         if WEEKDAYS[day.weekday()] in hours.days and day not in off:
-            spans.append((_moment(day, hours.opens, place), _moment(day, hours.closes, place)))
+            span = (_moment(day, hours.opens, place), _moment(day, hours.closes, place))
+            spans += [span] if span[0] < span[1] else []  # else an hour that the clock leaves out
         day += timedelta(days=1)
     if not spans:  # closed on every day: nothing ever comes due
         spans.append((to_micros(last), to_micros(last)))

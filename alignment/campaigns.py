@@ -23,7 +23,7 @@ from alignment.incidence import Entries, cumulative_incidence
 from alignment.people import People
 from alignment.periods import DAY_US
 from crm.known import to_micros
-from models.intervals import Interval, cluster_bootstrap
+from models.intervals import NORMAL_90, Interval, cluster_bootstrap
 
 __all__ = ["MEASURES", "TEAMS", "Bias", "Campaign", "Campaigns", "Expected", "campaigns_report"]
 
@@ -33,7 +33,6 @@ TEAMS = ("marketing", "sales")
 STAGE_OF = {"mqls": "mql_us", "sqls": "sql_us", "won": "won_us"}
 DIVERGING = 2.0
 """Expectations diverge when one is more than so many times the other."""
-Z_90 = 1.6448536269514722
 
 
 @dataclass(frozen=True)
@@ -276,7 +275,7 @@ def _return(cost: float | None, revenue: Matrix) -> Interval:
     """Return revenue for each unit of cost; wins are a compound Poisson sum, whose variance is that of squares."""
     if not cost:
         return Interval.of(float("nan"))
-    total, spread = float(revenue.sum()), Z_90 * float(np.sqrt((revenue**2).sum()))
+    total, spread = float(revenue.sum()), NORMAL_90 * float(np.sqrt((revenue**2).sum()))
     return Interval(total / cost, max(total - spread, 0.0) / cost, (total + spread) / cost, float("nan"))
 
 

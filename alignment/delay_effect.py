@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 
 from alignment.people import People
 from alignment.periods import DAY_US
+from models.intervals import NORMAL_90
 
 __all__ = ["AT_DAYS", "DelayEffect", "delay_effect", "fit_delay"]
 
@@ -28,7 +29,6 @@ AT_DAYS = (1 / 24, 1.0, 3.0, 7.0, 14.0)
 FEWEST_SQLS = 30
 FEWEST_EACH = 10
 """SQLs among the hand-offs that were contacted sooner than half of them, and among the others."""
-Z_90 = 1.6448536269514722
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def fit_delay(
     fitted = LogisticRegression(C=np.inf, fit_intercept=False, max_iter=1_000, tol=1e-8).fit(design, became)
     beta = fitted.coef_[0]
     covariance = _sandwich(design, became, expit(design @ beta), accounts)
-    spread = Z_90 * float(np.sqrt(covariance[1, 1]))
+    spread = NORMAL_90 * float(np.sqrt(covariance[1, 1]))
     shares = [_share_at(design, beta, covariance, days) for days in AT_DAYS]
     return DelayEffect(
         len(became),
@@ -152,6 +152,6 @@ def _share_at(design: Matrix, beta: Matrix, covariance: Matrix, days: float) -> 
     p = expit(moved @ beta)
     share = float(p.mean())
     gradient = (p * (1.0 - p)) @ moved / len(p) / (share * (1.0 - share))
-    spread = Z_90 * float(np.sqrt(gradient @ covariance @ gradient))
+    spread = NORMAL_90 * float(np.sqrt(gradient @ covariance @ gradient))
     middle = float(logit(share))
     return share, float(expit(middle - spread)), float(expit(middle + spread))

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 
 from alignment.people import People
+from alignment.periods import DAY_US
 
 __all__ = ["Disagreement", "disagreement"]
 
 DAYS = 90.0
-DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True)

@@ -6,19 +6,25 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from alignment.people import NO_BAND, People, grade_of, scores_before
-from crm.journeys import micros_of
+from crm.journeys import micros_of, stage_events
 from crm.known import to_micros
-from crm.recorded import hand_offs_recorded, newest_versions, rows_recorded
-from crm.store import Tables
+from crm.recorded import hand_offs_recorded, rows_recorded
 
-__all__ = ["hand_offs_of", "has_sales_touches"]
+__all__ = ["first_sales_touch", "hand_offs_of", "sales_touches"]
 
-ENDS = ("sql", "won", "closed_lost_entered", "disqualified_entered", "recycled_entered")
+ENDS = ("sql", "won", "opportunity", "closed_lost", "disqualified", "recycled")
+COLUMNS = (
+    *("hand_off_id", "person_id", "owner", "team", "disposition", "reason", "band", "value", "p_sql", "revenue"),
+    *("handed_off_us", "seen_us", "next_us", "mql_us", "accepted_us", "contact_us", "disposed_us", "ended_us"),
+    *("sql_us", "won_us"),
+)
 
 
 def hand_offs_of(people: People) -> pd.DataFrame:
@@ -42,9 +48,10 @@ def hand_offs_of(people: People) -> pd.DataFrame:
     """
     known = to_micros(people.seen.observed_until)
     offs = hand_offs_recorded(people.tables, known)
-    names = ["hand_off_id", "person_id", "owner", "team", "handed_off_us", "seen_us", "accepted_us", "disposed_us"]
-    if offs.empty:
-        return pd.DataFrame(columns=[*names, "person", "contact_us", "ended_us", "sql_us", "won_us", "band", "value"])
+    if offs.empty or not (offs["handed_off_us"] < known).any():
+        texts = dict.fromkeys(("hand_off_id", "person_id", "owner", "team", "disposition", "reason", "band"), object)
+        empty = pd.DataFrame({name: pd.Series(dtype=texts.get(name, "float64")) for name in COLUMNS})
+        return empty.assign(person=pd.Series(dtype="int64"))
     offs = offs[offs["handed_off_us"] < known].merge(people.person_of, on="lead_id")
     place = pd.Series(np.arange(len(people.frame)), index=people.frame["person_id"])
     offs = offs.assign(person=offs["person_id"].map(place)).dropna(subset=["person"]).astype({"person": "int64"})
@@ -56,8 +63,7 @@ def hand_offs_of(people: People) -> pd.DataFrame:
     offs = offs.assign(owner=offs["owner"].fillna(""), team=offs["team"].fillna(""))
     offs["reason"] = offs["disposition_reason"]
     offs = _with_outcomes(offs, people)
-    offs["accepted_us"] = _accepted(offs, people, known)
-    offs["contact_us"] = _first_contact(offs, people, known)
+    offs["contact_us"] = _first_contact(offs, people)
     scores = scores_before(people.scores, offs["person_id"], offs["handed_off_us"])
     value = scores["expected_value"].to_numpy()
     return offs.assign(
@@ -65,62 +71,70 @@ def hand_offs_of(people: People) -> pd.DataFrame:
     )
 
 
-def has_sales_touches(tables: Tables) -> bool:
-    """Tell whether the touches tell anything of what sales does."""
-    if not tables.has("touches"):
-        return False
-    touches = tables.table("touches")
-    return bool(touches.filter(touches.actor == "sales").limit(1).count().to_pyarrow().as_py())
+def first_sales_touch(people: People) -> float:
+    """Return the first touch by sales that is known, microseconds since 1970 UTC; infinite without any."""
+    moments = sales_touches(people)["happened_us"]
+    return float(moments.min()) if len(moments) else np.inf
 
 
 def _versions(tables: Tables, known: int) -> pd.DataFrame:
-    """Return when each hand-off was first recorded, and when its disposition was."""
+    """Return when each hand-off was first recorded, and when a disposition first was."""
     rows = rows_recorded(tables, "hand_offs", known)
     seen = rows.groupby("hand_off_id")["recorded_us"].min().rename("seen_us")
-    newest = newest_versions(rows, "hand_off_id").set_index("hand_off_id")["disposition"]
-    same = rows[rows["disposition"].notna() & (rows["disposition"] == rows["hand_off_id"].map(newest))]
-    disposed = same.groupby("hand_off_id")["recorded_us"].min().rename("disposed_us")
+    disposed = rows[rows["disposition"].notna()].groupby("hand_off_id")["recorded_us"].min().rename("disposed_us")
     return pd.concat([seen, disposed], axis=1).astype("float64").reset_index(names="hand_off_id")
 
 
 def _with_outcomes(offs: pd.DataFrame, people: People) -> pd.DataFrame:
-    """Add what came after each hand-off and before the person's next one."""
-    person = people.frame.iloc[offs["person"].to_numpy()].reset_index(drop=True)
+    """Add what came from each hand-off on and before the person's next one, and the MQL that it came from."""
+    events = stage_events(people.tables, people.seen.observed_until, people.person_of)
     found = offs.copy()
     for name in ("sql", "won"):
-        moment = person[f"{name}_us"]
-        found[f"{name}_us"] = moment.where(moment >= found["handed_off_us"])
-    ends = [person[f"{name}_us"].where(person[f"{name}_us"] >= found["handed_off_us"]) for name in ENDS]
-    found["ended_us"] = pd.concat(ends, axis=1).min(axis=1)
-    found["mql_us"] = person["mql_us"].where(person["mql_us"] <= found["handed_off_us"])
-    found["revenue"] = person["revenue"]
+        found[f"{name}_us"] = _first_after(offs, events[events["stage"] == name])
+    found["ended_us"] = _first_after(offs, events[events["stage"].isin(ENDS)])
+    entered = _first_after(offs, events[events["stage"] == "accepted"])
+    written = pd.Series(micros_of(offs["accepted_at"]), index=offs.index)
+    written = written.where((written < people.until_us) & (written >= offs["handed_off_us"]))
+    found["accepted_us"] = pd.concat([written, entered, found["sql_us"]], axis=1).min(axis=1)
+    found["mql_us"] = _nearest(offs, events[events["stage"] == "mql"], "backward")
+    found["revenue"] = people.frame["revenue"].to_numpy()[offs["person"].to_numpy()]
     return found
 
 
-def _accepted(offs: pd.DataFrame, people: People, known: int) -> pd.Series:
-    """Return when each was accepted: as written on it, or by the person's entry into that stage after it."""
-    written = pd.Series(micros_of(offs["accepted_at"]), index=offs.index)
-    written = written.where((written < known) & (written >= offs["handed_off_us"]))
-    entered = people.frame["accepted_entered_us"].to_numpy()[offs["person"].to_numpy()]
-    stage = pd.Series(entered, index=offs.index)
-    stage = stage.where((stage >= offs["handed_off_us"]) & (stage < offs["next_us"]))
-    return pd.concat([written, stage, offs["sql_us"]], axis=1).min(axis=1)
+def _first_after(offs: pd.DataFrame, events: pd.DataFrame) -> pd.Series:
+    """Return each person's first event from its hand-off on and before its next one."""
+    found = _nearest(offs, events, "forward")
+    return found.where(found < offs["next_us"])
 
 
-def _first_contact(offs: pd.DataFrame, people: People, known: int) -> pd.Series:
-    """Return the first touch by sales from each hand-off on; its acceptance where no touch tells what sales does."""
-    if not has_sales_touches(people.tables):
-        return offs["accepted_us"]
-    touches = sales_touches(people, known)
+def _nearest(offs: pd.DataFrame, events: pd.DataFrame, direction: Literal["backward", "forward"]) -> pd.Series:
+    rows = events[["person_id", "at_us"]].sort_values("at_us", kind="stable")
+    rows = rows.assign(found_us=rows["at_us"])
+    asked = offs[["person_id", "handed_off_us"]].rename(columns={"handed_off_us": "at_us"})
+    asked = asked.astype({"person_id": object})  # in order of time already
+    joined = pd.merge_asof(asked, rows, on="at_us", by="person_id", direction=direction)
+    return pd.Series(joined["found_us"].to_numpy(dtype="float64"), index=offs.index)
+
+
+def _first_contact(offs: pd.DataFrame, people: People) -> pd.Series:
+    """Return the first touch by sales from each hand-off on.
+
+    Where no touch tells what sales does, or none did yet when the lead was handed over, an acceptance stands for it.
+    """
+    touches = sales_touches(people)
     pairs = offs[["hand_off_id", "person_id", "handed_off_us", "next_us"]].merge(touches, on="person_id")
     inside = (pairs["happened_us"] >= pairs["handed_off_us"]) & (pairs["happened_us"] < pairs["next_us"])
     first = pairs[inside].groupby("hand_off_id")["happened_us"].min()
-    return offs["hand_off_id"].map(first).astype("float64")
+    contact = offs["hand_off_id"].map(first).astype("float64")
+    is_before = offs["handed_off_us"] < first_sales_touch(people)
+    return contact.where(contact.notna() | ~is_before, offs["accepted_us"])
 
 
-def sales_touches(people: People, known: int) -> pd.DataFrame:
+def sales_touches(people: People) -> pd.DataFrame:
     """Return the contacts by sales: person_id, happened_us; of the kinds that the agreement names, if it does."""
-    touches = people.tables.table("touches")
+    if not people.tables.has("touches"):
+        return pd.DataFrame({"person_id": pd.Series(dtype=object), "happened_us": pd.Series(dtype="int64")})
+    touches, known = people.tables.table("touches"), people.until_us
     kinds = people.config.sla.contact_kinds if people.config.sla else ()
     rows = touches.filter(touches.actor == "sales", touches.recorded_us <= known, touches.happened_us < known)
     rows = rows.filter(rows.kind.isin(kinds)) if kinds else rows

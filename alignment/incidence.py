@@ -21,6 +21,8 @@ Matrix = NDArray[np.float64]
 FEWEST_AT_RISK = 5.0
 SMALLEST_SHARE = 0.2
 BORROWED_COHORTS = 6
+HARDLY_ANYBODY = 0.05
+"""Where so few are still waiting and none of them was observed for longer, the share is that which has come."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +132,7 @@ def cumulative_incidence(entries: Entries, groups: int, horizon_days: float, *, 
         happened, at_risk, borrowed = _borrow(happened, at_risk, entered)
     with np.errstate(divide="ignore", invalid="ignore"):
         hazard = np.where(at_risk > 0, happened / at_risk, np.nan)
-        # Nobody is left to wait for: all have reached it.
-        hazard[(at_risk == 0) & (np.cumsum(happened, axis=1) >= entered[:, None]) & (entered[:, None] > 0)] = 0.0
+        _carry(hazard)
         spread = _typical(hazard, happened, at_risk) if are_cohorts else hazard
         growth = np.where((at_risk > 0) & (spread < 1.0), spread / (at_risk * (1.0 - spread)), 0.0)
     curve = np.zeros((groups, bins + 1))
@@ -185,6 +186,16 @@ def _borrow(happened: Matrix, at_risk: Matrix, entered: NDArray[np.int64]) -> tu
     return filled_happened, filled_risk, filled_risk != at_risk
 
 
+def _carry(hazard: Matrix) -> None:
+    """Fill in ages at which nobody is at risk, where hardly anybody is left to wait for, or nobody at all."""
+    for group, line in enumerate(hazard):
+        missing = np.isnan(line)
+        if missing.any() and not missing[0]:
+            first = int(missing.argmax())
+            if np.prod(1.0 - line[:first]) <= HARDLY_ANYBODY:
+                hazard[group, first:] = np.where(missing[first:], 0.0, line[first:])
+
+
 def _typical(hazard: Matrix, happened: Matrix, at_risk: Matrix) -> Matrix:
     """Return the hazard that the variance of a cohort is made of: its own where it is mature, else that of all.
 
@@ -203,7 +214,10 @@ def _ends(share: Matrix, variance: Matrix, mean_risk: Matrix, entered: NDArray[n
         if not np.isfinite(share[group]) or entered[group] == 0:
             continue
         plain = share[group] * (1.0 - share[group])
-        size = plain / variance[group] if variance[group] > 0 and plain > 0 else max(mean_risk[group], 0.0)
+        if variance[group] > 0 and plain > 0:
+            size = plain / variance[group]
+        else:
+            size = entered[group] if share[group] > 0.5 else max(mean_risk[group], 0.0)
         low[group], high[group] = jeffreys(float(share[group] * size), float(size))
     return low, high
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from alignment.people import People
-from alignment.periods import weeks_until
+from alignment.periods import DAY_US
 from crm.config_sla import Owed
-from models.intervals import jeffreys, poisson_ratio
+from models.intervals import NORMAL_90, jeffreys, poisson_ratio
 
 __all__ = ["Delivered", "marketing_delivered"]
 
@@ -46,7 +46,7 @@ class Delivered:
 
 
 def marketing_delivered(people: People) -> tuple[Delivered, ...]:
-    """Return what marketing handed over in the last :data:`WEEKS` weeks, beside what it owes.
+    """Return what marketing handed over in the last :data:`WEEKS` weeks (91 days), beside what it owes.
 
     Parameters
     ----------
@@ -54,14 +54,15 @@ def marketing_delivered(people: People) -> tuple[Delivered, ...]:
         Who, and as of when.
     """
     owed = people.config.sla.marketing if people.config.sla else Owed()
-    weeks = weeks_until(people.seen.observed_until, people.config.workspace.timezone, WEEKS)
     frame = people.frame
-    mine = frame[weeks.place(frame["mql_us"].to_numpy(dtype="float64")) >= 0]
+    first = float(frame["created_us"].min()) if len(frame) else float(people.until_us)
+    weeks = min(float(WEEKS), max((people.until_us - first) / (7 * DAY_US), 1.0))
+    mine = frame[frame["mql_us"] >= people.until_us - weeks * 7 * DAY_US]
     count = len(mine)
-    low, high = poisson_ratio(count, float(WEEKS))
+    low, high = poisson_ratio(count, weeks)
     value = mine["value"].to_numpy(dtype="float64")
     known = value[np.isfinite(value)]
-    found = [Delivered("mqls_per_week", owed.mqls_per_week, count / WEEKS, low, high)]
+    found = [Delivered("mqls_per_week", owed.mqls_per_week, count / weeks, low, high)]
     nothing = float("nan")
     if known.size == 0:
         return (
@@ -70,8 +71,8 @@ def marketing_delivered(people: People) -> tuple[Delivered, ...]:
             Delivered("above_line_share", owed.above_line_share, nothing, nothing, nothing),
         )
     # Those without a score are taken for as valuable as the others. A compound Poisson sum varies as its squares do.
-    scale = count / known.size / WEEKS
-    total, spread = float(known.sum()) * scale, 1.6448536269514722 * float(np.sqrt((known**2).sum())) * scale
+    scale = count / known.size / weeks
+    total, spread = float(known.sum()) * scale, NORMAL_90 * float(np.sqrt((known**2).sum())) * scale
     found.append(Delivered("value_per_week", owed.value_per_week, total, max(total - spread, 0.0), total + spread))
     above = int((mine["is_above_line"] == True).sum())  # noqa: E712 - may be None
     scored = int(mine["is_above_line"].notna().sum())

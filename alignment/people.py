@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from alignment.periods import DAY_US
 from crm.config import WorkspaceConfig
 from crm.journeys import journeys, persons_of
 from crm.known import from_micros, to_micros
@@ -31,7 +32,6 @@ NO_BAND = "none"
 """Band of whoever was not scored in time, or where there is no line."""
 SCORED = ("expected_value", "p_sql")
 OLDEST_SCORE_DAYS = 90.0
-DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class People:
         The span in which outcomes were recorded.
     frame
         One row a person: what :func:`crm.journeys.journeys` tells, and ``campaign_id`` (of the first touch that has
-        one), ``value`` and ``band`` (expected value and grade by the newest score before the MQL, else NaN and
+        one), ``campaign_us`` (when that was), ``value`` and ``band`` (expected value and grade by the newest score before the MQL, else NaN and
         :data:`NO_BAND`), ``is_above_line`` (None where not scored).
     segments
         Shape (n, segments): whether a person belonged to each segment of the workspace file at creation.
@@ -56,8 +56,11 @@ class People:
         Table lead_id, person_id of all leads created by then.
     line
         The MQL line in force; None where no model was trained.
-    notes
-        What is missing, by keys of the words (``board.lacks.*``), in order.
+    scores
+        Scores by person: as_of_us, p_sql, expected_value, and ``is_issued`` (told at the time, not found afterwards).
+    now_us
+        The clock, microseconds since 1970 UTC: what has been registered by then, and is overdue now. The end of the
+        observed span where an earlier moment was asked for.
     """
 
     tables: Tables
@@ -68,7 +71,7 @@ class People:
     person_of: pd.DataFrame
     line: Line | None
     scores: pd.DataFrame
-    notes: tuple[str, ...] = ()
+    now_us: int
 
     @property
     def until_us(self) -> int:
@@ -91,7 +94,13 @@ def settle_span(tables: Tables, config: WorkspaceConfig, as_of: datetime | None)
 
 
 def gather_people(
-    tables: Tables, config: WorkspaceConfig, seen: Observation, scores: pa.Table, line: Line | None
+    tables: Tables,
+    config: WorkspaceConfig,
+    seen: Observation,
+    scores: pa.Table,
+    line: Line | None,
+    *,
+    now: datetime | None = None,
 ) -> People:
     """Put together everyone that the board speaks of.
 
@@ -109,6 +118,8 @@ def gather_people(
         Every score issued (:func:`crm.scores.read_scores`).
     line
         The MQL line in force.
+    now
+        The clock; None where an earlier moment was asked for.
     """
     until = seen.observed_until
     frame = journeys(tables, until)
@@ -123,15 +134,16 @@ def gather_people(
     segments = segments_of(tables, config, moments)
     frame = frame[keeps].reset_index(drop=True)
     person_of = persons_of(tables, to_micros(until))
-    frame["campaign_id"] = _first_campaign(tables, to_micros(until), frame, person_of)
-    known = _scores_of(scores, person_of)
+    frame = frame.join(_first_campaign(tables, to_micros(until), frame, person_of))
+    known = _scores_of(scores, person_of, to_micros(until))
     decided = frame["mql_us"].fillna(frame["handed_off_us"])
     value = scores_before(known, frame["person_id"], decided)["expected_value"].to_numpy()
     frame["value"], frame["band"] = value, grade_of(value, line)
     above = None if line is None else value > line.threshold
     frame["is_above_line"] = None if above is None else pd.Series(above, dtype=object).where(np.isfinite(value), None)
     members = {name: segments.member[keeps, place] for place, name in enumerate(segments.names)}
-    return People(tables, config, seen, frame, members, person_of, line, known)
+    clock = max(to_micros(until), to_micros(now)) if now is not None else to_micros(until)
+    return People(tables, config, seen, frame, members, person_of, line, known, clock)
 
 
 def scores_before(scores: pd.DataFrame, person_id: pd.Series, moment_us: pd.Series) -> pd.DataFrame:
@@ -155,26 +167,37 @@ def scores_before(scores: pd.DataFrame, person_id: pd.Series, moment_us: pd.Seri
     )
     asked = asked.dropna(subset=["at_us"]).astype({"at_us": "int64", "person_id": object}).sort_values("at_us")
     found = pd.DataFrame(np.nan, index=pd.RangeIndex(len(person_id)), columns=list(SCORED))
-    if len(asked) and len(scores):
+    # What the teams saw at the time goes before what training found afterwards for the same time.
+    for is_issued in (False, True):
+        mine = scores[scores["is_issued"] == is_issued]
+        if not (len(asked) and len(mine)):
+            continue
         joined = pd.merge_asof(
             asked,
-            scores.rename(columns={"as_of_us": "at_us"}),
+            mine.rename(columns={"as_of_us": "at_us"}),
             on="at_us",
             by="person_id",
             direction="backward",
             tolerance=round(OLDEST_SCORE_DAYS * DAY_US),
-        )
+        ).dropna(subset=["expected_value"])
         found.loc[joined["row"].to_numpy(), list(SCORED)] = joined[list(SCORED)].to_numpy(dtype="float64")
     return found
 
 
-def _scores_of(scores: pa.Table, person_of: pd.DataFrame) -> pd.DataFrame:
-    """Return scores by person in order of their moment; a score issued twice for one moment counts as issued last."""
-    frame = scores.select(["lead_id", "as_of", "issued_at", *SCORED]).to_pandas()
-    frame["as_of_us"] = frame["as_of"].astype("datetime64[us, UTC]").astype("int64")
-    frame = frame.merge(person_of, on="lead_id").sort_values(["as_of_us", "issued_at"], kind="stable")
-    frame = frame.drop_duplicates(["person_id", "as_of_us"], keep="last")
-    return frame[["person_id", "as_of_us", *SCORED]].astype({"person_id": object}).reset_index(drop=True)
+def _scores_of(scores: pa.Table, person_of: pd.DataFrame, until_us: int) -> pd.DataFrame:
+    """Return scores by person in order of the moment from which they speak.
+
+    A score that was issued is known from its issue on. Those that training found for the past, out of fold, speak of
+    the moment that they were found for, whenever that was.
+    """
+    frame = scores.select(["lead_id", "as_of", "issued_at", "origin", *SCORED]).to_pandas()
+    as_of, issued = (frame[name].astype("datetime64[us, UTC]").astype("int64") for name in ("as_of", "issued_at"))
+    frame["is_issued"] = frame["origin"] != "out_of_fold"
+    frame["as_of_us"] = np.where(frame["is_issued"], np.maximum(as_of, issued), as_of)
+    frame = frame.assign(issued_us=issued)[frame["as_of_us"] <= until_us].merge(person_of, on="lead_id")
+    frame = frame.sort_values(["as_of_us", "issued_us"], kind="stable")
+    frame = frame.drop_duplicates(["person_id", "as_of_us", "is_issued"], keep="last")
+    return frame[["person_id", "as_of_us", "is_issued", *SCORED]].astype({"person_id": object}).reset_index(drop=True)
 
 
 def grade_of(value: np.ndarray, line: Line | None) -> np.ndarray:
@@ -186,9 +209,11 @@ def grade_of(value: np.ndarray, line: Line | None) -> np.ndarray:
     return bands
 
 
-def _first_campaign(tables: Tables, known: int, frame: pd.DataFrame, person_of: pd.DataFrame) -> pd.Series:
+def _first_campaign(tables: Tables, known: int, frame: pd.DataFrame, person_of: pd.DataFrame) -> pd.DataFrame:
+    """Return the campaign of each person's first touch that has one, and when that was."""
     if not tables.has("touches"):
-        return pd.Series([None] * len(frame), dtype=object)
+        nothing = pd.Series([None] * len(frame), index=frame.index, dtype=object)
+        return pd.DataFrame({"campaign_id": nothing, "campaign_us": nothing.astype("float64")})
     touches = tables.table("touches")
     touches = touches.filter(
         touches.campaign_id.notnull(),
@@ -197,8 +222,13 @@ def _first_campaign(tables: Tables, known: int, frame: pd.DataFrame, person_of: 
         touches.happened_us < known,
     )
     first = touches.group_by("lead_id").aggregate(
-        campaign_id=touches.campaign_id.argmin(touches.happened_us), at_us=touches.happened_us.min()
+        campaign_id=touches.campaign_id.argmin(touches.happened_us), campaign_us=touches.happened_us.min()
     )
-    rows = first.to_pyarrow().to_pandas().merge(person_of, on="lead_id").sort_values("at_us", kind="stable")
-    by_person = rows.drop_duplicates("person_id").set_index("person_id")["campaign_id"]
-    return frame["person_id"].map(by_person)
+    rows = first.to_pyarrow().to_pandas().merge(person_of, on="lead_id").sort_values("campaign_us", kind="stable")
+    by_person = rows.drop_duplicates("person_id").set_index("person_id")
+    return pd.DataFrame(
+        {
+            "campaign_id": frame["person_id"].map(by_person["campaign_id"]),
+            "campaign_us": frame["person_id"].map(by_person["campaign_us"]).astype("float64"),
+        }
+    )

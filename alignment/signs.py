@@ -25,7 +25,7 @@ from alignment.people import People
 from alignment.periods import DAY_US
 from alignment.sla import SlaReport
 from crm.config_sla import SignConfig
-from models.intervals import jeffreys
+from models.intervals import NORMAL_90, jeffreys
 
 __all__ = ["LEVELS", "Measure", "Reports", "Sign", "three_signs"]
 
@@ -166,7 +166,7 @@ def _fall(result: StepResult, levels: SignConfig, rise: float) -> Measure | None
     spread = float(np.sqrt(sum((1.0 - shares[n]) / reached[n] for n in (0, 1))))
     sure = float(norm.cdf(-log_ratio / spread)) if spread > 0 else float(log_ratio < 0)
     fall = 1.0 - float(np.exp(log_ratio))
-    low, high = (1.0 - float(np.exp(log_ratio + side * 1.6448536269514722 * spread)) for side in (1, -1))
+    low, high = (1.0 - float(np.exp(log_ratio + side * NORMAL_90 * spread)) for side in (1, -1))
     volume = entered[1] / entered[0] - 1.0
     level: Level = "aligned"
     if volume >= rise and fall >= levels.watch and sure >= FAIRLY_SURE:

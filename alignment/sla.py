@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import CensoredData, ecdf
 
 from alignment.business_hours import HOUR_US, Calendars
-from alignment.hand_offs import has_sales_touches, sales_touches
+from alignment.hand_offs import first_sales_touch, sales_touches
 from alignment.incidence import Entries, cumulative_incidence
 from alignment.people import NO_BAND, People
 from alignment.periods import Periods, weeks_until
@@ -50,7 +50,8 @@ class Clock:
     due_us
         Shape (n,): when it comes due, microseconds since 1970 UTC.
     is_owed
-        Shape (n,): it has not stopped, and nothing has made it idle: the lead was not given back, and has not ended.
+        Shape (n,): it has not stopped, and nothing has made it idle: the lead was neither given back nor handed off
+        again, and has not ended.
     """
 
     hours: Matrix
@@ -148,7 +149,7 @@ def sla_report(people: People, offs: pd.DataFrame) -> SlaReport | None:
     weeks = weeks_until(people.seen.observed_until, people.config.workspace.timezone, WEEKS)
     offs = _measured(offs, people, sla, weeks)
     first = float(offs["handed_off_us"].min()) if len(offs) else float(people.until_us)
-    calendars = Calendars(sla, people.config.workspace.timezone, first, float(people.until_us))
+    calendars = Calendars(sla, people.config.workspace.timezone, first, float(people.now_us))
     terms = [sla.terms_of(band) for band in offs["band"]]
     clocks = _clocks(offs, people, calendars, terms)
     offs = offs.assign(attempts=_attempts(offs, people, calendars, terms))
@@ -160,9 +161,9 @@ def sla_report(people: People, offs: pd.DataFrame) -> SlaReport | None:
         tuple(row for name in CLOCKS for row in _kept(offs, name, clocks[name], weeks)),
         weeks,
         *_delays(offs, calendars, people),
-        _attempts_share(offs, terms),
+        _attempts_share(offs, terms, people),
         _breaches(offs, clocks, calendars, people, sla),
-        not has_sales_touches(people.tables),
+        not np.isfinite(first_sales_touch(people)),
     )
 
 
@@ -177,31 +178,31 @@ def _measured(offs: pd.DataFrame, people: People, sla: SlaConfig, weeks: Periods
 
 def _clocks(offs: pd.DataFrame, people: People, calendars: Calendars, terms: list[Terms]) -> dict[str, Clock]:
     """Start every clock at the hand-off; what gives a hand-off back stops the watch over its contact."""
-    until = np.full(len(offs), float(people.until_us))
-    is_back = (
-        offs["disposition"].isin(people.config.dispositions.rejected).to_numpy() if len(offs) else np.zeros(0, bool)
-    )
+    until = np.fmin(offs["next_us"].to_numpy(dtype="float64"), float(people.until_us))
+    is_back = offs["disposition"].isin(people.config.dispositions.rejected).to_numpy(dtype=bool)
     disposed, ended = (offs[name].to_numpy(dtype="float64") for name in ("disposed_us", "ended_us"))
     given_back = np.where(is_back, disposed, np.nan)
-    answered = np.fmin(offs["accepted_us"].to_numpy(dtype="float64"), given_back)
     stops = {
-        "accept": (answered, until),
+        # Any disposition is an answer: sales has looked at it.
+        "accept": (np.fmin(offs["accepted_us"].to_numpy(dtype="float64"), disposed), until),
         "contact": (offs["contact_us"].to_numpy(dtype="float64"), np.fmin(given_back, until)),
         # What became of it is known also where only the funnel says so.
         "disposition": (np.fmin(disposed, ended), until),
     }
     hours = {"accept": "accept_hours", "contact": "first_contact_hours", "disposition": "disposition_hours"}
     team, start = offs["team"].to_numpy(dtype=object), offs["handed_off_us"].to_numpy(dtype="float64")
+    is_idle = ~np.isnan(given_back) | ~np.isnan(ended) | (until < people.until_us)
     clocks: dict[str, Clock] = {}
     for name, (stop, watched) in stops.items():
         term = np.array([getattr(term, hours[name]) for term in terms], dtype=np.float64)
-        took = calendars.between(team, start, stop)
+        took = calendars.between(team, start, np.where(stop < until, stop, np.nan))
+        is_stopped = np.isfinite(took)
         clocks[name] = Clock(
-            np.where(np.isfinite(took) & (stop <= np.fmax(watched, stop)), took, np.inf),
-            calendars.between(team, start, np.fmax(watched, np.nan_to_num(stop, nan=-np.inf))),
+            np.where(is_stopped, took, np.inf),
+            calendars.between(team, start, np.where(is_stopped, np.fmax(watched, stop), watched)),
             term,
             calendars.after(team, start, term),
-            np.isnan(stop) & np.isnan(given_back) & np.isnan(ended),
+            ~is_stopped & ~is_idle,
         )
     return clocks
 
@@ -269,26 +270,29 @@ def _delays(offs: pd.DataFrame, calendars: Calendars, people: People) -> tuple[t
     contact = offs["contact_us"].to_numpy(dtype="float64")
     team = offs["team"].to_numpy(dtype=object)
     human = calendars.between(team, seen, np.fmax(contact, seen))
-    watched = calendars.between(team, seen, np.full(len(offs), float(people.until_us)))
+    until = np.fmin(offs["next_us"].to_numpy(dtype="float64"), float(people.until_us))
+    watched = calendars.between(team, seen, np.fmax(until, seen))
     human = np.where(np.isfinite(contact), human, np.inf)
     return percentiles(system, system), percentiles(human, np.fmax(watched, np.where(np.isfinite(human), human, 0.0)))
 
 
 def _attempts(offs: pd.DataFrame, people: People, calendars: Calendars, terms: list[Terms]) -> NDArray[np.int64]:
     """Count the contacts by sales inside the time agreed for them, of each hand-off."""
-    if len(offs) == 0 or not has_sales_touches(people.tables):
-        return np.zeros(len(offs), dtype=np.int64)
+    if len(offs) == 0:
+        return np.zeros(0, dtype=np.int64)
     hours = np.array([term.attempts_hours for term in terms], dtype=np.float64)
     due = calendars.after(offs["team"].to_numpy(dtype=object), offs["handed_off_us"].to_numpy(dtype="float64"), hours)
     spans = offs[["hand_off_id", "person_id", "handed_off_us"]].assign(end_us=np.fmin(due, offs["next_us"]))
-    pairs = spans.merge(sales_touches(people, people.until_us), on="person_id")
+    pairs = spans.merge(sales_touches(people), on="person_id")
     inside = (pairs["happened_us"] >= pairs["handed_off_us"]) & (pairs["happened_us"] < pairs["end_us"])
     counts = pairs[inside].groupby("hand_off_id").size()
     return np.asarray(offs["hand_off_id"].map(counts).fillna(0), dtype=np.int64)
 
 
-def _attempts_share(offs: pd.DataFrame, terms: list[Terms]) -> float:
-    """Of the hand-offs that ended without an SQL: the share with as many attempts as agreed, or an acceptance."""
+def _attempts_share(offs: pd.DataFrame, terms: list[Terms], people: People) -> float:
+    """Of the hand-offs that ended without an SQL: the share with as many attempts as agreed; NaN where none tells."""
+    if not np.isfinite(first_sales_touch(people)):
+        return float("nan")
     wanted = np.array([term.attempts for term in terms], dtype=np.int64)
     ended = (offs["ended_us"].notna() & offs["sql_us"].isna()).to_numpy()
     return float((offs["attempts"].to_numpy()[ended] >= wanted[ended]).mean()) if ended.any() else float("nan")
@@ -297,8 +301,8 @@ def _attempts_share(offs: pd.DataFrame, terms: list[Terms]) -> float:
 def _breaches(
     offs: pd.DataFrame, clocks: Mapping[str, Clock], calendars: Calendars, people: People, sla: SlaConfig
 ) -> pd.DataFrame:
-    """List what is open and overdue now; a hand-off that ended owes neither acceptance nor contact any more."""
-    until = float(people.until_us)
+    """List what is open and overdue by the clock; a hand-off that ended owes nothing any more."""
+    until = float(people.now_us)
     parts: list[pd.DataFrame] = []
     effective = pd.to_datetime(offs["handed_off_us"], unit="us", utc=True).dt.tz_convert(
         people.config.workspace.timezone

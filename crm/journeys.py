@@ -11,6 +11,7 @@ whoever came to sales without one is counted as such.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import numpy as np
@@ -24,7 +25,7 @@ from crm.persons import merged_persons
 from crm.recorded import hand_offs_recorded, rows_recorded
 from crm.store import Tables
 
-__all__ = ["PASSED", "REACHED", "journeys", "micros_of", "persons_of"]
+__all__ = ["PASSED", "REACHED", "journeys", "micros_of", "persons_of", "stage_events", "won_deals"]
 
 PASSED = ("mql", "accepted", "sql", "opportunity", "won")
 """Stages of the funnel in order, each with a column ``{stage}_us``: when it was passed, whatever was skipped."""
@@ -57,9 +58,10 @@ def journeys(tables: Tables, as_of: datetime) -> pd.DataFrame:
         Indexed 0, 1, 2, ... in order of creation: ``person_id`` (the lead that stands for the person), ``leads`` (how
         many are merged in it), ``account_id``, ``source``; moments as microseconds since 1970 UTC, NaN for never:
         ``created_us``, ``handed_off_us``, ``{stage}_us`` of :data:`PASSED` and ``{stage}_entered_us`` of
-        :data:`REACHED`; ``hand_off_id``, ``owner`` and ``team`` of the first hand-off; ``path``, the stages entered in
-        order, joined by ``>``; ``revenue``, workspace currency, of its wins so far (NaN where no amount is known), and
-        ``wins``.
+        :data:`REACHED`; ``sql_again_us`` and ``won_again_us``, the first after it was recycled; ``hand_off_id``,
+        ``owner`` and ``team`` of the first hand-off; ``path``, the stages entered in order, joined by ``>``;
+        ``revenue``, workspace currency, of its wins so far (NaN where no amount is known), ``wins``, and
+        ``deals_won``, in which a deal that several people share counts once over all of them.
 
     Notes
     -----
@@ -73,12 +75,18 @@ def journeys(tables: Tables, as_of: datetime) -> pd.DataFrame:
     found = found.join(_entered(tables, known, row_of, len(found)))
     found = found.join(_first_hand_off(tables, known, row_of), how="left")
     found = found.join(_won(tables, known, row_of, len(found)))
+    if not tables.has("opportunities"):
+        won = found["closed_won_entered_us"].notna()
+        found["wins"], found["deals_won"] = won.astype(int), won.astype(float)
     events = outcome_events(tables, as_of)
     events = events.assign(row=events["lead_id"].map(row_of)).dropna(subset=["row"])
     events = events[events["at_us"] < known]
     for outcome in ("sql", "won"):
         first = events[events["outcome"] == outcome].groupby("row")["at_us"].min()
         found[f"{outcome}_us"] = first.reindex(found.index).astype("float64")
+        since = events["row"].map(found["recycled_entered_us"])
+        again = events[(events["outcome"] == outcome) & (events["at_us"] > since)]
+        found[f"{outcome}_again_us"] = again.groupby("row")["at_us"].min().reindex(found.index).astype("float64")
     has_mqls = found["mql_entered_us"].notna().any()
     found["mql_us"] = found["mql_entered_us"] if has_mqls else found["handed_off_us"]
     found["opportunity_us"] = found[["opportunity_entered_us", "opened_us", "won_us"]].min(axis=1)
@@ -92,6 +100,30 @@ def micros_of(times: pd.Series) -> NDArray[np.float64]:
     """Return moments (UTC) as microseconds since 1970, shape (n,), NaN for none; floats hold them exactly."""
     moments = pd.to_datetime(times, utc=True).dt.tz_localize(None).to_numpy("datetime64[us]")
     return np.where(np.isnat(moments), np.nan, moments.astype(np.int64).astype(np.float64))
+
+
+def stage_events(tables: Tables, as_of: datetime, persons: pd.DataFrame) -> pd.DataFrame:
+    """Return every entry of every person into a stage, SQLs and wins by :mod:`crm.outcomes`: person_id, stage, at_us.
+
+    Parameters
+    ----------
+    tables
+        The workspace's tables.
+    as_of
+        What was recorded later, or happened later, does not exist. Timezone-aware.
+    persons
+        As :func:`persons_of` gives them.
+    """
+    known = to_micros(as_of)
+    outcomes = outcome_events(tables, as_of).rename(columns={"outcome": "stage"})[["lead_id", "stage", "at_us"]]
+    parts = [outcomes]
+    if tables.has("stages"):
+        stages = rows_recorded(tables, "stages", known).rename(columns={"entered_us": "at_us"})
+        parts.append(stages.loc[~stages["stage"].isin(("sql", "closed_won")), ["lead_id", "stage", "at_us"]])
+    events = pd.concat(parts, ignore_index=True)
+    events = events[events["at_us"] < known].merge(persons, on="lead_id")
+    found = events[["person_id", "stage", "at_us"]].drop_duplicates().astype({"person_id": object, "stage": object})
+    return found.astype({"at_us": "float64"}).sort_values("at_us", kind="stable").reset_index(drop=True)
 
 
 def _people(tables: Tables, known: int, persons: pd.DataFrame) -> pd.DataFrame:
@@ -141,20 +173,34 @@ def _first_hand_off(tables: Tables, known: int, row_of: dict[str, int]) -> pd.Da
     )
 
 
+def won_deals(tables: Tables, known: int, row_of: Mapping[str, int]) -> pd.DataFrame:
+    """Return the deals won by a moment (microseconds): row of the person, opportunity_id, closed_us, amount, share.
+
+    A deal of an account alone stands once for each of its leads; ``amount`` is each one's part of it, and ``share``
+    the part itself, which is 1 in sum over the deal.
+    """
+    deals = deals_of_leads(tables, known)
+    deals = deals.assign(row=deals["lead_id"].map(row_of)).dropna(subset=["row"]).astype({"row": "int64"})
+    closed = deals["closed_us"].fillna(deals["recorded_us"]).astype("float64")
+    is_won = deals["is_won"].fillna(False).astype(bool) & (closed < known) & (deals["created_us"] < known)
+    found = deals.assign(closed_us=closed, amount=deals["amount"] * deals["share"])[is_won]
+    grouped = found.groupby(["row", "opportunity_id"], sort=False)
+    sums = grouped[["amount", "share"]].sum(min_count=1)
+    return sums.assign(closed_us=grouped["closed_us"].min()).reset_index()
+
+
 def _won(tables: Tables, known: int, row_of: dict[str, int], size: int) -> pd.DataFrame:
     """Return when the first opportunity was opened, and the revenue and number of wins, each deal counted once."""
-    empty = pd.DataFrame({"opened_us": np.nan, "revenue": 0.0, "wins": 0}, index=pd.RangeIndex(size))
+    empty = pd.DataFrame({"opened_us": np.nan, "revenue": 0.0, "wins": 0, "deals_won": 0.0}, index=pd.RangeIndex(size))
     if not tables.has("opportunities"):
         return empty.assign(revenue=np.nan)
     deals = deals_of_leads(tables, known)
     deals = deals.assign(row=deals["lead_id"].map(row_of)).dropna(subset=["row"]).astype({"row": "int64"})
-    deals = deals[deals["created_us"] < known]
-    opened = deals.groupby("row")["created_us"].min()
-    is_won = deals["is_won"].fillna(False).astype(bool) & ~(deals["closed_us"] >= known)
-    won = deals[is_won].assign(part=lambda frame: frame["amount"] * frame["share"])
-    grouped = won.groupby("row")
-    revenue = grouped["part"].sum(min_count=1).reindex(empty.index[grouped.size().index.to_numpy()] if len(won) else [])
+    opened = deals[deals["created_us"] < known].groupby("row")["created_us"].min()
     found = empty.assign(opened_us=opened.reindex(empty.index).astype("float64"))
+    won = won_deals(tables, known, row_of).groupby("row")
+    revenue = won["amount"].sum(min_count=1)
     found.loc[revenue.index, "revenue"] = revenue.to_numpy(dtype="float64")
-    found["wins"] = grouped["opportunity_id"].nunique().reindex(empty.index).fillna(0).astype(int)
+    found["wins"] = won.size().reindex(empty.index).fillna(0).astype(int)
+    found["deals_won"] = won["share"].sum().reindex(empty.index).fillna(0.0)
     return found

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv, gammaincinv
 
-__all__ = ["Interval", "cluster_bootstrap", "jeffreys", "poisson_ratio"]
+__all__ = ["NORMAL_90", "Interval", "cluster_bootstrap", "jeffreys", "poisson_ratio"]
 
 Matrix = NDArray[np.float64]
 DRAWS = 400
+NORMAL_90 = 1.6448536269514722
+"""Half the width of a 90% interval, in standard errors."""
 
 
 @dataclass(frozen=True)
