@@ -14,17 +14,24 @@ from pages.report_parts import Block, Cell, Items, Section, columns, make_table
 __all__ = ["agreement_document", "agreement_version"]
 
 
-def agreement_version(sla: SlaConfig) -> str:
+def agreement_version(config: WorkspaceConfig) -> str:
     """Return the first 12 hex digits of the SHA-256 of what an agreement says, without who signs it.
 
     Examples
     --------
-    >>> one, other = SlaConfig(), SlaConfig(accept_hours=4)
-    >>> agreement_version(one) == agreement_version(SlaConfig(parties=("A, sales",))) != agreement_version(other)
-    True
+    >>> config = WorkspaceConfig.model_validate({"source": {"url": "demo://"}})
+    >>> stricter = config.model_copy(update={"sla": SlaConfig(accept_hours=4)})
+    >>> agreement_version(config) == agreement_version(stricter)
+    False
     """
-    text = json.dumps(sla.model_dump(mode="json", exclude={"parties"}), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    sla = config.sla or SlaConfig()
+    said = {
+        "sla": sla.model_dump(mode="json", exclude={"parties"}),
+        "segments": {name: config.segments[name] for name in sla.segments},
+        "dispositions": config.dispositions.model_dump(mode="json"),
+        "timezone": config.workspace.timezone,
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def agreement_document(config: WorkspaceConfig, context: BoardContext) -> Document:
@@ -38,7 +45,7 @@ def agreement_document(config: WorkspaceConfig, context: BoardContext) -> Docume
         The reader's words.
     """
     words, sla = context.words, config.sla or SlaConfig()
-    facts = [words("agreement.version", version=agreement_version(sla))]
+    facts = [words("agreement.version", version=agreement_version(config))]
     if sla.effective_on is not None:
         facts.append(words("agreement.effective", when=context.formats.moment(sla.effective_on.isoformat())))
     sections = (
@@ -77,11 +84,11 @@ def _sales(sla: SlaConfig, context: BoardContext) -> tuple[Block, ...]:
 
 def _terms(terms: Terms, context: BoardContext) -> tuple[str, ...]:
     return (
-        context.formats.count(terms.accept_hours),
-        context.formats.count(terms.first_contact_hours),
-        context.formats.count(terms.attempts),
-        context.formats.count(terms.attempts_hours),
-        context.formats.count(terms.disposition_hours),
+        f"{terms.accept_hours:g}",  # what is signed is not rounded
+        f"{terms.first_contact_hours:g}",
+        f"{terms.attempts:g}",
+        f"{terms.attempts_hours:g}",
+        f"{terms.disposition_hours:g}",
     )
 
 
@@ -89,7 +96,7 @@ def _marketing(sla: SlaConfig, context: BoardContext) -> tuple[Block, ...]:
     words, owed = context.words, sla.marketing
     sentences = []
     if owed.mqls_per_week is not None:
-        sentences.append(words("agreement.mqls_per_week", n=context.formats.count(owed.mqls_per_week)))
+        sentences.append(words("agreement.mqls_per_week", n=f"{owed.mqls_per_week:g}"))
     if owed.value_per_week is not None:
         sentences.append(words("agreement.value_per_week", value=context.formats.money(owed.value_per_week)))
     if owed.above_line_share is not None:

@@ -6,7 +6,6 @@ and the same under ``owners/``, where they have their names.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +16,7 @@ import pandas as pd
 from alignment.board.page import Findings, board_context, board_page
 from alignment.board_rows import called
 from crm.config import Workspace
+from crm.errors import WorkspaceError
 from crm.lead_files import placing_leads
 from pages.board import board_tables, render_board
 from pages.report_tables import write_tables
@@ -27,6 +27,8 @@ __all__ = ["LeadsErasedError", "write_board", "write_served_board"]
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 OWNERS = "owners"
+LIST = ".written-by-kizashi"
+"""Names of the files that were written into a folder of rows, so that the next board deletes no others."""
 
 
 class LeadsErasedError(Exception):
@@ -46,7 +48,7 @@ def write_board(found: Findings, rows: Rows, folder: Path, language: Language, *
     rows
         The rows behind it (:func:`alignment.board_rows.board_rows`).
     folder
-        Where; made if it is not there. Rows of an earlier board are deleted.
+        Where; made if it is not there. Rows of an earlier board are deleted, and nothing else.
     language
         Of ``board.html`` and of texts in the rows.
     names_owners
@@ -56,8 +58,14 @@ def write_board(found: Findings, rows: Rows, folder: Path, language: Language, *
     -------
     list of Path
         What was written.
+
+    Raises
+    ------
+    WorkspaceError
+        When ``rows`` is there and holds what is not an earlier board's.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    _check_rows(folder / "rows")
     other: Language = "ja" if language == "en" else "en"
     names = {language: "board.html", other: f"board.{other}.html"}
     languages: tuple[tuple[Language, Language], ...] = ((language, other), (other, language))
@@ -107,12 +115,31 @@ def _write_page(
 
 def _write_rows(found: Findings, rows: Rows, folder: Path, language: Language, *, names_owners: bool) -> list[Path]:
     context = board_context(found, language, names_owners=names_owners)
-    if folder.is_dir():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    for name in _earlier(folder):
+        (folder / name).unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     written = list(write_tables(board_tables(board_page(found, context)), folder))
     for name, frame in rows.items():
         path = folder / f"{name}.csv"
         write_frame(path, called(frame, context))
         written.append(path)
+    (folder / LIST).write_text("".join(f"{path.name}\n" for path in written), encoding="utf-8")
     return written
+
+
+def _earlier(folder: Path) -> list[str]:
+    """Return the names of the files that an earlier board wrote into a folder of rows."""
+    listed = folder / LIST
+    names = listed.read_text(encoding="utf-8").splitlines() if listed.is_file() else []
+    return [name for name in names if Path(name).name == name and name.endswith(".csv")]
+
+
+def _check_rows(folder: Path) -> None:
+    """Refuse to write beside files that no board of ours has left there."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        found = f"'{folder}', which is no folder of its own"
+    elif folder.is_dir() and (others := sorted({path.name for path in folder.iterdir()} - {LIST, *_earlier(folder)})):
+        found = f"'{others[0]}' in '{folder}', which no board has left there"
+    else:
+        return
+    raise WorkspaceError(found=found, expected="a place for rows alone", fix="name another folder with --out")

@@ -16,10 +16,7 @@ from alignment.campaigns import MEASURES
 from alignment.content_use import MODELS
 from crm.journeys import PASSED
 
-__all__ = ["LEAD_ROWS", "board_rows", "called"]
-
-LEAD_ROWS = ("leads", "hand_offs", "content_credits")
-"""Files whose rows name leads."""
+__all__ = ["board_rows", "called"]
 
 
 def board_rows(found: Findings) -> Mapping[str, pd.DataFrame]:
@@ -127,8 +124,10 @@ def _credits(found: Findings) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "lead_id": names,
+            "opportunity_id": credits["deal"],
             "content_id": credits["content_id"],
-            **{model: credits[model] * credits["revenue"] for model in MODELS},
+            "amount": credits["amount"],
+            **{f"{model}_share": credits[model] for model in MODELS},
         }
     )
 

@@ -1,7 +1,8 @@
 """What each team expected of a campaign, locked at its start, beside what came of it.
 
-A campaign's people are those whose first touch of any campaign was its own. What is still open is projected by the ages
-at which leads become SQLs and wins (:mod:`alignment.incidence`), so that a young campaign is not called a failure.
+A campaign's people are those whose first touch of any campaign was its own, and what came of them counts from that
+touch on. What is still open is projected by the times after it at which people become SQLs and wins
+(:mod:`alignment.incidence`), so that a young campaign is not called a failure.
 """
 
 # pandas-stubs types a column of a frame as all that it may be.
@@ -25,7 +26,7 @@ from alignment.periods import DAY_US
 from crm.known import to_micros
 from models.intervals import NORMAL_90, Interval, cluster_bootstrap
 
-__all__ = ["MEASURES", "TEAMS", "Bias", "Campaign", "Campaigns", "Expected", "campaigns_report"]
+__all__ = ["DIVERGING", "MEASURES", "TEAMS", "Bias", "Campaign", "Campaigns", "Expected", "campaigns_report"]
 
 Matrix = NDArray[np.float64]
 MEASURES = ("mqls", "sqls", "won", "revenue")
@@ -73,8 +74,10 @@ class Campaign:
         By measure: counted by now, projected to the won horizon of its last lead, and the 90% interval of that.
     maturity
         Share of its persons whose won horizon was observed, NaN without any.
+    has_ended
+        Its last day is over; also where it has none.
     expected
-        The newest locked expectation of each team, and any that came too late.
+        What each team expected before the start, of each measure the newest, and anything that came too late.
     cost_per_sql, cost_per_won, revenue_per_cost
         With 90% intervals, on what came so far; NaN where not known.
     """
@@ -91,6 +94,7 @@ class Campaign:
     low: Mapping[str, float]
     high: Mapping[str, float]
     maturity: float
+    has_ended: bool
     expected: tuple[Expected, ...]
     cost_per_sql: Interval
     cost_per_won: Interval
@@ -170,41 +174,51 @@ def _start_us(starts_on: date | None, zone: str) -> float:
 
 
 def _expectations(people: People, starts: Mapping[str, date | None]) -> dict[str, tuple[Expected, ...]]:
-    """Return, by campaign, each team's newest locked expectation, and those that came after the start."""
+    """Return each team's expectations by campaign: the newest of each measure from before the start, and later ones."""
     if not people.tables.has("expectations"):
         return {}
     found: dict[str, dict[tuple[str, bool], Expected]] = {}
     zone = people.config.workspace.timezone
     rows = people.tables.table("expectations").to_pyarrow().to_pylist()
     for row in sorted(rows, key=lambda row: row["registered_us"]):
-        if row["registered_us"] > people.until_us:
+        if row["registered_us"] > people.now_us:
             continue
         start = _start_us(starts.get(row["campaign_id"]), zone)
         values = {name: float(row[name]) for name in MEASURES if row[name] is not None}
         team = str(row["team"]).strip().lower()
-        one = Expected(team, row["registered_us"], row["registered_us"] < start, values)
-        found.setdefault(row["campaign_id"], {})[team, one.is_locked] = one
+        is_locked = row["registered_us"] < start
+        teams = found.setdefault(row["campaign_id"], {})
+        before = teams[team, is_locked].values if (team, is_locked) in teams else {}
+        teams[team, is_locked] = Expected(team, row["registered_us"], is_locked, {**before, **values})
     return {name: tuple(teams.values()) for name, teams in found.items()}
 
 
+def _since(frame: pd.DataFrame, stage: str) -> pd.Series:
+    """Return the days from each person's first campaign touch to a stage; NaN where it came before, or not yet."""
+    days = (frame[stage] - frame["campaign_us"]) / DAY_US
+    return days.where(days >= 0)
+
+
 def _open_share(people: People, stage: str) -> Matrix:
-    """Return by age in days the share of all leads that will have reached a stage, up to the won horizon."""
-    frame, horizon = people.frame, float(people.config.outcome.won_horizon_days)
-    wait = ((frame[stage] - frame["created_us"]) / DAY_US).clip(lower=0.0)
-    keeps = (frame["created_us"] >= people.from_us).to_numpy()
-    observed = ((people.until_us - frame["created_us"]) / DAY_US).to_numpy()
-    entries = Entries(np.zeros(len(frame), dtype=np.int64), wait.fillna(np.inf).to_numpy(), observed)
-    return cumulative_incidence(entries.take(keeps), 1, horizon).curve[0]
+    """Return by days from the first campaign touch the share of all people that will have reached a stage."""
+    frame = people.frame[people.frame["campaign_us"].notna() & (people.frame["campaign_us"] >= people.from_us)]
+    observed = ((people.until_us - frame["campaign_us"]) / DAY_US).to_numpy()
+    came_before = (frame[stage] < frame["campaign_us"]).to_numpy()
+    entries = Entries(np.zeros(len(frame), dtype=np.int64), _since(frame, stage).fillna(np.inf).to_numpy(), observed)
+    horizon = float(people.config.outcome.won_horizon_days)
+    return cumulative_incidence(entries.take(~came_before), 1, horizon).curve[0]
 
 
 def _still_to_come(frame: pd.DataFrame, stage: str, curve: Matrix, people: People) -> float:
-    """Return how many of the open leads will yet reach a stage inside the horizon, by the ages of all leads."""
+    """Return how many of the open people will yet reach a stage inside the horizon; NaN where nothing tells."""
     is_open = frame[stage].isna()
-    age = ((people.until_us - frame.loc[is_open, "created_us"]) / DAY_US).to_numpy()
-    if not np.isfinite(curve[-1]) or not len(age):
+    age = ((people.until_us - frame.loc[is_open, "campaign_us"]) / DAY_US).to_numpy()
+    horizon = float(people.config.outcome.won_horizon_days)
+    if not (age < horizon).any():
         return 0.0
-    grid = np.linspace(0.0, float(people.config.outcome.won_horizon_days), len(curve))
-    by_now = np.interp(age, grid, curve)
+    if not np.isfinite(curve[-1]):
+        return float("nan")
+    by_now = np.interp(age, np.linspace(0.0, horizon, len(curve)), curve)
     return float(((curve[-1] - by_now) / np.maximum(1.0 - by_now, 1e-9)).sum())
 
 
@@ -215,25 +229,31 @@ def _campaign(
     people: People,
     curves: Mapping[str, Matrix],
 ) -> Campaign:
-    so_far = {name: float(frame[stage].notna().sum()) for name, stage in STAGE_OF.items()}
-    so_far["revenue"] = float(frame["revenue"].fillna(0.0).sum())
+    came = {name: _since(frame, stage).notna() for name, stage in STAGE_OF.items()}
+    so_far = {name: float(reached.sum()) for name, reached in came.items()}
+    # A deal that several people of an account share is one.
+    so_far["won"] = float(frame.loc[came["won"], "deals_won"].sum())
+    has_amounts = people.tables.has("opportunities")
+    revenue = frame["revenue"].where(came["won"], 0.0).fillna(0.0).to_numpy()
+    so_far["revenue"] = float(revenue.sum()) if has_amounts else float("nan")
     coming = {name: _still_to_come(frame, stage, curves[name], people) for name, stage in STAGE_OF.items()}
-    mean_win = people.frame["revenue"].sum() / max(int(people.frame["wins"].sum()), 1)
+    mean_win = people.frame["revenue"].sum() / max(float(people.frame["deals_won"].sum()), 1.0)
     projected, low, high = dict(so_far), dict(so_far), dict(so_far)
     for name, more in coming.items():
         projected[name] += more
-        low[name] += float(poisson.ppf(0.05, more)) if more > 0 else 0.0
-        high[name] += float(poisson.ppf(0.95, more)) if more > 0 else 0.0
+        low[name] += float(poisson.ppf(0.05, more)) if more > 0 else more
+        high[name] += float(poisson.ppf(0.95, more)) if more > 0 else more
     for ends in (projected, low, high):
         ends["revenue"] += mean_win * (ends["won"] - so_far["won"])
-    mature = (frame["created_us"] + people.config.outcome.won_horizon_days * DAY_US) <= people.until_us
+    mature = (frame["campaign_us"] + people.config.outcome.won_horizon_days * DAY_US) <= people.until_us
+    ends_on = row["ends_on"] if isinstance(row["ends_on"], date) else None
     cost = row["cost"] if isinstance(row["cost"], float) and np.isfinite(row["cost"]) else None
     return Campaign(
         str(row["campaign_id"]),
         str(row["name"] or row["campaign_id"]),
         str(row["channel"] or ""),
         row["starts_on"] if isinstance(row["starts_on"], date) else None,
-        row["ends_on"] if isinstance(row["ends_on"], date) else None,
+        ends_on,
         cost,
         len(frame),
         so_far,
@@ -241,10 +261,11 @@ def _campaign(
         low,
         high,
         float(mature.mean()) if len(frame) else float("nan"),
+        ends_on is None or _start_us(ends_on + timedelta(days=1), people.config.workspace.timezone) <= people.until_us,
         expected,
         _cost_per(cost, so_far["sqls"]),
         _cost_per(cost, so_far["won"]),
-        _return(cost, frame["revenue"].fillna(0.0).to_numpy()),
+        _return(cost, revenue) if has_amounts else Interval.of(float("nan")),
     )
 
 
@@ -283,11 +304,11 @@ def _bias(found: list[Campaign]) -> tuple[Bias, ...]:
     rows = [
         (expected.team, campaign.channel, name, campaign.so_far[name], expected.values[name])
         for campaign in found
-        if campaign.maturity == 1.0
+        if campaign.maturity == 1.0 and campaign.has_ended
         for expected in campaign.expected
         if expected.is_locked
         for name in MEASURES
-        if expected.values.get(name, 0.0) > 0
+        if expected.values.get(name, 0.0) > 0 and np.isfinite(campaign.so_far[name])
     ]
     frame = pd.DataFrame(rows, columns=["team", "channel", "measure", "came", "expected"])
     bias: list[Bias] = []

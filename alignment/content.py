@@ -19,7 +19,7 @@ from alignment.people import People
 
 __all__ = ["ContentItem", "ContentReport", "Duplicate", "StageGap", "content_report"]
 
-HANDED_OFF = PHASES.index("handed_off")
+HANDED_OFF, WON = PHASES.index("handed_off"), PHASES.index("won")
 TOP_SHARE = 1 / 3
 """Credit and effect disagree where an item is in the top third by credit and does not help, or the other way round."""
 
@@ -42,8 +42,10 @@ class ContentItem:
         Uses by leads in each of :data:`alignment.content_use.PHASES`.
     sales_uses
         Times sales sent or showed it.
+    uses_after
+        Uses between the hand-off (or the SQL) and the win, by leads and by sales.
     won_users
-        Won persons who used it before the win.
+        Won persons who used it before a win, or were shown it by sales.
     credit
         Revenue of wins by model, workspace currency.
     sql, won
@@ -61,20 +63,11 @@ class ContentItem:
     persons: int
     uses: tuple[int, ...]
     sales_uses: int
+    uses_after: int
     won_users: int
     credit: Mapping[str, float]
     sql: ItemEffect | None
     won: ItemEffect | None
-
-    @property
-    def uses_before(self) -> int:
-        """Uses by leads before the hand-off (or the SQL where there was none)."""
-        return sum(self.uses[:HANDED_OFF])
-
-    @property
-    def uses_after(self) -> int:
-        """Uses after the hand-off and before the win, by leads and by sales."""
-        return sum(self.uses[HANDED_OFF:-1]) + self.sales_uses
 
     @property
     def helps(self) -> bool:
@@ -165,7 +158,7 @@ def content_report(people: People) -> ContentReport | None:
     effects = {"sql": content_effects(people, "sql"), "won": content_effects(people, "won")}
     described = _described(people, use)
     items = [_item(row, use_of, effects) for row, use_of in _joined(described, use)]
-    items.sort(key=lambda item: (-item.credit["linear"], -item.persons, item.content_id))
+    items.sort(key=lambda item: (-np.nan_to_num(item.credit["linear"]), -item.persons, item.content_id))
     return ContentReport(
         tuple(items),
         use,
@@ -193,22 +186,26 @@ def _described(people: People, use: ContentUse) -> pd.DataFrame:
 
 def _joined(described: pd.DataFrame, use: ContentUse) -> list[tuple[Any, dict[str, Any]]]:
     by_item = {str(name): part for name, part in use.by_item.groupby("content_id")}
-    credit = use.credits.assign(**{model: use.credits[model] * use.credits["revenue"] for model in MODELS})
+    credit = use.credits.assign(**{model: use.credits[model] * use.credits["amount"] for model in MODELS})
     sums = credit.groupby("content_id")[list(MODELS)].sum()
-    won = use.credits.groupby("content_id").size()
+    nothing = 0.0 if np.isfinite(use.won_revenue) else float("nan")
     persons = use.first_uses.groupby("content_id").size()
     found: list[tuple[Any, dict[str, Any]]] = []
     for row in described.itertuples():
         name = str(row.content_id)
         part = by_item.get(name)
         uses = np.zeros(len(PHASES), dtype=int)
-        sent = 0
+        sent, after = 0, 0
         if part is not None:
             mine = part[part["actor"] == "lead"]
             np.add.at(uses, mine["phase"].to_numpy(dtype=int), mine["uses"].to_numpy(dtype=int))
             sent = int(part.loc[part["actor"] == "sales", "uses"].sum())
-        credited = sums.loc[name].to_dict() if name in sums.index else dict.fromkeys(MODELS, 0.0)
-        counts = {"persons": int(persons.get(name, 0)), "won_users": int(won.get(name, 0))}
+            after = int(part.loc[part["phase"].between(HANDED_OFF, WON - 1), "uses"].sum())
+        credited = sums.loc[name].to_dict() if name in sums.index else dict.fromkeys(MODELS, nothing)
+        if not np.isfinite(use.won_revenue):
+            credited = dict.fromkeys(MODELS, nothing)
+        counts = {"persons": int(persons.get(name, 0)), "won_users": int(use.won_users.get(name, 0))}
+        counts["uses_after"] = after
         found.append((row, {"uses": tuple(uses.tolist()), "sales_uses": sent, "credit": credited, **counts}))
     return found
 
@@ -270,5 +267,6 @@ def _gaps(people: People, items: Sequence[ContentItem], use: ContentUse) -> tupl
 
 def _disagreeing(items: Sequence[ContentItem]) -> tuple[ContentItem, ...]:
     measured = [item for item in items if item.sql is not None and item.sql.is_measured]
-    top = {item.content_id for item in measured[: max(1, round(TOP_SHARE * len(measured)))]} if measured else set()
-    return tuple(item for item in measured if (item.content_id in top) != item.helps)
+    credited = [item for item in measured if item.credit["linear"] > 0]
+    top = {item.content_id for item in credited[: round(TOP_SHARE * len(measured))]}
+    return tuple(item for item in credited if (item.content_id in top) != item.helps)

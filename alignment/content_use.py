@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from alignment.people import People
+from crm.journeys import won_deals
 
 __all__ = ["MODELS", "PHASES", "UNUSED_KINDS", "ContentUse", "content_use"]
 
@@ -42,33 +43,36 @@ SELECT content_id, actor, phase, count(*) AS uses, count(DISTINCT person) AS per
 FROM ({_USES}) GROUP BY ALL
 """
 _FIRST_USES = f"""
-SELECT content_id, person, min(happened_us) AS first_us, max(phase) AS last_phase, bool_or(phase >= 2) AS is_after
-FROM ({_USES}) WHERE actor = 'lead' GROUP BY content_id, person
+SELECT content_id, person, min(happened_us) AS first_us FROM ({_USES}) WHERE actor = 'lead' GROUP BY content_id, person
+"""
+_IN_WON = f"""
+SELECT u.content_id, count(DISTINCT u.person) AS won_users
+FROM ({_USES}) u JOIN board_deals d ON d.person = u.person WHERE u.happened_us < d.closed_us GROUP BY u.content_id
 """
 _CREDITS = f"""
 WITH uses AS (
-    SELECT u.content_id, u.person, u.happened_us, p.revenue, p.won_us,
-        row_number() OVER way AS place, count(*) OVER (PARTITION BY u.person) AS uses
-    FROM ({_USES}) u JOIN (SELECT DISTINCT person, won_us, revenue FROM board_people) p ON p.person = u.person
-    WHERE p.won_us IS NOT NULL AND u.happened_us < p.won_us AND u.actor = 'lead'
-    WINDOW way AS (PARTITION BY u.person ORDER BY u.happened_us, u.content_id)
+    SELECT u.content_id, u.person, u.happened_us, d.deal, d.amount, d.closed_us,
+        row_number() OVER way AS place, count(*) OVER (PARTITION BY d.deal, u.person) AS uses
+    FROM ({_USES}) u JOIN board_deals d ON d.person = u.person
+    WHERE u.happened_us < d.closed_us AND u.actor = 'lead'
+    WINDOW way AS (PARTITION BY d.deal, u.person ORDER BY u.happened_us, u.content_id)
 ),
 weighed AS (
-    SELECT content_id, person, revenue,
+    SELECT content_id, person, deal, amount,
         CASE WHEN place = 1 THEN 1e0 ELSE 0e0 END AS first,
         CASE WHEN place = uses THEN 1e0 ELSE 0e0 END AS last,
         1e0 / uses AS linear,
-        pow(2e0, -(won_us - happened_us) / $half_life_us) AS decay,
+        pow(2e0, -(closed_us - happened_us) / $half_life_us) AS decay,
         CASE WHEN uses = 1 THEN 1e0 WHEN uses = 2 THEN 5e-1
              WHEN place IN (1, uses) THEN 4e-1 ELSE 2e-1 / (uses - 2) END AS u_shaped
     FROM uses
 ),
 shares AS (
-    SELECT *, decay / sum(decay) OVER (PARTITION BY person) AS time_decay FROM weighed
+    SELECT *, decay / sum(decay) OVER (PARTITION BY deal, person) AS time_decay FROM weighed
 )
-SELECT content_id, person, any_value(revenue) AS revenue, sum(first) AS first, sum(last) AS last,
+SELECT content_id, person, deal, any_value(amount) AS amount, sum(first) AS first, sum(last) AS last,
     sum(linear) AS linear, sum(time_decay) AS time_decay, sum(u_shaped) AS u_shaped
-FROM shares GROUP BY content_id, person ORDER BY person, content_id
+FROM shares GROUP BY content_id, person, deal ORDER BY person, deal, content_id
 """
 
 
@@ -81,20 +85,22 @@ class ContentUse:
     by_item
         content_id, actor (``lead`` or ``sales``), phase (place in :data:`PHASES`), uses, persons.
     first_uses
-        One row an item and person: content_id, person (row of ``people.frame``), first_us, is_after (used after the
-        hand-off or the SQL as well).
+        One row an item and person: content_id, person (row of ``people.frame``), first_us.
     credits
-        One row a won person and item used before the win: content_id, person, revenue (all of it, workspace currency),
-        and the share of it that each of :data:`MODELS` gives the item.
+        One row a won deal, person and item used before it closed: content_id, person, deal, amount (all of it,
+        workspace currency; NaN where none is known), and the share of it that each of :data:`MODELS` gives the item.
+    won_users
+        Won persons who used each item before a win, or were shown it by sales, by content_id.
     won_revenue
-        Revenue of all wins, workspace currency.
+        Revenue of all wins, workspace currency; NaN where the data has no amounts.
     credited_revenue
-        Of those who used any content before the win.
+        Of those whose person had used any content before.
     """
 
     by_item: pd.DataFrame
     first_uses: pd.DataFrame
     credits: pd.DataFrame
+    won_users: pd.Series
     won_revenue: float
     credited_revenue: float
 
@@ -122,9 +128,10 @@ def content_use(people: People) -> ContentUse | None:
             return None
         first_uses = _rows(connection, _FIRST_USES, known)
         credits = _rows(connection, _CREDITS, known | half_life)
-    revenue = people.frame["revenue"].fillna(0.0)
-    credited = revenue.iloc[credits["person"].unique()].sum()
-    return ContentUse(by_item, first_uses, credits, float(revenue.sum()), float(credited))
+        in_won = _rows(connection, _IN_WON, known).set_index("content_id")["won_users"]
+    revenue = float(people.frame["revenue"].sum(min_count=1))
+    credited = float(credits.drop_duplicates(["deal", "person"])["amount"].sum(min_count=1))
+    return ContentUse(by_item, first_uses, credits, in_won, revenue, credited)
 
 
 def _rows(connection: Any, query: str, values: dict[str, object]) -> pd.DataFrame:
@@ -148,10 +155,36 @@ def _people_table(people: People) -> Generator[Any]:
             "lead_id": pa.array(rows["lead_id"], pa.string()),
             "person": pa.array(places, pa.int64()),
             **moments,
-            "revenue": pa.array(frame["revenue"].fillna(0.0).to_numpy()[places], pa.float64()),
         }
     )
+    deals = _deals(people)
     with people.tables.backend.con.cursor() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.register("board_people", table)
+        connection.register("board_deals", deals)
         yield connection
+
+
+def _deals(people: People) -> pa.Table:
+    """Return every won deal of every person; without the table of them, one of an unknown amount for each win."""
+    frame = people.frame
+    if people.tables.has("opportunities"):
+        place = dict(zip(frame["person_id"], range(len(frame)), strict=True))
+        row_of = {
+            lead: place[person]
+            for lead, person in zip(people.person_of["lead_id"], people.person_of["person_id"], strict=True)
+            if person in place
+        }
+        rows = won_deals(people.tables, people.until_us, row_of)
+    else:
+        won = frame.loc[frame["won_us"].notna(), ["won_us", "person_id"]]
+        rows = won.rename(columns={"won_us": "closed_us", "person_id": "opportunity_id"})
+        rows = rows.assign(row=won.index, amount=np.nan)
+    return pa.table(
+        {
+            "person": pa.array(rows["row"], pa.int64()),
+            "deal": pa.array(rows["opportunity_id"], pa.string()),
+            "closed_us": pa.array(rows["closed_us"], pa.float64()),
+            "amount": pa.array(rows["amount"], pa.float64(), from_pandas=True),
+        }
+    )

@@ -18,6 +18,7 @@ from alignment.campaigns import TEAMS, starts_in
 from alignment.owed import marketing_delivered
 from alignment.periods import DAY_US
 from alignment.sla import CLOCKS
+from crm.known import from_micros
 from pages.document import Document
 from pages.report_parts import Badge, Block, Cell, Items, Section, Table, columns, make_table
 
@@ -41,7 +42,7 @@ def digest_document(now: Findings, before: Findings, context: BoardContext) -> D
     """
     words, until = context.words, float(now.reports.people.until_us)
     facts = (
-        words("digest.week", start=context.day(float(before.reports.people.until_us)), end=context.day(until)),
+        words("digest.week", start=context.day(until - DAYS * DAY_US), end=context.day(until - 1)),
         words("digest.known"),
     )
     sections = (
@@ -58,7 +59,7 @@ def _changed(now: Findings, before: Findings, context: BoardContext) -> tuple[Bl
     signs: list[tuple[Cell, ...]] = []
     for sign, old in zip(now.signs, before.signs, strict=True):
         worst = sign.worst
-        said = measure_sentence(worst, context) if worst is not None else words("board.signs.unknown")
+        said = measure_sentence(worst, context) if worst is not None else words("digest.unknown")
         levels = [Badge(words(f"board.level.{one.level}"), TONES[one.level]) for one in (old, sign)]
         signs.append((words(f"board.sign.{sign.key}"), *levels, said))
     heads = columns(words, "digest_column", "sign", "before", "now", "why:w")
@@ -107,7 +108,7 @@ def _due(now: Findings, context: BoardContext) -> tuple[Block, ...]:
                 sentences.append(words(f"digest.due_{name}", n=context.formats.number(soon)))
     campaigns = now.reports.campaigns
     for one in campaigns.campaigns if campaigns is not None else ():
-        left = starts_in(one, people.seen.observed_until, people.config.workspace.timezone)
+        left = starts_in(one, from_micros(people.now_us), people.config.workspace.timezone)
         missing = [team for team in TEAMS if one.locked(team) is None]
         if left is not None and left <= timedelta(days=SOON_DAYS) and missing:
             teams = words("board.and").join(words(f"board.team.{team}") for team in missing)
@@ -152,4 +153,4 @@ def _leads(now: Findings, context: BoardContext) -> tuple[Block, ...]:
     blocks: list[Block] = []
     blocks += [rejected_table(found, context)] if len(found.rejected) else []
     blocks += [won_table(found, context)] if len(found.won) else []
-    return tuple(blocks) or (context.words("digest.no_leads"),)
+    return tuple(blocks) or (context.words("digest.no_leads" if found.answered else "digest.no_answers"),)

@@ -27,13 +27,15 @@ from models.line import Line
 __all__ = ["find_alignment"]
 
 
-def find_alignment(
+def find_alignment(  # noqa: PLR0913 - the clock is a fact of its own
     tables: Tables,
     config: WorkspaceConfig,
     as_of: datetime | None,
     scores: pa.Table,
     line: Line | None,
     progress: Progress,
+    *,
+    now: datetime | None = None,
 ) -> Findings:
     """Find out how the two teams are aligned.
 
@@ -51,9 +53,11 @@ def find_alignment(
         The MQL line in force; None where no model was trained.
     progress
         Where to report each step.
+    now
+        The clock, by which expectations have been registered; None where an earlier moment is asked for.
     """
     with progress.step("Following everyone") as step:
-        people = gather_people(tables, config, settle_span(tables, config, as_of), scores, line)
+        people = gather_people(tables, config, settle_span(tables, config, as_of), scores, line, now=now)
         step.note(f"{len(people.frame):,} people until {people.seen.observed_until:%Y-%m-%d}")
     with progress.step("Funnel by cohort"):
         found = funnel(people)

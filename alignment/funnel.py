@@ -19,13 +19,15 @@ from alignment.incidence import Entries, Incidence, cumulative_incidence
 from alignment.people import BANDS, NO_BAND, People
 from alignment.periods import DAY_US, Periods, months_until
 
-__all__ = ["DIMENSIONS", "STEPS", "Breakdown", "Funnel", "Step", "StepResult", "funnel", "step_entries"]
+__all__ = ["NOTHING", "OTHER", "STEPS", "Breakdown", "Funnel", "Step", "StepResult", "funnel", "step_entries"]
 
 MONTHS = 13
 MOST_GROUPS = 12
 MOST_PATHS = 12
 OTHER = "\x01other"
 """Name under which the smaller groups of a dimension stand together."""
+NOTHING = "\x01nothing"
+"""Name of those of whom a dimension says nothing."""
 DIMENSIONS = ("source", "campaign", "segment", "team", "owner", "band")
 
 
@@ -68,7 +70,7 @@ class StepResult:
     found
         By group.
     revenue
-        Shape (groups,): revenue won so far by those who entered, workspace currency.
+        Shape (groups,): revenue won so far by those who entered, workspace currency; NaN where amounts are not known.
     """
 
     step: Step
@@ -112,10 +114,12 @@ class Funnel:
     old_and_new
         MQLs of the months shown by ``is_above_line``: steps from MQL for groups ``below`` and ``above``; None without
         scores.
+    recorded
+        Stages that the data records by themselves, and not only by way of later ones.
     without_mql
         Persons who became an SQL in the months shown and were no MQL before.
     recycled
-        Persons entering in the months shown who were recycled, how many of them became SQLs afterwards, and were won.
+        Persons who were recycled in the months shown, how many of them became SQLs afterwards, and were won.
     paths
         Recorded paths of persons created in the months shown, and how many took each, most frequent first.
     """
@@ -125,6 +129,7 @@ class Funnel:
     overall: Mapping[str, StepResult]
     breakdowns: tuple[Breakdown, ...]
     old_and_new: Breakdown | None
+    recorded: frozenset[str]
     without_mql: int
     recycled: tuple[int, int, int]
     paths: tuple[tuple[str, int], ...]
@@ -150,6 +155,7 @@ def funnel(people: People) -> Funnel:
         overall,
         tuple(breakdowns),
         _old_and_new(people, shown),
+        _recorded(people),
         _without_mql(people.frame, months),
         _recycled(people.frame, months),
         _paths(people.frame, months),
@@ -200,7 +206,8 @@ def _result(
 ) -> StepResult:
     found = _incidence(entries, group, groups, horizon_of(people, step), **options)
     revenue = people.frame["revenue"].reindex(entries.index).fillna(0.0).to_numpy()
-    return StepResult(step, found, np.bincount(group.astype(np.int64), weights=revenue, minlength=groups))
+    sums = np.bincount(group.astype(np.int64), weights=revenue, minlength=groups)
+    return StepResult(step, found, sums if people.tables.has("opportunities") else np.full(groups, np.nan))
 
 
 def _by_cohort(people: People, step: Step, months: Periods) -> StepResult:
@@ -219,6 +226,8 @@ def _breakdown(people: People, dimension: str, shown: Mapping[str, pd.DataFrame]
         values = people.frame["band"].where(people.frame["band"] != NO_BAND, None)
     else:
         values = people.frame[{"campaign": "campaign_id"}.get(dimension, dimension)]
+        if values.notna().any() and dimension in ("source", "campaign"):
+            values = values.fillna(NOTHING)
     counts = values.reindex(shown["lead_mql"].index.union(shown["mql_sql"].index)).value_counts()
     if counts.empty:
         return None
@@ -266,6 +275,19 @@ def _old_and_new(people: People, shown: Mapping[str, pd.DataFrame]) -> Breakdown
     return Breakdown("line", ("below", "above"), steps)
 
 
+def _recorded(people: People) -> frozenset[str]:
+    frame = people.frame
+    told = {
+        "lead": True,
+        "mql": bool(frame["mql_us"].notna().any()),
+        "accepted": bool((frame["accepted_us"] < frame["sql_us"].fillna(np.inf)).any()),
+        "sql": bool(frame["sql_entered_us"].notna().any()) or people.tables.has("opportunities"),
+        "opportunity": bool(frame["opportunity_entered_us"].notna().any()) or people.tables.has("opportunities"),
+        "won": bool(frame["won_us"].notna().any()),
+    }
+    return frozenset(stage for stage, is_told in told.items() if is_told)
+
+
 def _without_mql(frame: pd.DataFrame, months: Periods) -> int:
     became = months.place(frame["sql_us"].to_numpy(dtype="float64")) >= 0
     return int((became & ~(frame["mql_us"] <= frame["sql_us"])).sum())
@@ -276,8 +298,8 @@ def _recycled(frame: pd.DataFrame, months: Periods) -> tuple[int, int, int]:
     rows = months.place(back.to_numpy(dtype="float64")) >= 0
     return (
         int(rows.sum()),
-        int((rows & (frame["sql_us"] > back)).sum()),
-        int((rows & (frame["won_us"] > back)).sum()),
+        int((rows & frame["sql_again_us"].notna()).sum()),
+        int((rows & frame["won_again_us"].notna()).sum()),
     )
 
 

@@ -49,13 +49,13 @@ def hand_offs_of(people: People) -> pd.DataFrame:
     known = to_micros(people.seen.observed_until)
     offs = hand_offs_recorded(people.tables, known)
     if offs.empty or not (offs["handed_off_us"] < known).any():
-        texts = dict.fromkeys(("hand_off_id", "person_id", "owner", "team", "disposition", "reason", "band"), object)
-        empty = pd.DataFrame({name: pd.Series(dtype=texts.get(name, "float64")) for name in COLUMNS})
+        texts = ("hand_off_id", "person_id", "owner", "team", "disposition", "reason", "band")
+        empty = pd.DataFrame({name: pd.Series(dtype=object if name in texts else "float64") for name in COLUMNS})
         return empty.assign(person=pd.Series(dtype="int64"))
     offs = offs[offs["handed_off_us"] < known].merge(people.person_of, on="lead_id")
     place = pd.Series(np.arange(len(people.frame)), index=people.frame["person_id"])
     offs = offs.assign(person=offs["person_id"].map(place)).dropna(subset=["person"]).astype({"person": "int64"})
-    offs = offs.merge(_versions(people.tables, known), on="hand_off_id", how="left")
+    offs = offs.merge(_versions(people, known), on="hand_off_id", how="left")
     offs = offs.sort_values(["handed_off_us", "hand_off_id"], kind="stable").reset_index(drop=True)
     offs["handed_off_us"] = offs["handed_off_us"].astype("float64")
     following = offs.groupby("person_id")["handed_off_us"].shift(-1)
@@ -77,9 +77,9 @@ def first_sales_touch(people: People) -> float:
     return float(moments.min()) if len(moments) else np.inf
 
 
-def _versions(tables: Tables, known: int) -> pd.DataFrame:
+def _versions(people: People, known: int) -> pd.DataFrame:
     """Return when each hand-off was first recorded, and when a disposition first was."""
-    rows = rows_recorded(tables, "hand_offs", known)
+    rows = rows_recorded(people.tables, "hand_offs", known)
     seen = rows.groupby("hand_off_id")["recorded_us"].min().rename("seen_us")
     disposed = rows[rows["disposition"].notna()].groupby("hand_off_id")["recorded_us"].min().rename("disposed_us")
     return pd.concat([seen, disposed], axis=1).astype("float64").reset_index(names="hand_off_id")

@@ -47,9 +47,9 @@ class People:
     seen
         The span in which outcomes were recorded.
     frame
-        One row a person: what :func:`crm.journeys.journeys` tells, and ``campaign_id`` (of the first touch that has
-        one), ``campaign_us`` (when that was), ``value`` and ``band`` (expected value and grade by the newest score before the MQL, else NaN and
-        :data:`NO_BAND`), ``is_above_line`` (None where not scored).
+        One row a person: what :func:`crm.journeys.journeys` tells, and ``campaign_id`` and ``campaign_us`` (of the
+        first touch that has a campaign), ``value`` and ``band`` (expected value and grade by the newest score before
+        the MQL, else NaN and :data:`NO_BAND`), ``is_above_line`` (None where not scored).
     segments
         Shape (n, segments): whether a person belonged to each segment of the workspace file at creation.
     person_of

@@ -27,12 +27,13 @@ from alignment.sla import SlaReport
 from crm.config_sla import SignConfig
 from models.intervals import NORMAL_90, jeffreys
 
-__all__ = ["LEVELS", "Measure", "Reports", "Sign", "three_signs"]
+__all__ = ["LEVELS", "TOO_FEW", "Measure", "Reports", "Sign", "fewest_of", "three_signs"]
 
 Level = Literal["aligned", "watch", "misaligned", "unknown"]
 LEVELS: tuple[Level, ...] = ("unknown", "aligned", "watch", "misaligned")
-FEWEST = 10
-"""Things that a share has to be of before it decides anything."""
+FEWEST, FEWEST_ITEMS = 10, 3
+"""Of how many people, or of how many items and campaigns, a share has to be before it decides anything."""
+TOO_FEW = "too_few"
 HALF_MONTHS = 6
 SURE, FAIRLY_SURE = 0.95, 0.9
 
@@ -54,7 +55,7 @@ class Measure:
     of
         How many things the share is of.
     lacks
-        Table or setting without which it is unknown; empty otherwise.
+        Table or setting without which it is unknown, or :data:`TOO_FEW`; empty otherwise.
     facts
         More numbers for its sentence.
     """
@@ -115,17 +116,23 @@ def _sign(key: str, measures: Sequence[Measure]) -> Sign:
     return Sign(key, max((measure.level for measure in measures), key=LEVELS.index), tuple(measures))
 
 
-def _unknown(key: str, levels: SignConfig, lacks: str) -> Measure:
+def _unknown(key: str, levels: SignConfig, lacks: str, of: int = 0) -> Measure:
     nothing = float("nan")
-    return Measure(key, "unknown", nothing, nothing, nothing, levels, lacks=lacks)
+    return Measure(key, "unknown", nothing, nothing, nothing, levels, of, lacks=lacks)
 
 
 def _share(key: str, levels: SignConfig, part: int, of: int, lacks: str, **facts: float) -> Measure:
     """Judge a plain share: misaligned only if its whole interval is at least to be watched."""
-    if of == 0:
-        return _unknown(key, levels, lacks)
+    if of < fewest_of(key):
+        return _unknown(key, levels, TOO_FEW if of else lacks, of)
     low, high = jeffreys(part, of)
     return _judged(Measure(key, "aligned", part / of, low, high, levels, of, facts=facts))
+
+
+def fewest_of(key: str) -> int:
+    """Return of how many things a measure has to be."""
+    items = ("unused_content", "duplicate_topics", "count_targets", "diverging_expectations")
+    return FEWEST_ITEMS if key in items else FEWEST
 
 
 def _judged(measure: Measure) -> Measure:
@@ -146,7 +153,8 @@ def _conversion_fall(reports: Reports) -> Measure:
         if (measure := _fall(reports.funnel.cohorts[name], config.conversion_fall, config.volume_rise)) is not None
     ]
     if not found:
-        return _unknown("conversion_fall", config.conversion_fall, "stages")
+        has_mqls = reports.people.frame["mql_us"].notna().any()
+        return _unknown("conversion_fall", config.conversion_fall, TOO_FEW if has_mqls else "stages")
     return max(found, key=lambda measure: (LEVELS.index(measure.level), measure.value))
 
 
@@ -245,8 +253,8 @@ def _late_contact(reports: Reports) -> Measure:
     if sla is None:
         return _unknown("late_contact", levels, "hand_offs")
     kept = next(row for row in sla.kept if row.clock == "contact" and row.dimension == "all")
-    if not np.isfinite(kept.share):
-        return _unknown("late_contact", levels, "hand_offs")
+    if not np.isfinite(kept.share) or kept.hand_offs < FEWEST:
+        return _unknown("late_contact", levels, TOO_FEW if kept.hand_offs else "hand_offs", kept.hand_offs)
     measure = Measure(
         "late_contact", "aligned", 1.0 - kept.share, 1.0 - kept.high, 1.0 - kept.low, levels, kept.hand_offs
     )

@@ -10,7 +10,7 @@ percentiles are Kaplan and Meier's (1958). Nothing here is a mean.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from alignment.people import NO_BAND, People
 from alignment.periods import Periods, weeks_until
 from crm.config_sla import SlaConfig, Terms
 
-__all__ = ["CLOCKS", "Clock", "Kept", "SlaReport", "percentiles", "sla_report"]
+__all__ = ["CLOCKS", "Clock", "Kept", "SlaReport", "breaches_at", "percentiles", "sla_report"]
 
 Matrix = NDArray[np.float64]
 WEEKS = 26
@@ -149,11 +149,11 @@ def sla_report(people: People, offs: pd.DataFrame) -> SlaReport | None:
     weeks = weeks_until(people.seen.observed_until, people.config.workspace.timezone, WEEKS)
     offs = _measured(offs, people, sla, weeks)
     first = float(offs["handed_off_us"].min()) if len(offs) else float(people.until_us)
-    calendars = Calendars(sla, people.config.workspace.timezone, first, float(people.now_us))
+    calendars = Calendars(sla, people.config.workspace.timezone, first, float(people.until_us))
     terms = [sla.terms_of(band) for band in offs["band"]]
     clocks = _clocks(offs, people, calendars, terms)
     offs = offs.assign(attempts=_attempts(offs, people, calendars, terms))
-    return SlaReport(
+    report = SlaReport(
         sla,
         people.config.sla is not None,
         offs,
@@ -162,9 +162,10 @@ def sla_report(people: People, offs: pd.DataFrame) -> SlaReport | None:
         weeks,
         *_delays(offs, calendars, people),
         _attempts_share(offs, terms, people),
-        _breaches(offs, clocks, calendars, people, sla),
+        pd.DataFrame(),
         not np.isfinite(first_sales_touch(people)),
     )
+    return replace(report, breaches=breaches_at(report, people, float(people.until_us)))
 
 
 def _measured(offs: pd.DataFrame, people: People, sla: SlaConfig, weeks: Periods) -> pd.DataFrame:
@@ -298,24 +299,36 @@ def _attempts_share(offs: pd.DataFrame, terms: list[Terms], people: People) -> f
     return float((offs["attempts"].to_numpy()[ended] >= wanted[ended]).mean()) if ended.any() else float("nan")
 
 
-def _breaches(
-    offs: pd.DataFrame, clocks: Mapping[str, Clock], calendars: Calendars, people: People, sla: SlaConfig
-) -> pd.DataFrame:
-    """List what is open and overdue by the clock; a hand-off that ended owes nothing any more."""
-    until = float(people.now_us)
-    parts: list[pd.DataFrame] = []
-    effective = pd.to_datetime(offs["handed_off_us"], unit="us", utc=True).dt.tz_convert(
-        people.config.workspace.timezone
-    )
+def breaches_at(report: SlaReport, people: People, at_us: float) -> pd.DataFrame:
+    """List what is open and overdue at a moment, longest first; a hand-off that ended owes nothing any more.
+
+    Parameters
+    ----------
+    report
+        The agreement as it was kept; what is open there is taken to be open still.
+    people
+        Whom it speaks of.
+    at_us
+        The moment, microseconds since 1970 UTC: the end of the observed span, or the clock.
+
+    Returns
+    -------
+    DataFrame
+        Rows of ``report.hand_offs`` with ``clock``, ``due_us`` and ``overdue_hours`` (business hours).
+    """
+    offs, zone = report.hand_offs, people.config.workspace.timezone
+    first = float(offs["handed_off_us"].min()) if len(offs) else at_us
+    calendars = Calendars(report.sla, zone, first, at_us)
     holds = np.ones(len(offs), dtype=bool)
-    if sla.effective_on is not None and len(offs):
-        holds = np.array([moment.date() >= sla.effective_on for moment in effective], dtype=bool)
+    if report.sla.effective_on is not None and len(offs):
+        local = pd.to_datetime(offs["handed_off_us"].astype("int64"), unit="us", utc=True).dt.tz_convert(zone)
+        holds = np.array([moment.date() >= report.sla.effective_on for moment in local], dtype=bool)
+    parts: list[pd.DataFrame] = []
     for name in CLOCKS:
-        clock = clocks[name]
-        is_open = clock.is_owed & (clock.due_us < until) & holds
-        rows = offs[is_open]
-        overdue = calendars.between(
-            rows["team"].to_numpy(dtype=object), clock.due_us[is_open], np.full(len(rows), until)
-        )
-        parts.append(rows.assign(clock=name, due_us=clock.due_us[is_open], overdue_hours=overdue))
+        clock = report.clocks[name]
+        is_over = clock.is_owed & (clock.due_us < at_us) & holds
+        rows = offs[is_over]
+        until = np.full(len(rows), at_us)
+        overdue = calendars.between(rows["team"].to_numpy(dtype=object), clock.due_us[is_over], until)
+        parts.append(rows.assign(clock=name, due_us=clock.due_us[is_over], overdue_hours=overdue))
     return pd.concat(parts).sort_values(["overdue_hours", "hand_off_id"], ascending=[False, True], kind="stable")

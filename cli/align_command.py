@@ -17,13 +17,14 @@ from alignment.board_files import LeadsErasedError, write_board, write_served_bo
 from alignment.board_rows import board_rows
 from alignment.digest import DAYS, digest_document
 from alignment.findings import find_alignment
+from alignment.sla import breaches_at
 from cli.options import ATTENTION, DONE, as_of_option, command_options, open_workspace, parse_moment
 from cli.output import TerminalProgress, print_entry, print_json, print_paragraph
 from cli.scoring_commands import read_tables
 from crm.config import Workspace
 from crm.errors import RegistryError, StateError
 from crm.issued import issued_scores
-from crm.known import from_micros
+from crm.known import from_micros, to_micros
 from crm.store import Tables
 from models.line import Line
 from models.registry import load_model
@@ -39,7 +40,7 @@ TIMES = 3
 
 @click.command()
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Write board.html and rows/*.csv here.")
-@click.option("--breaches", is_flag=True, help="Print what is open and overdue now as JSON; exit 3 if anything is.")
+@click.option("--breaches", is_flag=True, help="Print what is open and overdue as JSON; exit 3 if anything is.")
 @click.option("--digest", type=click.Path(path_type=Path), help="Write the weekly meeting's page: a .md or .html file.")
 @click.option("--sla", "agreement", type=click.Path(path_type=Path), help="Write the SLA to sign: a .md or .html file.")
 @click.option("--language", type=click.Choice(["en", "ja"]), help="Of what is written.  [default: the workspace's]")
@@ -51,26 +52,27 @@ TIMES = 3
 def align(folder: Path, as_json: bool, as_of: str | None, **given: Any) -> int:
     """Show how marketing and sales are aligned: funnel, SLA, content, campaigns, and the three signs.
 
-    The board is written for the service, and with --out for a folder of your own. Without --as-of it shows what was
-    recorded until the newest outcome. --sla needs no data.
+    The board is written for the service, and with --out for a folder of your own. It shows what was recorded until the
+    newest outcome; with --as-of until then, and the service keeps the board it has. --sla needs no data.
     """
     workspace = open_workspace(folder)
-    _check_endings(given)
+    _check_options(given)
     if given["agreement"] is not None:
         write_agreement(workspace, given["agreement"], _language(workspace, given))
-        if not (given["out"] or given["digest"] or given["breaches"]):
+        if not (given["out"] or given["digest"]):
             print_paragraph(f"SLA to sign: {given['agreement']}")
             return DONE
     progress = TerminalProgress(quiet=as_json or given["breaches"])
     found = _made(workspace, as_of, given, progress)
     if given["breaches"]:
-        rows = breach_rows(found)
-        print_json({"as_of": found.reports.people.seen.observed_until, "breaches": rows})
+        at = datetime.now(UTC) if as_of is None else found.reports.people.seen.observed_until
+        rows = breach_rows(found, at)
+        print_json({"as_of": at, "recorded_until": found.reports.people.seen.observed_until, "breaches": rows})
         return ATTENTION if rows else DONE
     if as_json:
         print_json(_to_json(found, given["out"]))
     else:
-        _show(workspace, found, given)
+        _show(workspace, found, {**given, "as_of": as_of})
     return DONE
 
 
@@ -81,14 +83,21 @@ def _made(workspace: Workspace, as_of: str | None, given: Mapping[str, Any], pro
     for _ in range(TIMES):
         with read_tables(workspace, now, progress) as tables:
             found = find_alignment(
-                tables, workspace.config, moment, issued_scores(workspace), _line(workspace), progress
+                tables,
+                workspace.config,
+                moment,
+                issued_scores(workspace),
+                _line(workspace),
+                progress,
+                now=None if moment is not None else now,
             )
             if given["breaches"]:
                 return found
             try:
                 with progress.step("Writing the board"):
                     rows = board_rows(found)
-                    write_served_board(found, rows, workspace)
+                    if moment is None:  # the service shows the newest board, not one of the past
+                        write_served_board(found, rows, workspace)
                     if given["out"] is not None:
                         language = _language(workspace, given)
                         write_board(found, rows, given["out"], language, names_owners=given["names_owners"])
@@ -108,7 +117,9 @@ def _language(workspace: Workspace, given: Mapping[str, Any]) -> Language:
     return given["language"] or workspace.config.workspace.language
 
 
-def _check_endings(given: Mapping[str, Any]) -> None:
+def _check_options(given: Mapping[str, Any]) -> None:
+    if given["breaches"] and any(given[name] is not None for name in ("out", "digest", "agreement")):
+        raise click.UsageError("--breaches writes nothing; give --out, --digest and --sla in a run of their own")
     for option, path in (("--digest", given["digest"]), ("--sla", given["agreement"])):
         if path is not None and path.suffix.lower() not in (".md", ".html"):
             raise click.BadParameter(f"'{path}' ends in neither .md nor .html", param_hint=option)
@@ -119,6 +130,7 @@ def write_agreement(workspace: Workspace, path: Path, language: Language) -> Non
     words, config = load_words(language), workspace.config
     context = BoardContext(words, Formats(words, config.workspace.currency), config.workspace.timezone, {})
     document = agreement_document(config, context)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render_document(document, language, as_html=path.suffix.lower() == ".html"), encoding="utf-8")
 
 
@@ -135,6 +147,7 @@ def _write_digest(
     language, path = _language(workspace, given), given["digest"]
     context = board_context(found, language, names_owners=given["names_owners"])
     document = digest_document(found, before, context)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render_document(document, language, as_html=path.suffix.lower() == ".html"), encoding="utf-8")
 
 
@@ -145,11 +158,12 @@ def _line(workspace: Workspace) -> Line | None:
         return None
 
 
-def breach_rows(found: Findings) -> list[dict[str, Any]]:
-    """Return what is open and overdue, longest first."""
-    sla = found.reports.sla
+def breach_rows(found: Findings, at: datetime) -> list[dict[str, Any]]:
+    """Return what is open and overdue at a moment, longest first."""
+    sla, people = found.reports.sla, found.reports.people
     if sla is None:
         return []
+    breaches = breaches_at(sla, people, float(to_micros(at)))
     return [
         {
             "hand_off_id": str(row["hand_off_id"]),
@@ -161,7 +175,7 @@ def breach_rows(found: Findings) -> list[dict[str, Any]]:
             "due_at": from_micros(int(row["due_us"])).isoformat(),
             "overdue_business_hours": round(float(row["overdue_hours"]), 2),
         }
-        for row in sla.breaches.to_dict("records")
+        for row in breaches.to_dict("records")
     ]
 
 
@@ -225,4 +239,5 @@ def _show(workspace: Workspace, found: Findings, given: Mapping[str, Any]) -> No
     if sla is not None and len(sla.breaches):
         print_paragraph(f"\n{len(sla.breaches):,} terms are open and overdue; 'kizashi align --breaches' lists them.")
     where = workspace.board_folder / f"board.{workspace.config.workspace.language}.html"
-    print_paragraph(f"\nBoard: {given['out'] / 'board.html' if given['out'] is not None else where}")
+    if given["out"] is not None or given["as_of"] is None:
+        print_paragraph(f"\nBoard: {given['out'] / 'board.html' if given['out'] is not None else where}")

@@ -82,6 +82,17 @@ class HoursConfig(Section):
     closed_on: tuple[date, ...] = ()
 
     @model_validator(mode="after")
+    def _known_subdivision(self) -> Self:
+        import holidays
+
+        if self.subdivision is not None:
+            known = holidays.list_supported_countries().get(self.country or "", [])
+            if self.subdivision not in known:
+                choices = f"expected one of {', '.join(known)}" if known else "the country has none, or is not given"
+                raise ValueError(f"subdivision: {self.subdivision!r} is not known; {choices}")
+        return self
+
+    @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.opens >= self.closes:
             raise ValueError("closes: does not lie after opens; hours past midnight are two teams'")

@@ -63,7 +63,7 @@ def erase_files(workspace: Workspace, ids: Sequence[str], *, dry_run: bool) -> d
             count = _erase_parquet(path, ids, dry_run=dry_run)
         elif path.suffix == ".csv":
             count = _erase_csv(path, ids, dry_run=dry_run)
-        elif path.suffix == ".html":
+        elif path.suffix == ".html" and path.is_relative_to(workspace.board_folder):
             count = _erase_page(path, ids, dry_run=dry_run)
         else:
             continue

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
+from markupsafe import escape
+
 __all__ = ["LEAD_COLUMNS", "Naming", "leads_of_row"]
 
 LEAD_COLUMNS = ("lead_id", "from_lead_id", "into_lead_id")
@@ -60,6 +62,6 @@ def leads_of_row(content: str | None) -> set[str]:
 
 
 def _forms(lead: str) -> tuple[str, ...]:
-    """Return how JSON, CSV and addresses write an id."""
+    """Return how JSON, CSV, addresses and pages write an id."""
     in_json = (json.dumps(lead)[1:-1], json.dumps(lead, ensure_ascii=False)[1:-1])
-    return (lead, *in_json, lead.replace('"', '""'), quote(lead, safe=""))
+    return (lead, *in_json, lead.replace('"', '""'), quote(lead, safe=""), str(escape(lead)))

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from pages.chart_parts import GRID, INK, MARK, MODEL, MUTED, PALE, text_width
+from pages.chart_parts import GRID, MARK, MODEL, MUTED, PALE, text_width
 from pages.plot import WIDTH, Axis, circle, draw, line, rect, text
 
-__all__ = ["Curve", "Point", "StepAxes", "steps", "trend"]
+__all__ = ["Point", "trend"]
 
 HEIGHT = 230.0
 TOP, BOTTOM, LEFT, RIGHT = 30.0, 44.0, 46.0, 14.0
@@ -25,25 +25,6 @@ class Point:
     high: float | None
     shown: str
     is_open: bool = False
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One line of steps: its name, and (x, y) corners in order; ``is_ours`` gives it the first colour."""
-
-    name: str
-    corners: Sequence[tuple[float, float]]
-    is_ours: bool = True
-
-
-@dataclass(frozen=True)
-class StepAxes:
-    """Axes of :func:`steps`: ticks across and upwards, what both measure (upwards first), and a dashed line across."""
-
-    across: Sequence[tuple[float, str]]
-    up: Sequence[tuple[float, str]]
-    titles: tuple[str, str]
-    goal: float | None = None
 
 
 def trend(
@@ -122,32 +103,3 @@ def _labels(points: Sequence[Point], across: Axis) -> list[str]:
         for place, point in enumerate(points)
         if (last - place) % every == 0
     ]
-
-
-def steps(curves: Sequence[Curve], axes: StepAxes, *, name: str, label: str) -> str:
-    """Return lines of steps over time, each with its name at its end.
-
-    Parameters
-    ----------
-    curves
-        The lines.
-    axes
-        Their axes.
-    name, label
-        Class of the drawing, and what it shows in words.
-    """
-    across = Axis(axes.across[0][0], axes.across[-1][0], LEFT, WIDTH - RIGHT)
-    up = Axis(axes.up[0][0], axes.up[-1][0], HEIGHT - BOTTOM, TOP)
-    parts = [text(0, 14, axes.titles[0], fill=MUTED), *_grid(axes.up, up)]
-    for value, words in axes.across:
-        parts.append(text(across(value), HEIGHT - BOTTOM + 16, words, anchor="middle", fill=MUTED))
-    parts.append(text(WIDTH - RIGHT, HEIGHT - 6, axes.titles[1], anchor="end", fill=MUTED))
-    if axes.goal is not None:
-        ends = [(across(axes.goal), TOP), (across(axes.goal), HEIGHT - BOTTOM)]
-        parts.append(line(ends, stroke=MARK, width=1.5, dash="5 3"))
-    for curve in curves:
-        colour = MODEL if curve.is_ours else INK
-        corners = [(across(x), up(y)) for x, y in curve.corners]
-        parts.append(line(corners, stroke=colour, width=2))
-        parts.append(text(corners[-1][0], corners[-1][1] - 6, curve.name, anchor="end", fill=colour))
-    return draw(parts, name=name, label=label, height=HEIGHT)

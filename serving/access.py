@@ -96,11 +96,15 @@ class Access:
         AccessDownError
             When the keys of the state were not readable for a minute.
         """
-        if key_id == ENVIRONMENT:
-            return Caller(ENVIRONMENT, frozenset({ADMIN})) if self._environment is not None else None
+        if self._environment is not None and hmac.compare_digest(key_id, self.session_id(ENVIRONMENT)):
+            return Caller(ENVIRONMENT, frozenset({ADMIN}))
         await self._refresh(REFRESH_SECONDS, WAIT_FROM_SECONDS)
         found = self._keys.get(key_id)
         return Caller(key_id, frozenset(found.scopes)) if found and found.is_live(to_micros(now)) else None
+
+    def session_id(self, key_id: str) -> str:
+        """Return under which id a session remembers its key: the environment's by its digest, and it ends with that."""
+        return f"{ENVIRONMENT}:{(self._environment or b'').hex()[:32]}" if key_id == ENVIRONMENT else key_id
 
     def key_id_of(self, shown: bytes) -> str:
         """Return the id of a key that is over, so that the audit can tell whose it was; ``unknown`` for any other."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import orjson
 from anyio.to_thread import run_sync
@@ -39,7 +39,14 @@ __all__ = ["board_routes"]
 
 LOGIN_PATH = f"{BOARD_PATH}/login"
 _ROWS = re.compile(r"[a-z0-9_]{1,80}\.csv")
-_NOT_MADE = Problem("no-board", "There is no board yet", 404, "Make it with 'kizashi align', for example every night.")
+_NOT_MADE = Problem(
+    "no-board",
+    "There is no board",
+    404,
+    "Make it with 'kizashi align', for example every night; an erasure takes away the one that names the lead.",
+)
+_FOREIGN = Problem("foreign-login", "The login came from another site", 403, "Open the board's own login page.")
+_NO_KEY = Problem("no-key", "An access token makes no session", 403, "Log in with an API key of the scope board.")
 MAX_KEY = 4_000
 
 
@@ -95,7 +102,8 @@ class _Desk:
         if not _ROWS.fullmatch(name) or not path.is_file():
             raise ProblemError(problem_of_status(404))
         detail = {"table": name.removesuffix(".csv"), "owners": caller.may("board:owners")}
-        await self._note("board_rows", caller, request, detail)
+        if request.method != "HEAD":
+            await self._note("board_rows", caller, request, detail)
         return FileResponse(path, media_type="text/csv", filename=name)
 
     async def login_page(self, request: Request) -> Response:
@@ -106,18 +114,21 @@ class _Desk:
     async def login(self, request: Request) -> Response:
         """Trade a key for a cookie."""
         is_form = _is_form(request)
+        if _is_foreign(request):
+            raise ProblemError(_FOREIGN)
         try:
             caller = await self._caller(_key_of(await request.body(), is_form=is_form), request)
         except ProblemError as error:
             if is_form and error.problem.status in (401, 403):
-                return RedirectResponse(f"{LOGIN_PATH}?wrong=1", 303)
+                language = f"&lang={asked}" if (asked := request.query_params.get("lang")) in ("en", "ja") else ""
+                return RedirectResponse(f"{LOGIN_PATH}?wrong=1{language}", 303)
             raise
         await self._note("board_login", caller, request, None)
         response = RedirectResponse(BOARD_PATH, 303) if is_form else Response(status_code=204)
         public = self.runtime.settings.workspace.config.serve.public_url or ""
         response.set_cookie(
             COOKIE,
-            make_session(self.runtime.secret, caller.key_id, datetime.now(UTC)),
+            make_session(self.runtime.secret, self.runtime.access.session_id(caller.key_id), datetime.now(UTC)),
             max_age=int(LIFETIME.total_seconds()),
             path=BOARD_PATH,
             secure=request.url.scheme == "https" or public.startswith("https://"),
@@ -136,9 +147,14 @@ class _Desk:
                 raise ProblemError(problem_of_status(503)) from None
         if found is None:
             seconds = self.runtime.rates.wait_of_wrong_key(request.scope)
+            key_id = self.runtime.access.key_id_of(key)
+            await self.runtime.refusals.note(key_id, 401, request_id_of(request.scope), datetime.now(UTC))
             raise ProblemError(too_many(seconds) if seconds else problem_of_status(401))
         if not found.may("board"):
             raise ProblemError(missing_scope("board"))
+        session_id = self.runtime.access.session_id(found.key_id)
+        if await self.runtime.access.caller_of_session(session_id, datetime.now(UTC)) is None:
+            raise ProblemError(_NO_KEY)  # an access token ends on its own; a session could not follow it
         return found
 
     async def _note(self, action: Action, caller: Caller, request: Request, detail: Mapping[str, Any] | None) -> None:
@@ -160,6 +176,12 @@ class _Desk:
             return asked
         default = self.runtime.settings.workspace.config.workspace.language
         return language_for(request.headers.get("accept-language"), default)
+
+
+def _is_foreign(request: Request) -> bool:
+    """Tell whether a browser says that another site sent this: nobody is to be logged in under somebody else's key."""
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
 
 def _is_form(request: Request) -> bool:

@@ -190,7 +190,8 @@ class BodyGuard:
             return
         limit = self.runtime.settings.workspace.config.serve.max_body_bytes
         headers = Headers(scope=scope)
-        takes_form = scope["path"] == FORM_PATH and headers.get("content-type") == FORM_TYPE
+        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        takes_form = scope["path"] == FORM_PATH and kind == FORM_TYPE
         if scope["method"] == "POST" and not _is_json(headers) and not _is_empty(headers) and not takes_form:
             await refuse(problem_of_status(415), scope, send)
         elif _announced(headers) > limit:

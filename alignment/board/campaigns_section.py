@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from alignment.board.context import BoardContext
-from alignment.campaigns import MEASURES, TEAMS, Campaign, Campaigns
+from alignment.board.context import FEWEST_SHOWN, BoardContext
+from alignment.campaigns import DIVERGING, MEASURES, TEAMS, Campaign, Campaigns
 from pages.formats import Shown
 from pages.report_parts import (
     Badge,
@@ -71,9 +71,13 @@ def _results(campaigns: Campaigns, measure: str, context: BoardContext) -> Table
     rows: list[tuple[Cell, ...]] = []
     for campaign in campaigns.campaigns[:MOST_SHOWN]:
         hoped = [_expected(campaign, team, measure) for team in TEAMS]
+        if 0 < campaign.leads < FEWEST_SHOWN:
+            rows.append(_few(campaign, hoped, measure, context))
+            continue
         projected = campaign.projected[measure]
         ends = (campaign.low[measure], campaign.high[measure])
-        interval = context.formats.interval(*(_amount(end, measure, context) for end in ends))
+        shown = [_amount(end, measure, context) for end in ends]
+        interval = context.formats.interval(*shown) if math.isfinite(ends[0]) else Shown(context.blank, None, None)
         is_open = campaign.maturity != 1.0
         rows.append(
             (
@@ -105,8 +109,24 @@ def _results(campaigns: Campaigns, measure: str, context: BoardContext) -> Table
     return make_table(caption, heads, rows, name=f"campaign_{measure}")
 
 
+def _few(campaign: Campaign, hoped: list[float], measure: str, context: BoardContext) -> tuple[Cell, ...]:
+    """Return the row of a campaign with so few people that its results would be theirs."""
+    return (
+        campaign.name,
+        campaign.channel or context.blank,
+        *(_amount(value, measure, context) for value in hoped),
+        _gap(campaign, measure, context),
+        context.words("board.few"),
+        context.blank,
+        Shown(context.blank, None, None),
+        context.blank,
+        context.blank,
+    )
+
+
 def _ratio(came: float, hoped: float, context: BoardContext) -> str:
-    return context.formats.times(came / hoped) if math.isfinite(hoped) and hoped > 0 else Shown(context.blank, None)
+    is_known = math.isfinite(hoped + came) and hoped > 0
+    return context.formats.times(came / hoped) if is_known else Shown(context.blank, None)
 
 
 def _gap(campaign: Campaign, measure: str, context: BoardContext) -> Cell:
@@ -119,7 +139,7 @@ def _gap(campaign: Campaign, measure: str, context: BoardContext) -> Cell:
     gap = campaign.gaps().get(measure)
     if gap is None:
         return context.blank
-    return Badge(context.formats.times(gap), "plain" if 0.5 <= gap <= 2.0 else "care")
+    return Badge(context.formats.times(gap), "plain" if 1 / DIVERGING <= gap <= DIVERGING else "care")
 
 
 def _cost(campaigns: Campaigns, context: BoardContext) -> Table:
@@ -131,6 +151,11 @@ def _cost(campaigns: Campaigns, context: BoardContext) -> Table:
             for found in (one.cost_per_sql, one.cost_per_won)
             for cell in (context.money(found.value), context.money_interval(found))
         ]
+        if 0 < one.leads < FEWEST_SHOWN:
+            nothing = Shown(context.blank, None, None)
+            blanks = (context.blank, nothing) * 3
+            rows.append((one.name, context.blank, context.words("board.few"), context.money(one.cost), *blanks))
+            continue
         back = one.revenue_per_cost
         ends = [context.formats.times(end) if math.isfinite(end) else context.blank for end in (back.low, back.high)]
         interval = context.formats.interval(*ends) if math.isfinite(back.low) else Shown(context.blank, None, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from alignment.board.context import BoardContext
+from alignment.board.context import FEWEST_SHOWN, BoardContext
 from alignment.content import ContentItem, ContentReport
 from alignment.content_effect import ItemEffect
 from alignment.content_use import MODELS
@@ -80,6 +80,11 @@ def content_section(content: ContentReport | None, context: BoardContext) -> Sec
     return Section("content", heading, tuple(blocks))
 
 
+def _is_shown(item: ContentItem) -> bool:
+    """Whether an item's numbers are not those of a few persons."""
+    return item.persons == 0 or item.persons >= FEWEST_SHOWN
+
+
 def _maker(item: ContentItem, context: BoardContext) -> str:
     return context.words(f"board.team.{item.made_by}") if item.made_by else context.blank
 
@@ -144,7 +149,7 @@ def _effects(content: ContentReport, context: BoardContext) -> Table:
             (
                 item.title,
                 _maker(item, context),
-                context.count(item.persons),
+                context.count(item.persons) if _is_shown(item) else context.words("board.few"),
                 *rates,
                 *_effect_cells(item.sql, context),
                 _verdict(item.sql, context),
@@ -170,7 +175,11 @@ def _effects(content: ContentReport, context: BoardContext) -> Table:
 
 def _credits(content: ContentReport, context: BoardContext) -> Table:
     rows = [
-        (item.title, _maker(item, context), *(context.money(item.credit[model]) for model in MODELS))
+        (
+            item.title,
+            _maker(item, context),
+            *(context.money(item.credit[model]) if _is_shown(item) else context.blank for model in MODELS),
+        )
         for item in content.items
     ]
     heads = columns(context.words, "board_column", "item", "made_by", *(f"{model}:n" for model in MODELS))
@@ -182,7 +191,8 @@ def _uses(content: ContentReport, context: BoardContext) -> Table:
     for item in content.items:
         counts = (*item.uses, item.sales_uses, item.won_users)
         described = (_maker(item, context), item.stage or context.blank, item.topic or context.blank)
-        rows.append((item.title, *described, *(context.count(count) for count in counts)))
+        shown = (context.count(count) if _is_shown(item) else context.blank for count in counts)
+        rows.append((item.title, *described, *shown))
     heads = columns(
         context.words,
         "board_column",
@@ -226,7 +236,7 @@ def _unused(content: ContentReport, context: BoardContext) -> list[Block]:
         (
             item.title,
             _maker(item, context),
-            context.count(item.persons),
+            context.count(item.persons) if _is_shown(item) else context.words("board.few"),
             context.day(item.published_us),
             context.money(item.cost),
         )
@@ -253,7 +263,7 @@ def _gaps(content: ContentReport, context: BoardContext) -> list[Block]:
         return [words("board.lacks.content_stage")]
     rows: list[tuple[Cell, ...]] = []
     for gap in content.gaps:
-        share = gap.won_users / gap.won if gap.won else math.nan
+        share = gap.won_users / gap.won if gap.won >= FEWEST_SHOWN else math.nan
         segment = gap.segment or words("board.all")
         counts = (context.count(gap.items), context.count(gap.helping), context.share(share))
         rows.append((gap.stage, segment, *counts, Badge("" if gap.helping else words("board.content.gap"), "care")))

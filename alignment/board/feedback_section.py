@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alignment.board.context import BoardContext
+from alignment.board.context import FEWEST_SHOWN, BoardContext
 from alignment.disagreement import DAYS, Disagreement
 from pages.report_parts import Block, Cell, Section, Table, columns, make_table
 
@@ -27,18 +27,35 @@ def feedback_section(found: Disagreement | None, context: BoardContext) -> Secti
     blocks: list[Block] = [words("board.feedback.lead")]
     blocks.append(words("board.feedback.counts", **counts) if found.has_scores else words("board.lacks.scores"))
     if found.unlisted:
-        names = words("board.comma").join(name for name, _ in found.unlisted[:MOST_LEADS])
+        often = [name for name, count in found.unlisted if count >= FEWEST_SHOWN]
+        names = words("board.comma").join(often[:MOST_LEADS]) or words("board.feedback.other_reasons")
         blocks.append(words("board.feedback.unlisted", names=names))
     blocks += [rejected_table(found, context)] if len(found.rejected) else []
     blocks += [won_table(found, context)] if len(found.won) else []
     if found.reasons:
         rows = [
-            (reason or words("board.feedback.no_reason"), context.count(count), context.count(high))
+            (_reason(reason, found, context), context.count(count), context.count(high))
             for reason, count, high in found.reasons
+            if reason in _shown_reasons(found)
         ]
+        others = [(count, high) for reason, count, high in found.reasons if reason not in _shown_reasons(found)]
+        if others:
+            count, high = (sum(pair) for pair in zip(*others, strict=True))
+            rows.append((words("board.feedback.other_reasons"), context.count(count), context.count(high)))
         heads = columns(words, "board_column", "reason", "rejections:n", "of_them_high:n")
         blocks.append(make_table(words("board.feedback.reasons"), heads, rows, name="rejection_reasons"))
     return Section("feedback", heading, (*blocks[:1], context.defined("disagreement"), *blocks[1:]))
+
+
+def _shown_reasons(found: Disagreement) -> set[str]:
+    """Return the reasons that several people wrote down alike: what is written once may name somebody."""
+    return {reason for reason, count, _ in found.reasons if count >= FEWEST_SHOWN}
+
+
+def _reason(reason: object, found: Disagreement, context: BoardContext) -> str:
+    if not isinstance(reason, str) or not reason:
+        return context.words("board.feedback.no_reason")
+    return reason if reason in _shown_reasons(found) else context.words("board.feedback.other_reasons")
 
 
 def rejected_table(found: Disagreement, context: BoardContext) -> Table:
@@ -50,7 +67,7 @@ def rejected_table(found: Disagreement, context: BoardContext) -> Table:
             context.money(float(row["value"])),
             context.owner(str(row["owner"])),
             str(row["disposition"]),
-            str(row["reason"]) if isinstance(row["reason"], str) else context.words("board.feedback.no_reason"),
+            _reason(row["reason"], found, context),
             context.day(float(row["disposed_us"])),
         )
         for row in found.rejected.head(MOST_LEADS).to_dict("records")

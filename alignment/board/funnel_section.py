@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from alignment.board.context import FEWEST_SHOWN, BoardContext, known, share_ticks
-from alignment.funnel import OTHER, WHOLE_WAY, Breakdown, Funnel, StepResult
+from alignment.funnel import NOTHING, OTHER, WHOLE_WAY, Breakdown, Funnel, StepResult
 from pages.report_parts import (
     Block,
     Cell,
@@ -68,6 +68,8 @@ def _stages(funnel: Funnel, context: BoardContext) -> Table:
     """Return every step over all months shown."""
     rows: list[tuple[Cell, ...]] = []
     for name in (*STAGE_STEPS, "mql_sql", "mql_won", "lead_won"):
+        if not set(name.split("_")) <= funnel.recorded:
+            continue
         found = funnel.overall[name].found
         rows.append(
             (
@@ -117,7 +119,8 @@ def _figure(funnel: Funnel, name: str, days: tuple[str, str], context: BoardCont
 
 
 def _cohorts(funnel: Funnel, context: BoardContext) -> Panels:
-    steps = (*(step.name for step in WHOLE_WAY), *STAGE_STEPS[1:])
+    names = (*(step.name for step in WHOLE_WAY), *STAGE_STEPS[1:])
+    steps = [name for name in names if set(name.split("_")) <= funnel.recorded]
     panels = tuple(
         Panel(_step(name, context), (_cohort_table(funnel, name, context),)) for name in dict.fromkeys(steps)
     )
@@ -148,10 +151,10 @@ def _cohort_table(funnel: Funnel, name: str, context: BoardContext) -> Table:
     return make_table(caption, heads, rows, name=f"cohorts_{name}")
 
 
-def _numbers(result: StepResult, at: int, context: BoardContext) -> tuple[Cell, ...]:
+def _numbers(result: StepResult, at: int, context: BoardContext, hidden: Collection[int] = ()) -> tuple[Cell, ...]:
     """Return entered, reached, rate, interval, median and revenue of a group; blanks for one of too few people."""
     found = result.found
-    if found.entered[at] < FEWEST_SHOWN:
+    if found.entered[at] < FEWEST_SHOWN or at in hidden:
         return (context.words("board.few"), *(context.blank,) * 5)
     median = float(found.median_days[at])
     return (
@@ -174,7 +177,7 @@ def _breakdowns(funnel: Funnel, context: BoardContext) -> list[Panels]:
 def _groups(found: Breakdown, context: BoardContext) -> tuple[Table, ...]:
     words = context.words
     heads = (
-        Column(words(f"board.by.{found.dimension}"), "text", "group"),
+        Column(words(f"board_column.{found.dimension}"), "text", "group"),
         *columns(words, "board_column", "entered:n", "reached:n", "rate:n", "interval:n", "median_days:n", "revenue:n"),
     )
     tables: list[Table] = []
@@ -182,14 +185,28 @@ def _groups(found: Breakdown, context: BoardContext) -> tuple[Table, ...]:
         result = found.steps[step.name]
         if not result.found.entered.sum() or (found.dimension in ("owner", "team", "band") and step.start == "lead"):
             continue
-        rows = [(_group(found, name, context), *_numbers(result, at, context)) for at, name in enumerate(found.groups)]
+        hidden = _hidden(result, found)
+        rows = [
+            (_group(found, name, context), *_numbers(result, at, context, hidden))
+            for at, name in enumerate(found.groups)
+        ]
         tables.append(make_table(_step(step.name, context), heads, rows, name=f"groups_{found.dimension}_{step.name}"))
     return tuple(tables)
 
 
+def _hidden(result: StepResult, found: Breakdown) -> set[int]:
+    """Return groups that are hidden because a single smaller one is: else the total less the others would tell it."""
+    entered = result.found.entered
+    few = [at for at, count in enumerate(entered) if 0 < count < FEWEST_SHOWN]
+    if len(few) != 1 or found.dimension == "segment":
+        return set()
+    others = [at for at, count in enumerate(entered) if count >= FEWEST_SHOWN]
+    return {min(others, key=lambda at: int(entered[at]))} if others else set()
+
+
 def _group(found: Breakdown, name: str, context: BoardContext) -> str:
-    if name == OTHER:
-        return context.words("board.other")
+    if name in (OTHER, NOTHING):
+        return context.words("board.other" if name == OTHER else "board.nothing")
     return context.owner(name) if found.dimension == "owner" else str(name)
 
 
@@ -237,7 +254,7 @@ def line_section(funnel: Funnel, gain: Sequence[str], context: BoardContext) -> 
                 words(f"board.line.{name}"),
                 *_numbers(sql, at, context)[:4],
                 *_numbers(won, at, context)[2:4],
-                context.money(float(won.revenue[at])),
+                _numbers(won, at, context)[5],
             )
         )
     heads = columns(

@@ -157,6 +157,7 @@ def _missing(reports: Reports) -> dict[str, bool]:
     frame = people.frame
     return {
         "mqls": not frame["mql_entered_us"].notna().any(),
+        "accepted": "accepted" not in reports.funnel.recorded,
         "hand_offs": not tables.has("hand_offs"),
         "opportunities": not tables.has("opportunities"),
         "content_touches": reports.content is None,
@@ -170,7 +171,7 @@ def _missing(reports: Reports) -> dict[str, bool]:
 
 
 def _silent_start(frame: pd.DataFrame, until_us: int) -> float | None:
-    """Return the first win where it came late: the first tenth of the leads won nobody while the others did.
+    """Return the first win where it came too late to be chance: leads of a month and more before it won nobody.
 
     Outcomes seem not to have been recorded before: left truncation, which makes early cohorts look bad.
     """

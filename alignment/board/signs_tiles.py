@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from alignment.board.context import BoardContext
-from alignment.signs import Measure, Sign
+from alignment.signs import TOO_FEW, Measure, Sign, fewest_of
 from pages.board_parts import SignTile
 from pages.report_parts import Badge, Cell, columns, make_table
 
@@ -56,6 +56,10 @@ def sign_tile(sign: Sign, context: BoardContext) -> SignTile:
 
 
 def _lacks(measure: Measure, context: BoardContext) -> str:
+    if measure.lacks == TOO_FEW:
+        return context.words(
+            "board.signs.too_few", n=context.formats.number(measure.of), least=str(fewest_of(measure.key))
+        )
     return context.words("board.signs.lacks", table=measure.lacks)
 
 

@@ -174,7 +174,7 @@ def _by_whom(sla: SlaReport, context: BoardContext) -> Panels:
             rows = [row for row in sla.kept if row.clock == clock and row.dimension == dimension and row.hand_offs]
             cells = [(_group(row, context), *_cells(row, context)) for row in rows]
             heads = (
-                Column(words(f"board.by.{dimension}"), "date" if dimension == "week" else "text", "group"),
+                Column(words(f"board_column.{dimension}"), "date" if dimension == "week" else "text", "group"),
                 *columns(words, "board_column", *HEADS),
             )
             if cells:

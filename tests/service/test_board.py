@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 
 from crm.api_keys import revoke_keys
 from serving.board_session import COOKIE, LIFETIME, make_session
+from serving.rates import WRONG_KEYS_PER_MINUTE
 from tests.fakes.board import HOSTILE, BoardService, board_service
 
 
@@ -210,3 +212,32 @@ def test_before_the_first_board_it_says_how_to_make_one(tmp_path: Path) -> None:
         answer = get(board, "/board", board.key("a", "board"))
         assert answer.status_code == 404
         assert "kizashi align" in answer.json()["detail"]
+
+
+def test_a_session_of_the_environments_key_ends_with_that_key(tmp_path: Path) -> None:
+    with board_service(tmp_path) as board:
+        board.runtime.access._environment = sha256(b"the first key").digest()
+        cookies = {COOKIE: login(board, "the first key").cookies[COOKIE]}
+        assert httpx.get(f"{board.url}/board", cookies=cookies).status_code == 200
+        board.runtime.access._environment = sha256(b"the next key").digest()
+        assert httpx.get(f"{board.url}/board", cookies=cookies).status_code == 401
+
+
+def test_wrong_keys_are_audited_and_slowed_down(tmp_path: Path) -> None:
+    with board_service(tmp_path, with_board=False) as board:
+        answers = [login(board, f"kzs_a_{number}").status_code for number in range(WRONG_KEYS_PER_MINUTE + 2)]
+        assert answers[:WRONG_KEYS_PER_MINUTE] == [401] * WRONG_KEYS_PER_MINUTE
+        assert answers[-1] == 429
+        assert board.audit("key_refused")
+
+
+def test_another_site_cannot_log_a_browser_in(board: BoardService, keys: dict[str, str]) -> None:
+    assert login(board, keys["page"], Origin="https://elsewhere.example").status_code == 403
+    assert login(board, keys["page"], Origin=board.url).status_code == 204
+
+
+def test_asking_for_the_head_of_a_file_is_no_download(board: BoardService, keys: dict[str, str]) -> None:
+    before = len(board.audit("board_rows"))
+    answer = httpx.head(f"{board.url}/board/rows/leads.csv", headers={"X-API-Key": keys["rows"]})
+    assert answer.status_code == 200
+    assert len(board.audit("board_rows")) == before

@@ -131,3 +131,38 @@ def test_without_expectations_results_stand_alone() -> None:
     assert not found.has_expectations
     assert found.bias == ()
     assert found.campaigns[0].gaps() == {}
+
+
+def test_what_happened_before_a_campaign_is_not_its_work() -> None:
+    rows = small(cost=100.0, starts_on=date(2025, 12, 1))
+    for row in rows["touches"]:
+        row["campaign_id"] = None
+    customer = next(row["lead_id"] for row in rows["opportunities"] if row["lead_id"].startswith("02"))
+    click = {"touch_id": "click", "lead_id": customer, "actor": "lead", "kind": "visit", "campaign_id": "campaign-07"}
+    at = datetime(2025, 12, 5, tzinfo=UTC)
+    rows["touches"].append({**click, "happened_at": at, "recorded_at": at})
+    found = report(rows).campaigns[0]
+    assert found.leads == 1
+    assert found.so_far == {"mqls": 0.0, "sqls": 0.0, "won": 0.0, "revenue": 0.0}
+    assert found.maturity == 0.0
+
+
+def test_a_deal_of_an_account_is_one_win_however_many_leads_share_it() -> None:
+    rows = small(cost=100.0)
+    leads = [row["lead_id"] for row in rows["leads"] if row["lead_id"].startswith("06")][:5]
+    for row in rows["leads"]:
+        row["account_id"] = "A" if row["lead_id"] in leads else None
+    at = datetime(2025, 8, 20, tzinfo=UTC)
+    deal = {"opportunity_id": "shared", "account_id": "A", "created_at": at, "closed_at": at, "recorded_at": at}
+    rows["opportunities"] = [{**deal, "is_won": True, "amount": 500.0, "currency": "USD"}]
+    found = report(rows).campaigns[0]
+    assert (found.so_far["won"], found.so_far["revenue"]) == (pytest.approx(1.0), pytest.approx(500.0))
+    assert found.cost_per_won.value == pytest.approx(100.0)
+
+
+def test_a_newer_number_of_one_measure_keeps_the_others() -> None:
+    early, late = datetime(2025, 6, 1, tzinfo=UTC), datetime(2025, 6, 20, tzinfo=UTC)
+    rows = small() | {"expectations": [expectation(early, mqls=10.0, sqls=3.0), expectation(late, sqls=4.0)]}
+    marketing = report(rows).campaigns[0].locked("marketing")
+    assert marketing is not None
+    assert marketing.values == {"mqls": 10.0, "sqls": 4.0}

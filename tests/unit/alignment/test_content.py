@@ -85,7 +85,43 @@ def test_uses_are_counted_by_the_stage_of_the_person_at_the_time() -> None:
     assert found is not None
     item = found.items[0]
     assert item.uses == (1, 2, 1, 1, 1)
-    assert (item.sales_uses, item.uses_before, item.uses_after) == (1, 3, 3)
+    assert (item.sales_uses, item.uses_after) == (1, 3)
+
+
+def test_what_sales_shows_counts_for_the_deal_and_only_between_hand_off_and_win() -> None:
+    off = {"hand_off_id": "h", "lead_id": "a", "handed_off_at": START + 10 * DAY, "recorded_at": START + 10 * DAY}
+    shown = [use(name, day, actor="sales") for name, day in (("early", 5), ("deal", 15), ("late", 35))]
+    found = report([use("x", 3), *shown], hand_offs=[off])
+    assert found is not None
+    told = {item.content_id: (item.won_users, item.uses_after, item.sales_uses) for item in found.items}
+    assert told == {"x": (1, 0, 0), "early": (1, 0, 1), "deal": (1, 1, 1), "late": (0, 0, 1)}
+
+
+def test_each_deal_is_credited_to_what_was_used_before_it_closed() -> None:
+    second = {
+        **WON,
+        "opportunity_id": "d2",
+        "created_at": START + 40 * DAY,
+        "closed_at": START + 60 * DAY,
+        "amount": 900.0,
+    }
+    deals = [WON, {**second, "recorded_at": START + 60 * DAY}]
+    credit = credit_of(report([use("a", 3), use("b", 50)], opportunities=deals))
+    assert {name: one["last"] for name, one in credit.items()} == {"a": 100.0, "b": 900.0}
+    assert {name: one["linear"] for name, one in credit.items()} == {"a": 550.0, "b": 450.0}
+
+
+def test_without_amounts_revenue_is_unknown_and_not_nothing() -> None:
+    won = [{"lead_id": "a", "stage": "closed_won", "entered_at": START + 30 * DAY, "recorded_at": START + 30 * DAY}]
+    rows: dict[str, list[Row]] = {"leads": [LEAD], "touches": [use("x", 3)], "stages": won}
+    seen = {"outcome": {"observed_until": NOW}}
+    with tables_of(rows, now=NOW + 2 * DAY, **seen) as tables:
+        found = find_alignment(tables, config_of(**seen), NOW, scores_of(rows, None), line_of(), Silent()).reports
+    assert found.content is not None
+    assert np.isnan(found.content.won_revenue)
+    assert np.isnan(found.content.items[0].credit["linear"])
+    assert found.content.items[0].won_users == 1
+    assert np.isnan(found.funnel.overall["lead_won"].revenue[0])
 
 
 def test_items_that_nobody_used_are_in_the_list_with_their_cost() -> None:

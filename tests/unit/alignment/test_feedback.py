@@ -14,7 +14,6 @@ from alignment.board.page import Findings, board_context
 from alignment.digest import digest_document
 from alignment.owed import marketing_delivered
 from crm.config import WorkspaceConfig
-from crm.config_sla import SlaConfig
 from pages.document import render_document
 from pages.formats import Formats
 from pages.words import Language, load_words
@@ -104,13 +103,28 @@ def test_the_agreement_says_every_term_and_who_signs(language: Language) -> None
             "95%",
         ):
             assert said in text, said
-        assert agreement_version(config.sla or SlaConfig()) in text
+        assert agreement_version(config) in text
 
 
-def test_the_version_changes_with_a_term_and_not_with_a_signer() -> None:
-    one = SlaConfig.model_validate(SLA)
-    assert agreement_version(one) == agreement_version(one.model_copy(update={"parties": ()}))
-    assert agreement_version(one) != agreement_version(SlaConfig.model_validate({**SLA, "accept_hours": 7}))
+def test_the_version_changes_with_whatever_is_printed_and_not_with_a_signer() -> None:
+    one = config_of(sla=SLA, segments={"large": "size = 'a'"})
+    same = config_of(sla={**SLA, "parties": []}, segments={"large": "size = 'a'"})
+    assert agreement_version(one) == agreement_version(same)
+    named = {**SLA, "segments": ["large"]}
+    others = [
+        config_of(sla={**SLA, "accept_hours": 7}),
+        config_of(sla=SLA, dispositions={"reasons": ["no_need"]}),
+        config_of(sla=SLA, workspace={"timezone": "Asia/Tokyo"}),
+        config_of(sla=named, segments={"large": "size = 'a'"}),
+        config_of(sla=named, segments={"large": "size = 'b'"}),
+    ]
+    assert len({agreement_version(config) for config in (one, *others)}) == 6
+
+
+def test_terms_that_are_signed_are_not_rounded() -> None:
+    config = config_of(sla={"accept_hours": 0.25, "first_contact_hours": 1.125})
+    text = render_document(agreement_document(config, context_of(config, "en")), "en", as_html=False)
+    assert "| all | 0.25 | 1.125 | 3 |" in text
 
 
 def test_without_an_agreement_the_defaults_are_written_out_for_both_heads() -> None:

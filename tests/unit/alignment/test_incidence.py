@@ -121,3 +121,18 @@ def test_nothing_at_all_is_no_error() -> None:
     assert found.entered.tolist() == [0, 0]
     assert np.isnan(found.share).all()
     assert not found.is_mature.any()
+
+
+def test_a_share_of_one_is_as_sure_as_its_entries_are_many() -> None:
+    found = cumulative_incidence(entries([0.1] * 420, [40.0] * 420), 1, 30)
+    assert found.share[0] == 1.0
+    assert 0.99 < found.low[0] < found.high[0] == 1.0
+
+
+def test_one_newcomer_does_not_make_a_rate_unknown() -> None:
+    found = cumulative_incidence(entries([0.5] * 399 + [NEVER] * 1, [40.0] * 399 + [0.2]), 1, 30)
+    assert found.share[0] == 1.0
+    waiting = cumulative_incidence(entries([0.5] * 395 + [NEVER] * 5, [40.0] * 395 + [10.0] * 5), 1, 30)
+    assert waiting.share[0] == pytest.approx(395 / 400)
+    unknown = cumulative_incidence(entries([0.5] * 5 + [NEVER] * 395, [40.0] * 5 + [10.0] * 395), 1, 30)
+    assert np.isnan(unknown.share[0])

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from alignment.findings import find_alignment
-from alignment.sla import CLOCKS, SlaReport, percentiles
+from alignment.sla import CLOCKS, SlaReport, breaches_at, percentiles
+from crm.known import to_micros
 from crm.progress import Silent
 from crm.simulator import OBSERVED_UNTIL, parse_demo_url, simulate
 from tests.histories import Row, config_of, raw_tables_of, tables_of
@@ -145,6 +146,64 @@ def test_a_term_is_kept_up_to_its_last_minute() -> None:
     found = report([off("a"), off("b")], touches, sla={"first_contact_hours": 2})
     kept = next(row for row in found.kept if row.clock == "contact" and row.dimension == "all")
     assert kept.share == 0.5
+
+
+def test_a_hand_off_that_was_handed_on_is_measured_until_then_and_owed_by_the_next_owner() -> None:
+    """Recycled and handed off again: each has its own acceptance, end and MQL, and the first owes nothing any more."""
+    again = MONDAY + 3 * DAY
+    stages = [("mql", MONDAY - HOUR), ("recycled", MONDAY + DAY), ("mql", again - HOUR), ("accepted", again + 2 * HOUR)]
+    rows = [{"lead_id": "a", "stage": name, "entered_at": at, "recorded_at": at} for name, at in stages]
+    offs = [off("a1", lead_id="a", owner="one"), off("a2", again, lead_id="a", owner="two")]
+    found = report(offs, [call("a", again + 4 * HOUR)], rows)
+    assert hours_of(found, "accept") == {"a1": np.inf, "a2": 2.0}
+    assert hours_of(found, "contact") == {"a1": np.inf, "a2": 4.0}
+    assert found.clocks["contact"].observed_hours[0] == pytest.approx(27.0)  # three working days, not until today
+    assert found.clocks["disposition"].hours[0] < np.inf
+    assert "a1" not in found.breaches["hand_off_id"].tolist()
+    assert found.system_hours[2] == pytest.approx(1.0)
+
+
+def test_an_sql_of_the_second_owner_is_not_the_firsts() -> None:
+    again = MONDAY + 3 * DAY
+    sql = {"lead_id": "a", "stage": "sql", "entered_at": again + HOUR, "recorded_at": again + HOUR}
+    found = report([off("a1", lead_id="a"), off("a2", again, lead_id="a")], [call("a", again + HOUR)], [sql])
+    offs = found.hand_offs.set_index("hand_off_id")
+    assert np.isnan(offs.loc["a1", "sql_us"])
+    assert np.isfinite(offs.loc["a2", "sql_us"])
+
+
+def test_a_disposition_is_an_answer_and_the_first_one_stops_the_clock() -> None:
+    said = [
+        off("a", recorded=MONDAY + at * HOUR, disposition=what) for at, what in ((2, "qualified"), (5, "disqualified"))
+    ]
+    found = report([off("a"), *said], [call("a", MONDAY + HOUR)])
+    assert hours_of(found, "accept") == {"a": 2.0}
+    assert hours_of(found, "disposition") == {"a": 2.0}
+
+
+def test_touches_by_sales_that_are_recorded_later_change_nothing() -> None:
+    offs = [off("a"), off("a", recorded=MONDAY + 3 * HOUR, accepted_at=MONDAY + 2 * HOUR)]
+    late = {**call("a", MONDAY + HOUR), "recorded_at": UNTIL + HOUR}
+    assert report(offs, [late]).contact_is_acceptance
+    assert hours_of(report(offs, [late]), "contact") == {"a": 2.0}
+
+
+def test_before_the_first_touch_by_sales_acceptances_stand_for_contacts() -> None:
+    """A team that began to log calls in June is not condemned for May."""
+    offs = [off("a"), off("a", recorded=MONDAY + 3 * HOUR, accepted_at=MONDAY + 2 * HOUR), off("b", MONDAY + 2 * DAY)]
+    assert hours_of(report(offs, [call("b", MONDAY + 2 * DAY + HOUR)]), "contact") == {"a": 2.0, "b": 1.0}
+
+
+def test_breaches_grow_with_the_clock_although_nothing_is_recorded() -> None:
+    offs, touches = [off("a")], [call("a", MONDAY - HOUR)]
+    rows = {"leads": [{"lead_id": "a", "created_at": MONDAY - 10 * DAY}], "hand_offs": offs, "touches": touches}
+    with tables_of(rows, now=UNTIL + DAY, sla={}) as tables:
+        found = find_alignment(tables, config_of(sla={}), None, scores_of(rows, None), None, Silent()).reports
+    assert found.sla is not None
+    assert found.sla.breaches.empty  # when the data ends, an hour had passed at most
+    late = breaches_at(found.sla, found.people, float(to_micros(UNTIL)))
+    assert set(late["clock"]) == {"accept", "contact"}
+    assert late["overdue_hours"].max() == pytest.approx(74.0)
 
 
 ORACLE = """

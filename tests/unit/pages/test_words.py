@@ -51,6 +51,7 @@ def test_every_word_is_used() -> None:
     literal = set(re.findall(r'"([a-z_]+(?:\.\w+)+)"|\'([a-z_]+(?:\.\w+)+)\'', code))
     used = {key for pair in literal for key in pair if key}
     stems = tuple(re.findall(r'"((?:[a-z_]+\.)+)\{', code)) + tuple(re.findall(r'"(verdict\.[a-z]*_?)\{', code))
+    stems += tuple(re.findall(r'"((?:[a-z_]+\.)+[a-z]+_)\{', board))
     columns = {
         f"{section}.{name.partition(':')[0]}"
         for section, names in re.findall(r'columns\(\s*(?:context\.)?words,\s*"(\w+)",([^)]*)\)', code)
