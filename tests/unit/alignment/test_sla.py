@@ -195,14 +195,15 @@ def test_before_the_first_touch_by_sales_acceptances_stand_for_contacts() -> Non
 
 
 def test_breaches_grow_with_the_clock_although_nothing_is_recorded() -> None:
-    offs, touches = [off("a")], [call("a", MONDAY - HOUR)]
-    rows = {"leads": [{"lead_id": "a", "created_at": MONDAY - 10 * DAY}], "hand_offs": offs, "touches": touches}
+    offs, touches = [off("a"), off("b", MONDAY + HOUR)], [call("a", MONDAY - HOUR)]
+    leads = [{"lead_id": name, "created_at": MONDAY - 10 * DAY} for name in "ab"]
+    rows = {"leads": leads, "hand_offs": offs, "touches": touches}
     with tables_of(rows, now=UNTIL + DAY, sla={}) as tables:
         found = find_alignment(tables, config_of(sla={}), None, scores_of(rows, None), None, Silent()).reports
     assert found.sla is not None
     assert found.sla.breaches.empty  # when the data ends, an hour had passed at most
     late = breaches_at(found.sla, found.people, float(to_micros(UNTIL)))
-    assert set(late["clock"]) == {"accept", "contact"}
+    assert set(late.loc[late["hand_off_id"] == "a", "clock"]) == {"accept", "contact"}
     assert late["overdue_hours"].max() == pytest.approx(74.0)
 
 
