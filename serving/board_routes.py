@@ -46,6 +46,8 @@ _NOT_MADE = Problem(
     "Make it with 'kizashi align', for example every night; an erasure takes away the one that names the lead.",
 )
 _FOREIGN = Problem("foreign-login", "The login came from another site", 403, "Open the board's own login page.")
+_LANGUAGES = Problem("unknown-language", "The board is not in that language", 422, "Give lang=en or lang=ja.")
+_NO_BODY = Problem("no-login", "There is no key in the body", 422, 'Send {"key": "KEY"}, of at most 4,000 characters.')
 _NO_KEY = Problem("no-key", "An access token makes no session", 403, "Log in with an API key of the scope board.")
 MAX_KEY = 4_000
 
@@ -138,13 +140,11 @@ class _Desk:
         return response
 
     async def _caller(self, key: bytes, request: Request) -> Caller:
-        """Return who may see the board by a key, or by the key that the request shows in its headers."""
-        found: Caller | None = caller_of(request.scope)
-        if found is ANONYMOUS:
-            try:
-                found = await self.runtime.access.caller_of(key, datetime.now(UTC)) if key else None
-            except AccessDownError:
-                raise ProblemError(problem_of_status(503)) from None
+        """Return who may see the board by a key."""
+        try:
+            found = await self.runtime.access.caller_of(key, datetime.now(UTC)) if key else None
+        except AccessDownError:
+            raise ProblemError(problem_of_status(503)) from None
         if found is None:
             seconds = self.runtime.rates.wait_of_wrong_key(request.scope)
             key_id = self.runtime.access.key_id_of(key)
@@ -174,6 +174,8 @@ class _Desk:
         asked = request.query_params.get("lang")
         if asked in ("en", "ja"):
             return asked
+        if asked is not None:
+            raise ProblemError(_LANGUAGES)
         default = self.runtime.settings.workspace.config.workspace.language
         return language_for(request.headers.get("accept-language"), default)
 
@@ -189,14 +191,14 @@ def _is_form(request: Request) -> bool:
 
 
 def _key_of(body: bytes, *, is_form: bool) -> bytes:
-    """Return the key in a login, nothing for a body that has none."""
-    if len(body) > MAX_KEY:
-        return b""
+    """Return the key in a login: of a form perhaps an empty one, of JSON what the document says a key is."""
     if is_form:
         return parse_qs(body.decode("utf-8", "replace")).get("key", [""])[0].strip().encode()
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return b""
+        raise ProblemError(problem_of_status(400)) from None
     key = content.get("key") if isinstance(content, dict) else None
-    return key.strip().encode() if isinstance(key, str) else b""
+    if not isinstance(key, str) or not 0 < len(key) <= MAX_KEY:
+        raise ProblemError(_NO_BODY)
+    return key.strip().encode()

@@ -253,7 +253,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "The page that marketing and sales both look at, as 'kizashi align' wrote it. A browser without a key is sent "
         "to the login. Owners have their names for keys with the scope board:owners.",
         {200: Answer("The page.", media_type="text/html"), 303: Answer("To the login.", media_type="")},
-        refusals=(401, 403, 404),
+        refusals=(401, 403, 404, 422),
         parameters=(
             _parameter("lang", "query", "The language; by default that of Accept-Language.", _BOARD_LANGUAGE),
             _LANGUAGE,
@@ -275,7 +275,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "boardLoginPage",
         "The page on which a key is traded for the board.",
         {200: Answer("The page.", media_type="text/html")},
-        refusals=(403,),
+        refusals=(403, 422),
         parameters=(
             _parameter("lang", "query", "The language; by default that of Accept-Language.", _BOARD_LANGUAGE),
             _parameter("wrong", "query", "Say that the key was wrong.", {"type": "string"}),
@@ -289,7 +289,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Trade a key with the scope board for a cookie that lives for twelve hours; a form is sent on to the board.",
         {204: Answer("The cookie.", media_type=""), 303: Answer("Of a form: to the board.", media_type="")},
         ("LoginBody",),
-        (403,),
+        (400, 403, 413, 415, 422),
     ),
     _hook(
         "/v1/hooks/hubspot",

@@ -163,18 +163,36 @@ def test_a_browser_without_a_key_is_sent_to_the_login(board: BoardService) -> No
 
 
 def test_a_wrong_key_and_one_without_the_scope_are_refused(board: BoardService, keys: dict[str, str]) -> None:
-    assert [login(board, key).status_code for key in ("", "kzs_a_b", "ü", "x" * 5000)] == [401] * 4
+    assert [login(board, key).status_code for key in ("kzs_a_b", "ü", "x" * 4000)] == [401] * 3
+    assert [login(board, key, as_form=True).status_code for key in ("", "x" * 5000)] == [303] * 2
     refused = login(board, keys["other"])
     assert refused.status_code == 403
     assert "'board'" in refused.json()["detail"]
-    assert (
-        httpx.post(f"{board.url}/board/login", content=b"[1]", headers={"Content-Type": "application/json"}).status_code
-        == 401
-    )
-    assert (
-        httpx.post(f"{board.url}/board/login", content=b"key=a", headers={"Content-Type": "text/plain"}).status_code
-        == 415
-    )
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (b"[1]", "application/json", 422),
+        (b"{}", "application/json", 422),
+        (b'{"key": ""}', "application/json", 422),
+        (b'{"key": "%s"}' % (b"x" * 4001), "application/json", 422),
+        (b"", "application/json", 400),
+        (b"key=a", "text/plain", 415),
+    ],
+)
+def test_a_login_without_a_key_in_it_is_refused_whatever_key_the_headers_have(
+    board: BoardService, keys: dict[str, str], body: bytes, content_type: str, status: int
+) -> None:
+    headers = {"Content-Type": content_type, "Authorization": f"Bearer {keys['page']}"}
+    answer = httpx.post(f"{board.url}/board/login", content=body, headers=headers)
+    assert answer.status_code == status
+    assert "set-cookie" not in answer.headers
+
+
+def test_a_language_that_the_board_has_not_is_refused(board: BoardService, keys: dict[str, str]) -> None:
+    assert get(board, "/board?lang=fr", keys["page"]).status_code == 422
+    assert httpx.get(f"{board.url}/board/login?lang=fr").status_code == 422
 
 
 def test_a_session_may_what_its_key_may_and_no_longer_than_it(board: BoardService) -> None:
