@@ -45,15 +45,21 @@ FROM ({_USES}) GROUP BY ALL
 _FIRST_USES = f"""
 SELECT content_id, person, min(happened_us) AS first_us FROM ({_USES}) WHERE actor = 'lead' GROUP BY content_id, person
 """
+# Kept apart, or the engine joins uses and deals by their times first, everyone's with everyone's.
+_OF_BUYERS = f"""
+WITH of_buyers AS MATERIALIZED (SELECT * FROM ({_USES}) WHERE person IN (SELECT person FROM board_deals))
+"""
 _IN_WON = f"""
+{_OF_BUYERS}
 SELECT u.content_id, count(DISTINCT u.person) AS won_users
-FROM ({_USES}) u JOIN board_deals d ON d.person = u.person WHERE u.happened_us < d.closed_us GROUP BY u.content_id
+FROM of_buyers u JOIN board_deals d ON d.person = u.person WHERE u.happened_us < d.closed_us GROUP BY u.content_id
 """
 _CREDITS = f"""
-WITH uses AS (
+{_OF_BUYERS},
+uses AS (
     SELECT u.content_id, u.person, u.happened_us, d.deal, d.amount, d.closed_us,
         row_number() OVER way AS place, count(*) OVER (PARTITION BY d.deal, u.person) AS uses
-    FROM ({_USES}) u JOIN board_deals d ON d.person = u.person
+    FROM of_buyers u JOIN board_deals d ON d.person = u.person
     WHERE u.happened_us < d.closed_us AND u.actor = 'lead'
     WINDOW way AS (PARTITION BY d.deal, u.person ORDER BY u.happened_us, u.content_id)
 ),

@@ -67,7 +67,8 @@ def align(folder: Path, as_json: bool, as_of: str | None, **given: Any) -> int:
     if given["breaches"]:
         at = datetime.now(UTC) if as_of is None else found.reports.people.seen.observed_until
         rows = breach_rows(found, at)
-        print_json({"as_of": at, "recorded_until": found.reports.people.seen.observed_until, "breaches": rows})
+        until = found.reports.people.seen.observed_until
+        print_json({"as_of": at.isoformat(), "recorded_until": until.isoformat(), "breaches": rows})
         return ATTENTION if rows else DONE
     if as_json:
         print_json(_to_json(found, given["out"]))
@@ -182,7 +183,7 @@ def breach_rows(found: Findings, at: datetime) -> list[dict[str, Any]]:
 def _to_json(found: Findings, out: Path | None) -> dict[str, Any]:
     reports = found.reports
     return {
-        "as_of": reports.people.seen.observed_until,
+        "as_of": reports.people.seen.observed_until.isoformat(),
         "people": len(reports.people.frame),
         "signs": {
             sign.key: {

@@ -52,7 +52,7 @@ def expect(folder: Path, as_json: bool, campaign: str | None, team: str | None, 
     finally:
         state.close()
     if as_json:
-        print_json({**_row(expectation), "counts": kind == "locked", "starts_at": starts_at})
+        print_json({**_row(expectation), "counts": kind == "locked", "starts_at": starts_at and starts_at.isoformat()})
     elif kind == "late":
         print_paragraph(f"Kept. It came after the start of '{campaign}' and does not count.")
     else:

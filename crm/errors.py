@@ -54,6 +54,7 @@ __all__ = [
     "CrmSetupError",
     "CrmUnavailableError",
     "ErasureError",
+    "ExpectationError",
     "KizashiError",
     "LeadFileError",
     "LeakError",

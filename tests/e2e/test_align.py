@@ -77,9 +77,9 @@ class TestBoard:
         before = served(copied)
         ran = kizashi("align", "--json", "--as-of", "2025-06-30", "--out", tmp_path / "past", cwd=copied)
         assert ran.code == 0, ran.err
-        assert "2025-06-01" < ran.json["as_of"] < "2025-06-30T15"
+        assert "2025-06-01" < ran.json["as_of"] < "2025-06-30T15:00"
         assert served(copied) == before
-        created = [row["created_at"] for row in rows_of(tmp_path / "past" / "rows" / "people.csv")]
+        created = [row["created_at"] for row in rows_of(tmp_path / "past" / "rows" / "leads.csv")]
         assert created
         assert max(created) <= "2025-07-01"
 
