@@ -24,6 +24,7 @@ from alignment.item_effects import Uses
 from alignment.people import People, scores_before
 from alignment.periods import DAY_US
 from crm.known import attributes_known, moments_table
+from crm.store import counting
 
 __all__ = ["Cohort", "content_cohort", "horizon_days"]
 
@@ -35,10 +36,14 @@ FEWEST_OF_LEVEL = 0.005
 PERIODS = 5
 HOUR_US = DAY_US // 24
 
+_KEEP_TOUCHES = """
+CREATE TEMP TABLE board_touches AS SELECT p.person, t.content_id, t.kind, t.happened_us
+FROM touches t JOIN board_leads p ON p.lead_id = t.lead_id
+WHERE t.actor = 'lead' AND NOT list_contains($unused, t.kind) AND t.recorded_us <= $known
+"""
 _SEEN = """
 SELECT c.place, c.created_us, c.landmark_us, t.content_id, t.kind, t.happened_us
-FROM touches t JOIN board_cohort c ON c.lead_id = t.lead_id
-WHERE t.actor = 'lead' AND NOT list_contains($unused, t.kind) AND t.recorded_us <= $known
+FROM board_touches t JOIN board_cohort c ON c.person = t.person
 """
 _AGES = f"""
 SELECT floor(greatest(happened_us - created_us, 0) / {DAY_US}) AS age, count(*) AS touches
@@ -107,19 +112,22 @@ def content_cohort(people: People, outcome: Literal["sql", "won"]) -> Cohort:
     values: dict[str, Any] = {"unused": list(UNUSED_KINDS), "known": people.until_us}
     with people.tables.backend.con.cursor() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        everyone = np.arange(len(frame))
-        connection.register("board_cohort", _placed(people, everyone, np.nan_to_num(handed, nan=np.inf)))
-        look = _look_days(_rows(connection, _AGES, values))
-        landmark = np.where(np.isnan(handed), frame["created_us"] + look * DAY_US, handed)
-        end = landmark + horizon_days(people, outcome) * DAY_US
-        decided = frame[["sql_us", "won_us"]].min(axis=1).to_numpy(dtype="float64")
-        rows = np.flatnonzero(
-            (end <= people.until_us) & ~(decided < landmark) & (frame["created_us"].to_numpy() >= people.from_us)
-        )
-        connection.unregister("board_cohort")
-        connection.register("board_cohort", _placed(people, rows, landmark[rows]))
-        activity = _rows(connection, _ACTIVITY, values).set_index("place").reindex(np.arange(len(rows)))
-        uses = _uses(_rows(connection, _USES, values), len(rows))
+        connection.register("board_leads", _leads(people))
+        with counting(connection):
+            connection.execute(_KEEP_TOUCHES, values)
+            everyone = np.arange(len(frame))
+            connection.register("board_cohort", _placed(people, everyone, np.nan_to_num(handed, nan=np.inf)))
+            look = _look_days(_rows(connection, _AGES))
+            landmark = np.where(np.isnan(handed), frame["created_us"] + look * DAY_US, handed)
+            end = landmark + horizon_days(people, outcome) * DAY_US
+            decided = frame[["sql_us", "won_us"]].min(axis=1).to_numpy(dtype="float64")
+            rows = np.flatnonzero(
+                (end <= people.until_us) & ~(decided < landmark) & (frame["created_us"].to_numpy() >= people.from_us)
+            )
+            connection.unregister("board_cohort")
+            connection.register("board_cohort", _placed(people, rows, landmark[rows]))
+            activity = _rows(connection, _ACTIVITY).set_index("place").reindex(np.arange(len(rows)))
+            uses = _uses(_rows(connection, _USES), len(rows))
     chosen = frame.iloc[rows]
     covariates = [
         _timing(chosen, landmark[rows], ~np.isnan(handed[rows]), activity.astype("float64")),
@@ -139,22 +147,25 @@ def _hand_offs(frame: pd.DataFrame) -> pd.Series:
     return frame["handed_off_us"]
 
 
-def _rows(connection: Any, query: str, values: dict[str, Any]) -> pd.DataFrame:
-    return connection.sql(query, params=values).to_arrow_table().to_pandas()
+def _leads(people: People) -> pa.Table:
+    """Return the person of every lead, a row of ``people.frame``."""
+    persons = pd.DataFrame({"person_id": people.frame["person_id"], "person": np.arange(len(people.frame))})
+    leads = people.person_of.merge(persons, on="person_id")
+    return pa.table({"lead_id": pa.array(leads["lead_id"], pa.string()), "person": pa.array(leads["person"])})
+
+
+def _rows(connection: Any, query: str) -> pd.DataFrame:
+    return connection.sql(query).to_arrow_table().to_pandas()
 
 
 def _placed(people: People, rows: NDArray[np.int64], landmark_us: Floats) -> pa.Table:
-    """Return every lead of the chosen persons with its place among them and its moments."""
-    chosen = people.frame.iloc[rows]
-    places = pd.DataFrame({"person_id": chosen["person_id"].to_numpy(), "place": np.arange(len(rows))})
-    leads = people.person_of.merge(places, on="person_id")
-    place = leads["place"].to_numpy(dtype=np.int64)
+    """Return the chosen persons with their places among them and their moments."""
     return pa.table(
         {
-            "lead_id": pa.array(leads["lead_id"], pa.string()),
-            "place": pa.array(place, pa.int64()),
-            "created_us": pa.array(chosen["created_us"].to_numpy()[place], pa.float64()),
-            "landmark_us": pa.array(landmark_us[place], pa.float64()),
+            "person": pa.array(rows, pa.int64()),
+            "place": pa.array(np.arange(len(rows)), pa.int64()),
+            "created_us": pa.array(people.frame["created_us"].to_numpy()[rows], pa.float64()),
+            "landmark_us": pa.array(landmark_us, pa.float64()),
         }
     )
 

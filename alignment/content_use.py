@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from alignment.people import People
 from crm.journeys import won_deals
+from crm.store import counting
 
 __all__ = ["MODELS", "PHASES", "UNUSED_KINDS", "ContentUse", "content_use"]
 
@@ -27,8 +28,8 @@ HALF_LIFE_DAYS = 7.0
 UNUSED_KINDS = ("email_open",)
 """Kinds of touches that are no use: mail programs open mails by themselves."""
 
-_USES = """
-SELECT t.content_id, p.person, t.happened_us, t.actor,
+_KEEP_USES = """
+CREATE TEMP TABLE board_uses AS SELECT t.content_id, p.person, t.happened_us, t.actor,
     CASE WHEN p.won_us <= t.happened_us THEN 4
          WHEN p.sql_us <= t.happened_us THEN 3
          WHEN p.handed_off_us <= t.happened_us THEN 2
@@ -38,16 +39,17 @@ FROM touches t JOIN board_people p ON p.lead_id = t.lead_id
 WHERE t.content_id IS NOT NULL AND t.actor IN ('lead', 'sales') AND NOT list_contains($unused, t.kind)
     AND t.recorded_us <= $known AND t.happened_us < $known
 """
-_BY_ITEM = f"""
+_BY_ITEM = """
 SELECT content_id, actor, phase, count(*) AS uses, count(DISTINCT person) AS persons
-FROM ({_USES}) GROUP BY ALL
+FROM board_uses GROUP BY ALL ORDER BY ALL
 """
-_FIRST_USES = f"""
-SELECT content_id, person, min(happened_us) AS first_us FROM ({_USES}) WHERE actor = 'lead' GROUP BY content_id, person
+_FIRST_USES = """
+SELECT content_id, person, min(happened_us) AS first_us FROM board_uses WHERE actor = 'lead' GROUP BY content_id, person
+ORDER BY person, content_id
 """
 # Kept apart, or the engine joins uses and deals by their times first, everyone's with everyone's.
-_OF_BUYERS = f"""
-WITH of_buyers AS MATERIALIZED (SELECT * FROM ({_USES}) WHERE person IN (SELECT person FROM board_deals))
+_OF_BUYERS = """
+WITH of_buyers AS MATERIALIZED (SELECT * FROM board_uses WHERE person IN (SELECT person FROM board_deals))
 """
 _IN_WON = f"""
 {_OF_BUYERS}
@@ -129,19 +131,21 @@ def content_use(people: People) -> ContentUse | None:
     known = {"known": people.until_us, "unused": list(UNUSED_KINDS)}
     half_life = {"half_life_us": HALF_LIFE_DAYS * 86_400_000_000}
     with _people_table(people) as connection:
-        by_item = _rows(connection, _BY_ITEM, known)
+        with counting(connection):
+            connection.execute(_KEEP_USES, known)
+            by_item = _rows(connection, _BY_ITEM)
+            first_uses = _rows(connection, _FIRST_USES)
         if by_item.empty:
             return None
-        first_uses = _rows(connection, _FIRST_USES, known)
-        credits = _rows(connection, _CREDITS, known | half_life)
-        in_won = _rows(connection, _IN_WON, known).set_index("content_id")["won_users"]
+        credits = _rows(connection, _CREDITS, half_life)
+        in_won = _rows(connection, _IN_WON).set_index("content_id")["won_users"]
     revenue = float(people.frame["revenue"].sum(min_count=1))
     credited = float(credits.drop_duplicates(["deal", "person"])["amount"].sum(min_count=1))
     return ContentUse(by_item, first_uses, credits, in_won, revenue, credited)
 
 
-def _rows(connection: Any, query: str, values: dict[str, object]) -> pd.DataFrame:
-    return connection.sql(query, params=values).to_arrow_table().to_pandas()
+def _rows(connection: Any, query: str, values: dict[str, float] | None = None) -> pd.DataFrame:
+    return connection.sql(query, params=values or {}).to_arrow_table().to_pandas()
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 import ibis
+import numpy as np
 import pyarrow as pa
 
 from crm.attributes import find_attributes
@@ -30,7 +31,7 @@ from crm.quarantine import PERSONAL_ID, Staging, check_ids, count_of, mark_bad_r
 from crm.rules import rule_problems
 from crm.sources import Source
 from crm.staging import column_names, staged_sql, versions_sql
-from crm.store import TableCount, Tables
+from crm.store import TableCount, Tables, counting
 from crm.tables import TABLES, TableSchema
 
 __all__ = ["take_in"]
@@ -173,9 +174,10 @@ def _why_none(connection: duckdb.DuckDBPyConnection, count: TableCount) -> str:
 def _take_table(staging: Staging, schema: TableSchema, raw: pa.Table, told: pa.Table | None) -> TableCount:
     connection = staging.connection
     raw = raw.rename_columns(column_names(schema, raw.column_names))
-    connection.register("raw", raw)
+    connection.register("raw", raw.append_column("row_number_", pa.array(np.arange(1, raw.num_rows + 1))))
     connection.execute(f"SET TimeZone = '{staging.config.source_timezone}'")
-    connection.execute(f"CREATE TEMP TABLE staged AS {staged_sql(staging, schema, raw.column_names)}")
+    with counting(connection):  # the engine keeps the rows in their order
+        connection.execute(f"CREATE TEMP TABLE staged AS {staged_sql(staging, schema, raw.column_names)}")
     connection.execute("SET TimeZone = 'UTC'")
     connection.unregister("raw")
     if told is not None:

@@ -44,7 +44,10 @@ def column_names(schema: TableSchema, found: Sequence[str]) -> list[str]:
 
 
 def staged_sql(staging: Staging, schema: TableSchema, found: Sequence[str]) -> str:
-    """Select every declared column typed, the open ones as they are, and the first reason against the row."""
+    """Select every declared column typed, the open ones as they are, and the first reason against the row.
+
+    ``raw`` has the columns found and ``row_number_``: numbered here, rows would go through one thread.
+    """
     types = {row[0]: str(row[1]) for row in staging.connection.execute("DESCRIBE SELECT * FROM raw").fetchall()}
     parsed = {
         column.name: parse_column(column, types[column.name], schema)
@@ -55,7 +58,7 @@ def staged_sql(staging: Staging, schema: TableSchema, found: Sequence[str]) -> s
     if schema.open_columns:
         fields += [quote(name) for name in found if name not in schema.column_names]
     return (
-        f"SELECT row_number() OVER () AS row_number_, {', '.join(fields)}, "
+        f"SELECT row_number_, {', '.join(fields)}, "
         f"{_reason_sql(schema, parsed)} AS reason_, CAST(NULL AS BIGINT) AS arrived_us FROM raw"
     )
 
@@ -66,7 +69,7 @@ def _value_sql(staging: Staging, schema: TableSchema, name: str, parsed: Mapping
         return _recorded_sql(staging, schema, parsed)
     value = parsed[name].value if name in parsed else f"CAST(NULL AS {SQL_TYPES[column.type]})"
     if name == "touch_id":
-        value = f"coalesce({value}, CAST('row-' || row_number() OVER () AS VARCHAR))"
+        value = f"coalesce({value}, CAST('row-' || row_number_ AS VARCHAR))"
     if column.default:
         value = f"coalesce({value}, '{column.default}')"
     if name == "content_id":

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import ibis
 import ibis.expr.types as ir
@@ -18,10 +19,28 @@ import pyarrow as pa
 
 from crm.errors import TableError
 
-__all__ = ["Attribute", "TableCount", "Tables"]
+__all__ = ["Attribute", "TableCount", "Tables", "counting"]
 
 SIDE_BY_SIDE = 2
 """Queries that :meth:`Tables.read_each` runs at a time, whose answers are held in memory together."""
+
+
+@contextmanager
+def counting(connection: Any) -> Generator[None]:
+    """Let the engine of the tables use all cores: for counts, minima and maxima, which come out the same in any order.
+
+    Sums of floats do not, and are computed by one thread otherwise.
+
+    Parameters
+    ----------
+    connection
+        To the DuckDB that holds the tables.
+    """
+    connection.execute("RESET threads")
+    try:
+        yield
+    finally:
+        connection.execute("SET threads = 1")
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,21 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyarrow.csv import write_csv as write_arrow
 
 __all__ = ["Value", "safe_cell", "write_csv", "write_frame"]
 
 Value = str | int | float | bool | None
 
 _RUNS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+DIGITS = 10
+_SUSPECT = r"^[^\pL\pN]|\x00"
+"""Texts that begin with neither a letter nor a digit, or hold a NUL."""
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -89,22 +97,38 @@ def write_frame(path: Path, frame: pd.DataFrame) -> None:
     frame
         Columns of texts, numbers and truths; what is missing becomes an empty cell.
     """
-    safe = {str(safe_cell(str(name))): _safe_column(frame[name]) for name in frame.columns}
-    pd.DataFrame(safe, index=frame.index).to_csv(
-        path, index=False, encoding="utf-8-sig", lineterminator="\r\n", float_format="%.10g"
-    )
+    names = [str(safe_cell(str(name))) for name in frame.columns]
+    table = pa.Table.from_arrays([_safe_column(frame[name]) for name in frame.columns], names)
+    with path.open("wb") as file:
+        file.write(b"\xef\xbb\xbf")
+        write_arrow(table, file)
 
 
-def _safe_column(column: pd.Series) -> pd.Series:
-    """Neutralise the texts of a column; only those that might need it are looked at one by one."""
-    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        return column
-    texts = column.astype(object)
-    suspect = texts.map(_is_suspect, na_action="ignore").fillna(False).astype(bool)
-    if suspect.any():
-        texts[suspect] = [safe_cell(str(text)) for text in texts[suspect]]
-    return texts
+def _safe_column(column: pd.Series) -> pa.Array:
+    if pd.api.types.is_bool_dtype(column):
+        return pa.array(column.map({True: "True", False: "False"}), pa.string(), from_pandas=True)
+    if pd.api.types.is_float_dtype(column):
+        return pa.array(_rounded(column.to_numpy(dtype="float64", na_value=np.nan)), from_pandas=True)
+    if pd.api.types.is_numeric_dtype(column):
+        return pa.array(column, from_pandas=True)
+    known = column.astype(object).where(column.notna(), None)
+    texts = pa.array([None if text is None else str(text) for text in known], pa.string())
+    return _safe_texts(texts)
 
 
-def _is_suspect(value: object) -> bool:
-    return isinstance(value, str) and value != "" and (not value[0].isalnum() or "\x00" in value)
+def _safe_texts(texts: pa.Array) -> pa.Array:
+    """Neutralise texts; only those that might need it are looked at one by one."""
+    suspect = pc.fill_null(pc.match_substring_regex(texts, _SUSPECT), False)
+    if not pc.any(suspect).as_py():
+        return texts
+    safe = [safe_cell(text) for text in texts.filter(suspect).to_pylist()]
+    return pc.replace_with_mask(texts, suspect, pa.array(safe, pa.string()))
+
+
+def _rounded(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round to ten digits, so that no binary noise is written."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = np.floor(np.log10(np.abs(numbers)))
+    shift = np.where(np.isfinite(size), DIGITS - 1 - size, 0.0)
+    up, down = 10.0 ** np.maximum(shift, 0.0), 10.0 ** np.maximum(-shift, 0.0)
+    return np.round(numbers / down * up) / up * down
