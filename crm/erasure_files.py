@@ -99,8 +99,16 @@ def still_naming(workspace: Workspace, ids: Sequence[str]) -> list[str]:
     """Return the other files that name one of the leads, such as pages of reports: they are to be made anew."""
     root, naming = workspace.folder / ".kizashi", Naming(ids)
     others = (path for path in _files(root) if path.suffix not in (".parquet", ".csv", ".db", ".db-wal", ".db-shm"))
-    found = (path for path in others if path.stat().st_size <= MAX_TEXT_BYTES)
-    return sorted(str(path.relative_to(workspace.folder)) for path in found if naming.is_in_bytes(path.read_bytes()))
+    found = (path for path in others if naming.is_in_bytes(_text_bytes(path)))
+    return sorted(str(path.relative_to(workspace.folder)) for path in found)
+
+
+def _text_bytes(path: Path) -> bytes:
+    """Return what a file holds; nothing of a large one, or of one that another process has just put in its place."""
+    try:
+        return path.read_bytes() if path.stat().st_size <= MAX_TEXT_BYTES else b""
+    except FileNotFoundError:
+        return b""
 
 
 def _files(root: Path) -> Iterator[Path]:

@@ -1,5 +1,8 @@
 """CSV files that a spreadsheet opens as text and numbers, and never runs."""
 
+# pyarrow publishes no types.
+# pyright: reportUnknownParameterType=false, reportAttributeAccessIssue=false
+
 from __future__ import annotations
 
 import csv
