@@ -98,7 +98,7 @@ def _results(campaigns: Campaigns, measure: str, context: BoardContext) -> Table
         "channel",
         "by_marketing:n",
         "by_sales:n",
-        "gap",
+        "teams_gap",
         "so_far:n",
         "projected:n",
         "interval:n",

@@ -103,7 +103,9 @@ def _figure(content: ContentReport, context: BoardContext) -> list[Figures]:
     ]
     low = min(dot.low if dot.low is not None else dot.value for dot in dots)
     high = max(dot.high if dot.high is not None else dot.value for dot in dots)
-    ticks = [(tick, context.formats.number(100 * tick, 0)) for tick in linear_ticks(min(low, 0.0), max(high, 0.0), 5)]
+    places = linear_ticks(min(low, 0.0), max(high, 0.0), 5)
+    digits = 0 if all(math.isclose(100 * place, round(100 * place), abs_tol=1e-9) for place in places) else 1
+    ticks = [(place, context.formats.number(100 * place, digits)) for place in places]
     words = context.words
     chart = forest(
         dots,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from pages import trend as trend_module
 from pages.trend import Point, trend
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -48,6 +51,14 @@ def test_a_period_without_a_value_is_left_out() -> None:
     points = months(6)
     points[2] = Point("2025-03", None, None, None, "-")
     assert count(drawn(points), "circle") == 5
+
+
+def test_every_colour_has_another_one_in_the_dark() -> None:
+    style = (Path(trend_module.__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
+    for one in drawn(months(6, opened=2), goal=0.5).iter():
+        for place in ("fill", "stroke"):
+            if (colour := one.get(place, "none")) != "none":
+                assert re.search(rf'\.chart \w*\[{place}="{colour}"\]', style), (one.tag, place, colour)
 
 
 def test_a_goal_is_dashed() -> None:
