@@ -385,7 +385,9 @@ def test_the_description_is_complete(client: httpx.Client) -> None:
     assert document["components"]["schemas"]["BatchBody"]["properties"]["leads"]["maxItems"] == MAX_BATCH
     for path, operations in document["paths"].items():
         for method in operations if "{" not in path and "/hooks/" not in path else ():  # those may have nothing there
-            assert client.request(method, path).status_code not in (404, 405)
+            answer = client.request(method, path)
+            is_unmade = path == "/board" and answer.json()["type"].endswith("no-board")  # mounted, and nothing to show
+            assert is_unmade or answer.status_code not in (404, 405), path
 
 
 def test_the_line_in_force(client: httpx.Client) -> None:
