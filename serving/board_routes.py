@@ -181,7 +181,12 @@ class _Desk:
 
 
 def _is_foreign(request: Request) -> bool:
-    """Tell whether a browser says that another site sent this: nobody is to be logged in under somebody else's key."""
+    """Tell whether a browser says that another site sent this: nobody is to be logged in under somebody else's key.
+
+    From a page that sends no referrer, browsers call the origin null, and only ``Sec-Fetch-Site`` tells.
+    """
+    if (site := request.headers.get("sec-fetch-site")) is not None:
+        return site not in ("same-origin", "none")
     origin = request.headers.get("origin")
     return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
