@@ -83,9 +83,9 @@ class HoursConfig(Section):
 
     @model_validator(mode="after")
     def _known_subdivision(self) -> Self:
-        import holidays
-
         if self.subdivision is not None:
+            import holidays  # as above
+
             known = holidays.list_supported_countries().get(self.country or "", [])
             if self.subdivision not in known:
                 choices = f"expected one of {', '.join(known)}" if known else "the country has none, or is not given"

@@ -20,6 +20,7 @@ SERVED = (
     "bentoml",
     "click",
     "duckdb",
+    "holidays",
     "httpx",
     "ibis-framework[duckdb,sqlite]",
     "joserfc",

@@ -252,10 +252,10 @@ def test_wrong_keys_are_audited_and_slowed_down(tmp_path: Path) -> None:
 def test_another_site_cannot_log_a_browser_in(board: BoardService, keys: dict[str, str]) -> None:
     assert login(board, keys["page"], Origin="https://elsewhere.example").status_code == 403
     assert login(board, keys["page"], Origin=board.url).status_code == 204
-    said = {"Origin": "null"}  # as from a page without a referrer
-    assert login(board, keys["page"], **said, **{"Sec-Fetch-Site": "same-origin"}).status_code == 204
-    assert login(board, keys["page"], **said, **{"Sec-Fetch-Site": "cross-site"}).status_code == 403
-    assert login(board, keys["page"], **said).status_code == 403
+    for site, status in (("same-origin", 204), ("cross-site", 403), (None, 403)):  # from a page without a referrer
+        headers = {"Origin": "null"} | ({"Sec-Fetch-Site": site} if site else {})
+        answer = httpx.post(f"{board.url}/board/login", headers=headers, json={"key": keys["page"]})
+        assert answer.status_code == status
 
 
 def test_asking_for_the_head_of_a_file_is_no_download(board: BoardService, keys: dict[str, str]) -> None:
