@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from functools import lru_cache
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pages.board_parts import BoardPage
 from pages.report_parts import Table
 from pages.report_tables import find_tables
+from pages.templating import board_script, board_style, policy_digest, templates
 from pages.words import Language, load_words
 
 __all__ = ["board_policy", "board_tables", "render_board"]
-
-_FOLDER = Path(__file__).parent / "templates"
-
-
-@lru_cache(maxsize=1)
-def _style() -> str:
-    return "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "board.css"))
-
-
-@lru_cache(maxsize=1)
-def _script() -> str:
-    return (_FOLDER / "board.js").read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @lru_cache(maxsize=1)
 def board_policy() -> str:
     """Return the content security policy of the page: its own style and script by their digests, and nothing else."""
     return (
-        f"default-src 'none'; style-src 'sha256-{_digest(_style())}'; script-src 'sha256-{_digest(_script())}'; "
+        f"default-src 'none'; style-src {policy_digest(board_style())}; script-src {policy_digest(board_script())}; "
         "base-uri 'none'; form-action 'none'"
     )
 
@@ -62,7 +42,7 @@ def render_board(page: BoardPage, language: Language, *, rows_at: str, other_lan
         The page, UTF-8 when written. All that came from data is escaped.
     """
     return (
-        _environment()
+        templates()
         .get_template("board.html")
         .render(
             t=load_words(language),
@@ -70,8 +50,8 @@ def render_board(page: BoardPage, language: Language, *, rows_at: str, other_lan
             rows_at=rows_at,
             other_language=other_language,
             policy=board_policy(),
-            style=_style(),
-            script=_script(),
+            style=board_style(),
+            script=board_script(),
         )
     )
 
@@ -79,14 +59,3 @@ def render_board(page: BoardPage, language: Language, *, rows_at: str, other_lan
 def board_tables(page: BoardPage) -> tuple[Table, ...]:
     """Return the tables of the page that are CSV files too, in its order."""
     return tuple(find_tables([page.signs, list(page.sections)]))
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pages.formats import Formats
 from pages.markdown import markdown_cell, markdown_table
 from pages.report_data import EquivalentRow, RulesReport
 from pages.report_parts import Cell, Table, columns, make_table
 from pages.report_rules import equivalents_table, gain_sentence, gaps_table, rules_table
+from pages.templating import templates
 from pages.words import Language, Words, load_words
 
 __all__ = ["DefinitionPage", "OldRule", "render_definition_html", "render_definition_markdown"]
@@ -124,7 +121,7 @@ def render_definition_markdown(page: DefinitionPage, language: Language) -> str:
 def render_definition_html(page: DefinitionPage, language: Language) -> str:
     """Return the page as one HTML file that asks nothing of the network and prints."""
     words, _, sections, facts = _parts(page, language)
-    template = _environment().get_template("definition.html")
+    template = templates().get_template("definition.html")
     return template.render(t=words, page=page, sections=sections, facts=facts, footer=_footer(page, words))
 
 
@@ -261,14 +258,3 @@ def _table(table: Table) -> str:
     left = sum(column.kind != "number" for column in table.columns)
     rows = [[markdown_cell(cell) if isinstance(cell, str) else "" for cell in row] for row in table.rows]
     return markdown_table([markdown_cell(column.text) for column in table.columns], rows, left=left)
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pages.markdown import markdown_cell, markdown_table
 from pages.report_parts import Badge, Cell, Items, Section, Table
+from pages.templating import templates
 from pages.words import Language, load_words
 
 __all__ = ["Document", "render_document"]
-
-_FOLDER = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ def render_document(document: Document, language: Language, *, as_html: bool) ->
         HTML, else Markdown.
     """
     if as_html:
-        template = _environment().get_template("document.html")
+        template = templates().get_template("document.html")
         return template.render(t=load_words(language), document=document)
     return _markdown(document, language)
 
@@ -89,14 +84,3 @@ def _plain(cell: Cell) -> str:
     if isinstance(cell, Badge):
         return cell.text
     return "; ".join(cell) if isinstance(cell, tuple) else cell
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

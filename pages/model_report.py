@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pages.formats import Formats
 from pages.report_background import data_tables, limit_sentences, missing_table, model_parts, versions_table
@@ -27,6 +23,7 @@ from pages.report_slider import capacity_section
 from pages.report_summary import report_summary
 from pages.report_tables import find_tables
 from pages.report_weak import censored_section, weak_section
+from pages.templating import templates
 from pages.words import Language, load_words
 
 __all__ = ["ModelPage", "model_page", "render_model_report"]
@@ -76,7 +73,7 @@ class ModelPage:
 def model_page(report: ModelReport, language: Language) -> ModelPage:
     """Return the page with its tables, both made from the same cells; see :func:`render_model_report`."""
     sections = _sections(_context(report, language))
-    html = _environment().get_template("model_report.html").render(**sections)
+    html = templates().get_template("model_report.html").render(**sections)
     return ModelPage(html, tuple(find_tables(sections)))
 
 
@@ -115,14 +112,3 @@ def _sections(context: Context) -> dict[str, Any]:
         "notes": notes,
         "versions": versions_table(context),
     }
-
-
-@lru_cache(maxsize=1)
-def _environment() -> Environment:
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
